@@ -1,0 +1,119 @@
+/**
+ * The whole kernel contract on one page: what a device must do for everything above it to run.
+ * It is not a tensor library: no shapes, no broadcasting, no autograd. Shapes live in ops/, where each call is made.
+ *
+ * Rules: kernels are void and ordered; outputs come first, then inputs, then dims; every matrix is row-major and dense.
+ * Gradients accumulate (`+=`) unless a docstring says otherwise. Only `read` is a promise. Same inputs → same bits, at any thread count.
+ *
+ * Dims: N tokens, S segments, M loss sites, C hidden, H query heads, K key/value heads, D head dim, F intermediate,
+ *       V vocab, L layers, I/O the in/out features of a linear.
+ */
+
+/** f32 computes; bf16 only stores frozen weights; i32 holds token ids, positions and segment tables. */
+export type Storage = 'f32' | 'bf16' | 'i32';
+
+/** A dense block of device memory. Opaque: only the device that made it can look inside. */
+export interface Tensor {
+  readonly storage: Storage;
+  /** Elements, not bytes. */
+  readonly length: number;
+}
+
+/** Host-side values of a tensor: bf16 travels as its 16 raw bits. */
+export type HostArray = Float32Array | Int32Array | Uint16Array;
+
+/** Ints a segment takes in a segment table: see `attention`. */
+export const SEGMENT_FIELDS = 6;
+
+/** The gate's activation in a gated MLP. */
+export type Activation = 'silu' | 'gelu_pytorch_tanh';
+
+export interface Device {
+  readonly name: string;
+  /** One line for people: what really runs, e.g. `native, AVX-512, 2 threads`. */
+  readonly description: string;
+
+  // ── memory ────────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** Zero-filled. Throws a sentence naming the bytes asked for when memory is out. */
+  alloc(length: number, storage?: Storage): Tensor;
+  free(x: Tensor): void;
+  /** Bytes now allocated, and the most there ever were. */
+  memory(): { bytes: number; peakBytes: number };
+  /** Host → device; `data` must match the storage (bf16 takes Uint16Array, or Float32Array rounded to nearest even). */
+  write(x: Tensor, data: HostArray, offset?: number): void;
+  /** Device → host, a copy. */
+  read(x: Tensor, offset?: number, length?: number): Promise<HostArray>;
+
+  // ── plain vectors ─────────────────────────────────────────────────────────────────────────────────────────────────
+  /** x[0..n) = value */
+  fill(x: Tensor, value: number, n: number): void;
+  /** out[outOffset..+n) = x[xOffset..+n), f32 */
+  copy(out: Tensor, outOffset: number, x: Tensor, xOffset: number, n: number): void;
+  /** out[0..n) += alpha · x */
+  axpy(out: Tensor, x: Tensor, alpha: number, n: number): void;
+  /** out[outIndex] = Σ x[i]², in f64, in a fixed order */
+  sumSquares(out: Tensor, outIndex: number, x: Tensor, n: number): void;
+  /**
+   * out[i] = keep(i) ? x[i] / (1 − p) : 0, keep(i) = (mix(i ^ mix(seed)) >>> 8) · 2⁻²⁴ ≥ p, mix = MurmurHash3's 32-bit finaliser.
+   * A call repeats its mask, so its backward is the same call on the gradient. out may be x.
+   */
+  dropout(out: Tensor, x: Tensor, n: number, p: number, seed: number): void;
+
+  // ── rows ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** out(N,C) = table(·,C)[index]; table f32 or bf16. The embedding, and the gather of rows that carry loss. */
+  gatherRows(out: Tensor, table: Tensor, index: Tensor, N: number, C: number): void;
+  /** table(·,C)[index] += rows(N,C): undoes gatherRows. Rows with one index add in order of n. */
+  scatterAddRows(table: Tensor, rows: Tensor, index: Tensor, N: number, C: number): void;
+
+  // ── linear ────────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** out(N,O) = beta·out + alpha · x(N,I) · w(O,I)ᵀ (+ bias(O)); w f32 or bf16; beta 0 never reads out. */
+  linear(out: Tensor, x: Tensor, w: Tensor, bias: Tensor | null, N: number, I: number, O: number, alpha: number, beta: number): void;
+  /** dx(N,I) = beta·dx + alpha · dout(N,O) · w(O,I); w f32 or bf16; beta 0 never reads dx. */
+  linearBackwardInput(dx: Tensor, dout: Tensor, w: Tensor, N: number, I: number, O: number, alpha: number, beta: number): void;
+  /** dw(O,I) += alpha · dout(N,O)ᵀ · x(N,I) */
+  linearBackwardWeight(dw: Tensor, dout: Tensor, x: Tensor, N: number, I: number, O: number, alpha: number): void;
+  /** dbias(O) += Σₙ dout(N,O) */
+  linearBackwardBias(dbias: Tensor, dout: Tensor, N: number, O: number): void;
+
+  // ── a layer's parts ───────────────────────────────────────────────────────────────────────────────────────────────
+  /** rstd(N) = 1/√(mean(x²) + eps); out(N,C) = x · rstd · weight(C). N may be tokens × heads (QK-norm). */
+  rmsNorm(out: Tensor, rstd: Tensor, x: Tensor, weight: Tensor, N: number, C: number, eps: number): void;
+  /** dx += …, dweight += … (null when the weight is frozen) */
+  rmsNormBackward(dx: Tensor, dweight: Tensor | null, dout: Tensor, x: Tensor, weight: Tensor, rstd: Tensor, N: number, C: number): void;
+  /**
+   * Rotates x(N,H,D) in place: for d < R/2, the pair (x[d], x[d+R/2]) turns by the angle whose cosine and sine are
+   * cosSin[position, d] and cosSin[position, R/2 + d] (cosSin is (positions, R), R = rotary dims ≤ D). direction −1 turns back (backward).
+   */
+  rope(x: Tensor, cosSin: Tensor, positions: Tensor, N: number, H: number, D: number, R: number, direction: 1 | -1): void;
+  /**
+   * Causal attention over packed segments. q(Nq,H,D), k(Nk,K,D), v(Nk,K,D), out(Nq,H,D), lse(Nq,H) = log-sum-exp of the scaled scores.
+   * segments: i32 (S, 6) = queryStart, queryLength, prefixStart, prefixLength, keyStart, keyLength.
+   * Query j of a segment sees all keys [prefixStart, +prefixLength) and its own keys [keyStart, +keyLength − queryLength + j].
+   * In training queryStart = keyStart and the lengths agree; decoding has queryLength 1 and keys in a cache.
+   */
+  attention(out: Tensor, lse: Tensor, q: Tensor, k: Tensor, v: Tensor, segments: Tensor, S: number, H: number, K: number, D: number, scale: number): void;
+  /** dq, dk, dv += …; keys of a shared prefix gather from every segment that sees them, in order of s. */
+  attentionBackward(
+    dq: Tensor, dk: Tensor, dv: Tensor,
+    dout: Tensor, out: Tensor, lse: Tensor, q: Tensor, k: Tensor, v: Tensor,
+    segments: Tensor, S: number, H: number, K: number, D: number, scale: number,
+  ): void;
+  /** out[n] = act(gate[n]) · up[n] */
+  gatedActivation(out: Tensor, gate: Tensor, up: Tensor, n: number, activation: Activation): void;
+  /** dgate, dup are written (not accumulated); dout may be one of them. */
+  gatedActivationBackward(dgate: Tensor, dup: Tensor, dout: Tensor, gate: Tensor, up: Tensor, n: number, activation: Activation): void;
+  /**
+   * The LM head, fused: logits = x(M,C) · w(V,C)ᵀ by chunks, never held. logprobs(M) = logits[target] − lse, lse(M) = log-sum-exp.
+   * entropy(M), in nats, and best(M) i32, the argmax (lowest id on a tie), only when given. w f32 or bf16.
+   */
+  logprob(logprobs: Tensor, lse: Tensor, entropy: Tensor | null, best: Tensor | null, x: Tensor, w: Tensor, targets: Tensor, M: number, C: number, V: number): void;
+  /** From dlogprobs(M): dx(M,C) = (written), dw(V,C) += (null when frozen). Recomputes the logits. */
+  logprobBackward(dx: Tensor, dw: Tensor | null, dlogprobs: Tensor, x: Tensor, w: Tensor, targets: Tensor, lse: Tensor, M: number, C: number, V: number): void;
+
+  // ── optimiser ─────────────────────────────────────────────────────────────────────────────────────────────────────
+  /**
+   * AdamW as torch.optim.AdamW does it, in one pass: g = gradScale · grad; w −= lr·weightDecay·w; m, v; w −= lr · m̂ / (√v̂ + eps).
+   * step counts from 1. grad is left as it is.
+   */
+  adamw(w: Tensor, grad: Tensor, m: Tensor, v: Tensor, n: number, lr: number, beta1: number, beta2: number, eps: number, weightDecay: number, step: number, gradScale: number): void;
+}

@@ -1,0 +1,81 @@
+/**
+ * What one row of training data is, for every layer.
+ * Not how a file spells it (main/datasets reads files) and not how a model sees it (engine/data renders and tokenises).
+ */
+import { z } from 'zod';
+
+export const Message = z.strictObject({
+  role: z.enum(['system', 'user', 'assistant', 'tool']),
+  content: z.string(),
+});
+export type Message = z.infer<typeof Message>;
+
+/** Alpaca's row: an instruction, optional input, the wanted output. */
+export const InstructionExample = z.strictObject({
+  kind: z.literal('instruction'),
+  instruction: z.string(),
+  input: z.string().default(''),
+  output: z.string(),
+});
+
+/** A conversation of one or more turns; every assistant turn carries loss. */
+export const ConversationExample = z.strictObject({ kind: z.literal('conversation'), messages: z.array(Message).min(1) });
+
+/** Raw text continued by raw text: no template is applied. */
+export const CompletionExample = z.strictObject({ kind: z.literal('completion'), prompt: z.string(), completion: z.string() });
+
+/**
+ * One prompt and two answers to it, the first preferred. `prompt` as a string is a user's instruction and goes through the
+ * template like one; as messages it is the conversation so far (its last turn is the user's).
+ */
+export const PreferenceExample = z.strictObject({
+  kind: z.literal('preference'),
+  prompt: z.union([z.string(), z.array(Message).min(1)]),
+  chosen: z.string(),
+  rejected: z.string(),
+});
+
+/** Plain text for next-token prediction. */
+export const TextExample = z.strictObject({ kind: z.literal('text'), text: z.string() });
+
+export const Example = z.discriminatedUnion('kind', [
+  InstructionExample,
+  ConversationExample,
+  CompletionExample,
+  PreferenceExample,
+  TextExample,
+]);
+export type InstructionExample = z.infer<typeof InstructionExample>;
+export type ConversationExample = z.infer<typeof ConversationExample>;
+export type CompletionExample = z.infer<typeof CompletionExample>;
+export type PreferenceExample = z.infer<typeof PreferenceExample>;
+export type TextExample = z.infer<typeof TextExample>;
+export type Example = z.infer<typeof Example>;
+
+export const Split = z.enum(['train', 'validation', 'test']);
+export type Split = z.infer<typeof Split>;
+
+/** How a file spells its rows; detected from the first rows, or named by hand. */
+export const DatasetFormat = z.enum([
+  'alpaca',
+  'prompt-completion',
+  'messages',
+  'sharegpt',
+  'preference',
+  'hh-rlhf',
+  'text',
+]);
+export type DatasetFormat = z.infer<typeof DatasetFormat>;
+
+/** A row that was not imported, or was imported but deserves a look. */
+export type RowProblem = {
+  file: string;
+  /** 1-based line in a JSONL or text file; 1-based element index in a JSON array. */
+  line: number;
+  severity: 'skipped' | 'warning';
+  reason: string;
+};
+
+/** Which prompt format an example is rendered through: Alpaca's, ChatML, or the model's own jinja chat template. */
+export const Template = z.enum(['alpaca', 'chatml', 'chat']);
+export type Template = z.infer<typeof Template>;

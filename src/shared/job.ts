@@ -1,0 +1,141 @@
+/**
+ * main ↔ engine: a job goes down, events come up. Everything here is plain data; tensors stay on disk and paths travel.
+ * Paths are absolute and resolved by main: the engine never looks into the library or the database.
+ */
+import { z } from 'zod';
+import { Message, Template } from './dataset.ts';
+import { MetricPoint } from './metrics.ts';
+import { Recipe } from './recipe.ts';
+import { type FinishReason, Sampling } from './sampling.ts';
+
+/** A model on disk: a Hugging Face folder, and optionally a PEFT adapter folder to put on it. */
+export const ModelPath = z.strictObject({ folder: z.string(), adapter: z.string().optional() });
+export type ModelPath = z.infer<typeof ModelPath>;
+
+const device = { device: z.enum(['native', 'reference']).default('native'), threads: z.int().min(0).default(0).describe('0: all cores') };
+
+/**
+ * Train. `folder` is the run's own: the engine writes checkpoints/step-NNNNNN/ into it, each beside and renamed in, and final state is the last one.
+ * `train` and `validation` are JSONL files of Example rows that main wrote there. Starts from the newest whole checkpoint in the folder, if any (resume).
+ */
+export const TrainJob = z.strictObject({
+  type: z.literal('train'),
+  ...device,
+  folder: z.string(),
+  recipe: Recipe,
+  model: ModelPath,
+  /** DPO only; by default the model as it starts. */
+  reference: ModelPath.optional(),
+  train: z.string(),
+  validation: z.string().nullable(),
+});
+
+/** What a prompt is: text through the template, messages through the template, or raw text. */
+export const Prompt = z.union([z.strictObject({ raw: z.string() }), z.strictObject({ messages: z.array(Message).min(1) })]);
+export type Prompt = z.infer<typeof Prompt>;
+
+export const SampleJob = z.strictObject({
+  type: z.literal('sample'),
+  ...device,
+  model: ModelPath,
+  template: Template.default('chat'),
+  prompts: z.array(Prompt).min(1),
+  sampling: Sampling,
+  /** Prompts decoded together. */
+  batchSize: z.int().min(1).default(32),
+});
+
+/** A model kept loaded: each `chat` message from main samples one answer. */
+export const ChatJob = z.strictObject({ type: z.literal('chat'), ...device, model: ModelPath, template: Template.default('chat') });
+
+export const LogprobsJob = z.strictObject({ type: z.literal('logprobs'), ...device, model: ModelPath, text: z.string() });
+export const TokenizeJob = z.strictObject({ type: z.literal('tokenize'), model: ModelPath, text: z.string() });
+
+/** Held-out numbers of one model: SFT-style loss and perplexity on instruction rows, accuracy and margin on preference pairs. */
+export const EvaluateJob = z.strictObject({
+  type: z.literal('evaluate'),
+  ...device,
+  model: ModelPath,
+  /** Margins are taken against this model when given (DPO's implicit reward, with beta). */
+  reference: ModelPath.optional(),
+  beta: z.number().gt(0).default(0.1),
+  template: Template.default('chat'),
+  instructions: z.string().nullable().describe('JSONL of Example rows'),
+  preferences: z.string().nullable().describe('JSONL of preference rows'),
+  maxLength: z.int().default(1024),
+});
+
+export const ExportJob = z.strictObject({
+  type: z.literal('export'),
+  model: ModelPath,
+  format: z.enum(['safetensors', 'peft', 'gguf']),
+  dtype: z.enum(['f32', 'f16', 'bf16', 'q8_0']),
+  out: z.string(),
+  /** Base name of the GGUF file and the model card's title. */
+  name: z.string(),
+});
+
+/** Tokens with their loss mask, for people to see what is trained. */
+export const ShowJob = z.strictObject({
+  type: z.literal('show'),
+  model: ModelPath,
+  template: Template,
+  maxLength: z.int(),
+  completionOnlyLoss: z.boolean().default(true),
+  examples: z.string().describe('JSONL of Example rows'),
+  limit: z.int().min(1).default(3),
+});
+
+export const Job = z.discriminatedUnion('type', [
+  TrainJob, SampleJob, ChatJob, LogprobsJob, TokenizeJob, EvaluateJob, ExportJob, ShowJob,
+]);
+export type TrainJob = z.infer<typeof TrainJob>;
+export type SampleJob = z.infer<typeof SampleJob>;
+export type ChatJob = z.infer<typeof ChatJob>;
+export type LogprobsJob = z.infer<typeof LogprobsJob>;
+export type TokenizeJob = z.infer<typeof TokenizeJob>;
+export type EvaluateJob = z.infer<typeof EvaluateJob>;
+export type ExportJob = z.infer<typeof ExportJob>;
+export type ShowJob = z.infer<typeof ShowJob>;
+export type Job = z.infer<typeof Job>;
+
+/** Down, while a job runs. */
+export type EngineCommand =
+  | { type: 'job'; job: Job }
+  | { type: 'pause' } | { type: 'resume' } | { type: 'stop' }
+  | { type: 'chat'; messages: Message[]; sampling: Sampling };
+
+export type CheckpointEvent = {
+  type: 'checkpoint';
+  path: string;
+  step: number;
+  /** Over every file of the checkpoint that resume depends on. */
+  sha256: string;
+  best: boolean;
+};
+
+/** What `show` says of one example: pieces of text in order, each with whether it carries loss. */
+export type ShownExample = { pieces: { id: number; text: string; loss: boolean }[]; truncated: boolean };
+
+/** Up. Every job ends with exactly one `done` or `error`. */
+export type EngineEvent =
+  | { type: 'ready'; device: string; engineVersion: string }
+  | { type: 'progress'; step: number; totalSteps: number; tokensPerSecond: number; secondsLeft: number; values: Record<string, number> }
+  | ({ type: 'metrics' } & MetricPoint)
+  | CheckpointEvent
+  | { type: 'note'; text: string }
+  | { type: 'token'; index: number; text: string; id: number }
+  | { type: 'completion'; index: number; text: string; ids: number[]; logprobs: number[]; finishReason: FinishReason }
+  | { type: 'result'; value: unknown }
+  | { type: 'paused' } | { type: 'resumed' }
+  | { type: 'done'; stopped: boolean; peakMemoryBytes: number }
+  | { type: 'error'; message: string };
+
+/** `result` values, by job. */
+export type LogprobsResult = { ids: number[]; tokens: string[]; logprobs: (number | null)[] };
+export type TokenizeResult = { ids: number[]; tokens: string[] };
+export type EvaluateResult = {
+  instructions: { loss: number; perplexity: number; tokens: number; rows: number } | null;
+  preferences: { accuracy: number; margin: number; pairs: number; chosenLogps: number; rejectedLogps: number } | null;
+};
+export type ExportResult = { path: string; files: { name: string; bytes: number; sha256: string }[] };
