@@ -1,0 +1,80 @@
+/**
+ * Half-precision numbers as bits: float16 (IEEE 754 binary16) and bfloat16 to and from float32.
+ * Narrowing rounds to nearest, ties to even, as the hardware, PyTorch and ggml do; NaN stays NaN, too large becomes infinity.
+ * It is not arithmetic in half precision: the engine computes in float32 and only stores these.
+ */
+
+const f32 = new Float32Array(1);
+const u32 = new Uint32Array(f32.buffer);
+
+/** Bits of the nearest bfloat16. */
+export function f32ToBf16(x: number): number {
+  f32[0] = x;
+  const bits = u32[0];
+  if ((bits & 0x7fffffff) > 0x7f800000) return (bits >>> 16) | 0x40; // NaN: keep it one by setting the quiet bit
+  return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
+}
+
+export function bf16ToF32(bits: number): number {
+  u32[0] = bits << 16;
+  return f32[0];
+}
+
+/** Bits of the nearest float16. */
+export function f32ToF16(x: number): number {
+  f32[0] = x;
+  const bits = u32[0];
+  const sign = (bits >>> 16) & 0x8000;
+  const magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return sign | 0x7e00;
+  if (magnitude >= 0x477ff000) return sign | 0x7c00; // from 65520, half way past the largest (65504), it rounds to infinity
+  if (magnitude < 0x38800000) {
+    // Below 2^-14 float16 counts in steps of 2^-24: adding 0.5, whose float32 step is 2^-24, lets the hardware round.
+    u32[0] = magnitude;
+    f32[0] += 0.5;
+    return sign | (u32[0] - 0x3f000000);
+  }
+  return sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
+}
+
+export function f16ToF32(bits: number): number {
+  const sign = (bits & 0x8000) << 16;
+  const magnitude = bits & 0x7fff;
+  if (magnitude < 0x400) {
+    f32[0] = magnitude * 2 ** -24;
+    u32[0] |= sign;
+  } else {
+    u32[0] = sign | (magnitude >= 0x7c00 ? 0x7f800000 | ((magnitude & 0x3ff) << 13) : (magnitude << 13) + 0x38000000);
+  }
+  return f32[0];
+}
+
+/** Same length, converted one by one. */
+export function toBf16(values: Float32Array): Uint16Array {
+  const out = new Uint16Array(values.length);
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  for (let i = 0; i < out.length; i++) {
+    const b = bits[i];
+    out[i] = (b & 0x7fffffff) > 0x7f800000 ? (b >>> 16) | 0x40 : (b + 0x7fff + ((b >>> 16) & 1)) >>> 16;
+  }
+  return out;
+}
+
+export function toF16(values: Float32Array): Uint16Array {
+  const out = new Uint16Array(values.length);
+  for (let i = 0; i < out.length; i++) out[i] = f32ToF16(values[i]);
+  return out;
+}
+
+/** Writes into `out` from `at` on. */
+export function fromBf16(bits: Uint16Array, out: Float32Array = new Float32Array(bits.length), at = 0): Float32Array {
+  const target = new Uint32Array(out.buffer, out.byteOffset, out.length);
+  for (let i = 0; i < bits.length; i++) target[at + i] = bits[i] << 16;
+  return out;
+}
+
+/** Writes into `out` from `at` on. */
+export function fromF16(bits: Uint16Array, out: Float32Array = new Float32Array(bits.length), at = 0): Float32Array {
+  for (let i = 0; i < bits.length; i++) out[at + i] = f16ToF32(bits[i]);
+  return out;
+}

@@ -1,0 +1,140 @@
+/**
+ * A model in Hugging Face's folder layout: config.json and safetensors weights, whole or in shards named by an index.
+ * Tensors keep the names and types they are stored under (a tied head too); what they mean is the model's affair.
+ * Pickled weights are refused: unpickling a file runs whatever code is in it.
+ */
+import { copyFile, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readJsonFile } from './json.ts';
+import { openSafetensors, writeSafetensors, type Safetensors, type TensorInfo, type TensorSource } from './safetensors.ts';
+import { hashFile, isFile, writeFileBeside, writeFolderBeside, type WrittenFile } from './write-beside.ts';
+
+export type ModelFolder = {
+  folder: string;
+  config: Record<string, unknown>;
+  generationConfig: Record<string, unknown> | null;
+  tensors: Map<string, TensorInfo>;
+  /** F32, F16 or BF16, as float32. */
+  read(name: string): Promise<Float32Array>;
+  readRaw(name: string): Promise<Uint8Array>;
+  close(): Promise<void>;
+};
+
+const WEIGHTS = 'model.safetensors';
+const INDEX = 'model.safetensors.index.json';
+const PICKLE = /\.(bin|pt|pth|pkl|ckpt)$/;
+/** What belongs to the text side and is carried along unchanged. */
+const TEXT_FILES = /^(tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab\.json|merges\.txt|chat_template\..*)$/;
+
+export async function openModelFolder(folder: string): Promise<ModelFolder> {
+  const kind = await stat(folder).catch(() => null);
+  if (!kind) throw new Error(`there is no folder ${folder}; name a folder with config.json and ${WEIGHTS}`);
+  if (!kind.isDirectory()) throw new Error(`${folder} is a file; name the folder it is in`);
+  const names = await readdir(folder);
+  if (!names.includes('config.json') && names.includes('adapter_config.json')) {
+    throw new Error(`${folder} is a PEFT adapter, not a model; name its base model as the model and this folder as the adapter`);
+  }
+  const config = await readJsonFile(join(folder, 'config.json'));
+  const generationConfig = await readJsonFile(join(folder, 'generation_config.json'), true);
+
+  const shards: Safetensors[] = [];
+  const close = async (): Promise<void> => {
+    await Promise.all(shards.map((shard) => shard.close()));
+  };
+  const owner = new Map<string, Safetensors>();
+  try {
+    if (names.includes(WEIGHTS)) {
+      const whole = await openSafetensors(join(folder, WEIGHTS));
+      shards.push(whole);
+      for (const name of whole.tensors.keys()) owner.set(name, whole);
+    } else if (names.includes(INDEX)) {
+      await openShards(folder, shards, owner);
+    } else {
+      const pickle = names.find((name) => PICKLE.test(name));
+      throw new Error(
+        pickle
+          ? `${join(folder, pickle)} is a pickle file, and loading one can run any code inside it, so it is refused; convert the weights to ${WEIGHTS}`
+          : `${folder} has no weights: expected ${WEIGHTS} or ${INDEX}; download them into the folder`,
+      );
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const find = (name: string): Safetensors => {
+    const shard = owner.get(name);
+    if (!shard) throw new Error(`${folder}: the weights have no tensor ${name}; the model is incomplete or of another family than its config.json says`);
+    return shard;
+  };
+  return {
+    folder,
+    config,
+    generationConfig,
+    tensors: new Map([...owner].map(([name, shard]) => [name, shard.tensors.get(name)!])),
+    read: async (name) => find(name).read(name),
+    readRaw: async (name) => find(name).readRaw(name),
+    close,
+  };
+}
+
+async function openShards(folder: string, shards: Safetensors[], owner: Map<string, Safetensors>): Promise<void> {
+  const path = join(folder, INDEX);
+  const { weight_map: map } = await readJsonFile(path);
+  if (typeof map !== 'object' || map === null || Array.isArray(map)) throw new Error(`${path}: weight_map is missing; download the file again`);
+  const entries = Object.entries(map as Record<string, unknown>);
+  const byFile = new Map<string, Set<string>>();
+  for (const [name, file] of entries) {
+    if (typeof file !== 'string' || !/^[^/\\]+\.safetensors$/.test(file)) {
+      throw new Error(`${path}: tensor ${name} is said to be in ${JSON.stringify(file)}; expected a .safetensors file of this folder`);
+    }
+    const known = byFile.get(file);
+    if (known) known.add(name);
+    else byFile.set(file, new Set([name]));
+  }
+  for (const [file, names] of byFile) {
+    if (!(await isFile(join(folder, file)))) throw new Error(`${join(folder, file)} is missing, though ${INDEX} names it; download that shard`);
+    const shard = await openSafetensors(join(folder, file));
+    shards.push(shard);
+    for (const name of names) {
+      if (!shard.tensors.has(name)) throw new Error(`${path}: tensor ${name} should be in ${file} but is not; download the index and the shards again`);
+      owner.set(name, shard);
+    }
+    for (const name of shard.tensors.keys()) {
+      if (!names.has(name)) throw new Error(`${join(folder, file)}: tensor ${name} is not in ${INDEX}; download the index and the shards again`);
+    }
+  }
+}
+
+/**
+ * Writes config.json, generation_config.json, model.safetensors and copies of `copyFrom`'s tokenizer and chat template files.
+ * The folder appears whole or not at all. `config` is written as given: its dtype is the caller's to set.
+ */
+export async function writeModelFolder(
+  out: string,
+  model: {
+    config: Record<string, unknown>;
+    generationConfig: Record<string, unknown> | null;
+    tensors: TensorSource[];
+    copyFrom?: string;
+  },
+): Promise<WrittenFile[]> {
+  return writeFolderBeside(out, 'config.json', async (folder) => {
+    const files: WrittenFile[] = [];
+    files.push({ name: WEIGHTS, ...(await writeSafetensors(join(folder, WEIGHTS), model.tensors)) });
+    const texts: [string, Record<string, unknown>][] = [['config.json', model.config]];
+    if (model.generationConfig) texts.push(['generation_config.json', model.generationConfig]);
+    for (const [name, value] of texts) files.push({ name, ...(await writeJsonFile(join(folder, name), value)) });
+    if (model.copyFrom !== undefined) {
+      for (const name of (await readdir(model.copyFrom)).filter((n) => TEXT_FILES.test(n)).sort()) {
+        if (!(await isFile(join(model.copyFrom, name)))) continue;
+        await copyFile(join(model.copyFrom, name), join(folder, name));
+        files.push({ name, ...(await hashFile(join(folder, name))) });
+      }
+    }
+    return files;
+  });
+}
+
+export async function writeJsonFile(path: string, value: unknown): Promise<{ bytes: number; sha256: string }> {
+  return writeFileBeside(path, (write) => write(`${JSON.stringify(value, null, 2)}\n`));
+}
