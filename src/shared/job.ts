@@ -56,7 +56,7 @@ export const EvaluateJob = z.strictObject({
   type: z.literal('evaluate'),
   ...device,
   model: ModelPath,
-  /** Margins are taken against this model when given (DPO's implicit reward, with beta). */
+  /** DPO's implicit rewards (accuracy, margin, with beta) are taken against this model when given. */
   reference: ModelPath.optional(),
   beta: z.number().gt(0).default(0.1),
   template: Template.default('chat'),
@@ -136,6 +136,15 @@ export type LogprobsResult = { ids: number[]; tokens: string[]; logprobs: (numbe
 export type TokenizeResult = { ids: number[]; tokens: string[] };
 export type EvaluateResult = {
   instructions: { loss: number; perplexity: number; tokens: number; rows: number } | null;
-  preferences: { accuracy: number; margin: number; pairs: number; chosenLogps: number; rejectedLogps: number } | null;
+  preferences: {
+    /** share of pairs whose chosen answer the model itself finds likelier (sum of log-probs) */
+    accuracy: number;
+    /** against the reference, DPO's implicit rewards: share of pairs the chosen wins, and the mean margin; null without a reference */
+    rewardAccuracy: number | null;
+    margin: number | null;
+    pairs: number;
+    chosenLogps: number;
+    rejectedLogps: number;
+  } | null;
 };
 export type ExportResult = { path: string; files: { name: string; bytes: number; sha256: string }[] };

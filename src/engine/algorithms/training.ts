@@ -1,0 +1,56 @@
+/**
+ * What every algorithm shares: the state it trains, the end of an optimiser step, and what it yields at that boundary.
+ * Not a base class: an algorithm is one generator, top to bottom; run.ts pulls it and logs, pauses, stops and checkpoints between steps.
+ */
+import type { Optimizer } from '../../shared/recipe.ts';
+import type { LanguageModel } from '../model/language-model.ts';
+import type { AdamW } from '../optim/adamw.ts';
+import { gradNorm } from '../optim/clip.ts';
+import { learningRateAt } from '../optim/schedule.ts';
+
+export type Training = {
+  model: LanguageModel;
+  adamw: AdamW;
+  settings: Optimizer;
+  totalSteps: number;
+  /** Steps already done, 0 on a fresh run. */
+  startStep: number;
+  seed: number;
+};
+
+/** Yielded after each optimiser step; `step` counts from 1. `values` bear TRL's metric names. */
+export type StepReport = {
+  step: number;
+  values: Record<string, number>;
+  /** tokens of the step's sequences as TRL counts num_tokens: a prompt shared by two answers counts twice */
+  tokens: number;
+  /** tokens the model really computed, for tokens/s: a shared prompt counts once */
+  computedTokens: number;
+};
+
+/** Clips the gathered gradients to maxGradNorm, takes the AdamW step and clears them. `step` counts from 0. */
+export async function optimizerStep(training: Training, step: number): Promise<{ grad_norm: number; learning_rate: number }> {
+  const { model, adamw, settings } = training;
+  const norm = await gradNorm(model.device, model.parameters);
+  if (!Number.isFinite(norm)) {
+    throw new Error(`step ${step + 1}: the gradient is ${norm}; the run has diverged: lower optimizer.learningRate or branch from an earlier checkpoint`);
+  }
+  // torch.nn.utils.clip_grad_norm_: the coefficient is max / (norm + 1e-6), never above 1
+  const gradScale = settings.maxGradNorm > 0 ? Math.min(1, settings.maxGradNorm / (norm + 1e-6)) : 1;
+  const learningRate = learningRateAt(step, training.totalSteps, settings);
+  adamw.step(learningRate, gradScale);
+  model.zeroGrad();
+  return { grad_norm: norm, learning_rate: learningRate };
+}
+
+/** Sums a per-site array over each of a batch's sequences, in f64 and in order. */
+export function sumBySequence(values: Float32Array, sequences: Int32Array, sequenceCount: number): Float64Array {
+  const sums = new Float64Array(sequenceCount);
+  for (let m = 0; m < values.length; m++) sums[sequences[m]] += values[m];
+  return sums;
+}
+
+/** True at the last step and at every `evalSteps`-th. `step` counts from 1. */
+export function isEvaluationStep(step: number, totalSteps: number, evalSteps: number): boolean {
+  return step === totalSteps || (evalSteps > 0 && step % evalSteps === 0);
+}

@@ -1,0 +1,101 @@
+/**
+ * The engine process: a job comes in over the IPC channel, events go out, and the process ends with the job.
+ * The only file that picks a device. It never sees the library or the database, and it dies with main: a closed channel ends it.
+ */
+import { type EngineCommand, type EngineEvent, Job } from '../shared/job.ts';
+import type { Device } from './device/device.ts';
+import { createNativeDevice } from './device/native.ts';
+import { createReferenceDevice } from './device/reference.ts';
+import { evaluate } from './jobs/evaluate.ts';
+import { exportModel } from './jobs/export.ts';
+import { logprobs, show, tokenize } from './jobs/inspect.ts';
+import { openChat, sample } from './jobs/sample.ts';
+import { type Control, train } from './run.ts';
+import { ENGINE_VERSION } from './version.ts';
+
+if (!process.send) {
+  console.error('src/engine/index.ts is started by attune, not by hand: run `npx attune --help`');
+  process.exit(2);
+}
+
+const emit = (event: EngineEvent): void => void process.send!(event);
+
+let signalChange = (): void => {};
+const control: Control = { paused: false, stopped: false, changed: Promise.resolve() };
+let chat: Awaited<ReturnType<typeof openChat>> | null = null;
+let turns: Promise<void> = Promise.resolve();
+
+process.on('disconnect', () => process.exit(1));
+process.on('message', (command: EngineCommand) => {
+  if (command.type === 'job') void start(command.job);
+  else if (command.type === 'chat') {
+    control.stopped = false;
+    turns = turns.then(() => chat!(command.messages, command.sampling, () => control.stopped, emit)).catch(fail);
+  } else {
+    if (command.type === 'stop') control.stopped = true;
+    else control.paused = command.type === 'pause';
+    signalChange();
+    control.changed = nextChange();
+  }
+});
+control.changed = nextChange();
+
+function nextChange(): Promise<void> {
+  return new Promise((resolve) => (signalChange = resolve));
+}
+
+async function start(received: unknown): Promise<void> {
+  try {
+    const job = Job.parse(received);
+    const device = 'device' in job ? pickDevice(job) : null;
+    emit({ type: 'ready', device: device?.description ?? 'no device', engineVersion: ENGINE_VERSION });
+    const stopped = await run(job, device);
+    if (job.type === 'chat') return; // stays, and ends with its channel
+    const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;
+    process.send!({ type: 'done', stopped, peakMemoryBytes } satisfies EngineEvent, () => process.exit(0));
+  } catch (error) {
+    fail(error);
+  }
+}
+
+/** True when a person stopped it before its end. */
+async function run(job: Job, device: Device | null): Promise<boolean> {
+  const note = (text: string): void => emit({ type: 'note', text });
+  const result = (value: unknown): void => emit({ type: 'result', value });
+  switch (job.type) {
+    case 'train':
+      return (await train(job, device!, () => control, emit)).stopped;
+    case 'sample':
+      await sample(job, device!, () => control.stopped, emit);
+      return control.stopped;
+    case 'chat':
+      chat = await openChat(job, device!);
+      result(null);
+      return false;
+    case 'logprobs':
+      result(await logprobs(job, device!));
+      return false;
+    case 'tokenize':
+      result(await tokenize(job));
+      return false;
+    case 'evaluate':
+      result(await evaluate(job, device!, note));
+      return false;
+    case 'export':
+      result(await exportModel(job, createReferenceDevice()));
+      return false;
+    case 'show':
+      result(await show(job));
+      return false;
+  }
+}
+
+function pickDevice(job: { device: 'native' | 'reference'; threads: number }): Device {
+  return job.device === 'native' ? createNativeDevice(job.threads) : createReferenceDevice();
+}
+
+function fail(error: unknown): void {
+  const message = error instanceof Error ? error.message : String(error);
+  if (process.env.ATTUNE_DEBUG) console.error(error);
+  process.send!({ type: 'error', message } satisfies EngineEvent, () => process.exit(1));
+}

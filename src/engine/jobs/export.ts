@@ -1,0 +1,60 @@
+/**
+ * The `export` job: a model, with its adapter merged or alone, in the format others load. Streams a tensor at a time.
+ * What each format looks like is formats/'s affair.
+ */
+import { join } from 'node:path';
+import type { ExportJob, ExportResult } from '../../shared/job.ts';
+import type { Device } from '../device/device.ts';
+import { writeGguf } from '../formats/gguf.ts';
+import { openModelFolder, writeModelFolder } from '../formats/model-folder.ts';
+import { copyAdapter } from '../formats/peft.ts';
+import type { TensorSource } from '../formats/safetensors.ts';
+import { hashFile } from '../formats/write-beside.ts';
+import { openModel } from '../open-model.ts';
+import { loadTokenizer } from '../tokenizer/tokenizer.ts';
+
+const DTYPES = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
+const TORCH_DTYPES = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' } as const;
+
+export async function exportModel(job: ExportJob, device: Device): Promise<ExportResult> {
+  if (job.format === 'peft') {
+    if (!job.model.adapter) throw new Error('--format peft: this model is not an adapter; export it with --format safetensors');
+    return { path: job.out, files: await copyAdapter(job.model.adapter, job.out, job.model.folder) };
+  }
+  if (job.format === 'safetensors' && job.dtype === 'q8_0') throw new Error('--type q8_0 is a GGUF type; safetensors takes f32, f16 or bf16');
+
+  const { tensors, config, generationConfig, close } = await wholeModel(job, device);
+  try {
+    if (job.format === 'gguf') {
+      const path = join(job.out, `${job.name}-${job.dtype === 'q8_0' ? 'Q8_0' : job.dtype.toUpperCase()}.gguf`);
+      await writeGguf(path, { config, tokenizerFolder: job.model.folder, name: job.name, type: job.dtype, tensors });
+      return { path, files: [{ name: path.slice(job.out.length + 1), ...(await hashFile(path)) }] };
+    }
+    const dtype = job.dtype as keyof typeof DTYPES;
+    const files = await writeModelFolder(job.out, {
+      config: { ...config, dtype: TORCH_DTYPES[dtype], torch_dtype: TORCH_DTYPES[dtype] },
+      generationConfig,
+      tensors: tensors.map((tensor) => ({ ...tensor, dtype: DTYPES[dtype] })),
+      copyFrom: job.model.folder,
+    });
+    return { path: job.out, files };
+  } finally {
+    await close();
+  }
+}
+
+/** Every tensor of the model under its Hugging Face name: straight from the disk, or through the device where an adapter must be merged. */
+async function wholeModel(
+  job: ExportJob,
+  device: Device,
+): Promise<{ tensors: TensorSource[]; config: Record<string, unknown>; generationConfig: Record<string, unknown> | null; close: () => Promise<void> }> {
+  const tokenizer = await loadTokenizer(job.model.folder);
+  if (job.model.adapter) {
+    const { model, source } = await openModel(device, job.model, tokenizer, { storage: 'f32', trainable: 'none' });
+    const tensors = model.tensors({ merge: true }).map((tensor): TensorSource => ({ ...tensor, dtype: 'F32' }));
+    return { tensors, ...source, close: async () => model.free() };
+  }
+  const folder = await openModelFolder(job.model.folder);
+  const tensors = [...folder.tensors.values()].map(({ name, shape }): TensorSource => ({ name, shape, dtype: 'F32', read: () => folder.read(name) }));
+  return { tensors, config: folder.config, generationConfig: folder.generationConfig, close: folder.close };
+}

@@ -1,0 +1,54 @@
+/** The `sample` and `chat` jobs: prompts rendered, completed and streamed as events. Not the decoding itself (sampling/generate.ts). */
+import type { EngineEvent, Prompt, SampleJob } from '../../shared/job.ts';
+import type { Message, Template } from '../../shared/dataset.ts';
+import type { Sampling } from '../../shared/sampling.ts';
+import type { Device } from '../device/device.ts';
+import type { LanguageModel } from '../model/language-model.ts';
+import { openModel } from '../open-model.ts';
+import { generate } from '../sampling/generate.ts';
+import { encodePieces } from '../data/tokenize.ts';
+import { renderPrompt } from '../tokenizer/template.ts';
+import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
+
+type Emit = (event: EngineEvent) => void;
+
+export async function sample(job: SampleJob, device: Device, cancelled: () => boolean, emit: Emit): Promise<void> {
+  const tokenizer = await loadTokenizer(job.model.folder);
+  const { model } = await openModel(device, job.model, tokenizer, { storage: 'bf16-if-stored', trainable: 'none' });
+  const prompts = job.prompts.map((prompt) => promptTokens(prompt, job.template, tokenizer));
+  for await (const event of generate(model, tokenizer, prompts, job.sampling, { batchSize: job.batchSize, cancelled })) emit(event);
+}
+
+/** A loaded model that answers one conversation at a time. */
+export async function openChat(
+  job: { model: { folder: string; adapter?: string }; template: Template },
+  device: Device,
+): Promise<(messages: Message[], sampling: Sampling, cancelled: () => boolean, emit: Emit) => Promise<void>> {
+  const tokenizer = await loadTokenizer(job.model.folder);
+  const { model } = await openModel(device, job.model, tokenizer, { storage: 'bf16-if-stored', trainable: 'none' });
+  return (messages, sampling, cancelled, emit) => answer(model, tokenizer, job.template, messages, sampling, cancelled, emit);
+}
+
+async function answer(
+  model: LanguageModel,
+  tokenizer: Tokenizer,
+  template: Template,
+  messages: Message[],
+  sampling: Sampling,
+  cancelled: () => boolean,
+  emit: Emit,
+): Promise<void> {
+  const prompt = promptTokens({ messages }, template, tokenizer);
+  for await (const event of generate(model, tokenizer, [prompt], sampling, { batchSize: 1, cancelled })) emit(event);
+}
+
+function promptTokens(prompt: Prompt, template: Template, tokenizer: Tokenizer): number[] {
+  if ('raw' in prompt) {
+    const ids = tokenizer.encode(prompt.raw, { addSpecialTokens: true });
+    // an empty raw prompt starts a text: the beginning-of-text token where the model has one, else the token that ends the text before
+    if (ids.length > 0) return ids;
+    const first = tokenizer.bosId ?? tokenizer.eosIds[0];
+    return first === undefined ? [] : [first];
+  }
+  return encodePieces(renderPrompt(prompt.messages, template, tokenizer), tokenizer).tokens;
+}

@@ -1,0 +1,44 @@
+/**
+ * A model path (folder, and maybe an adapter) → a model ready on a device. The one place where formats, tokenizer and model meet.
+ * An adapter is continued when LoRA is trained, and merged into the weights otherwise.
+ */
+import type { ModelPath } from '../shared/job.ts';
+import type { Lora } from '../shared/recipe.ts';
+import type { Device } from './device/device.ts';
+import { type ModelFolder, openModelFolder } from './formats/model-folder.ts';
+import { readAdapter } from './formats/peft.ts';
+import { checkTokenizerFits } from './model/config.ts';
+import { type LanguageModel, loadLanguageModel } from './model/language-model.ts';
+import type { Tokenizer } from './tokenizer/tokenizer.ts';
+
+export type OpenOptions = {
+  /** bf16-if-stored keeps frozen bf16 weights as they are on disk; f32 widens them. */
+  storage: 'f32' | 'bf16-if-stored';
+  trainable: 'all' | 'lora' | 'none';
+  lora?: Lora;
+  seed?: number;
+  gradientCheckpointing?: boolean;
+  randomInit?: boolean;
+};
+
+export async function openModel(
+  device: Device,
+  path: ModelPath,
+  tokenizer: Tokenizer,
+  { storage, ...options }: OpenOptions,
+): Promise<{ model: LanguageModel; source: Pick<ModelFolder, 'config' | 'generationConfig'> }> {
+  const folder = await openModelFolder(path.folder, { weights: !options.randomInit });
+  try {
+    checkTokenizerFits(folder.config, tokenizer.vocabSize, path.folder);
+    const adapter = path.adapter ? await readAdapter(path.adapter) : undefined;
+    const storedBf16 = [...folder.tensors.values()].some((tensor) => tensor.dtype === 'BF16');
+    const model = await loadLanguageModel(device, folder, {
+      ...options,
+      storage: storage === 'bf16-if-stored' && storedBf16 ? 'bf16' : 'f32',
+      adapter,
+    });
+    return { model, source: { config: folder.config, generationConfig: folder.generationConfig } };
+  } finally {
+    await folder.close();
+  }
+}

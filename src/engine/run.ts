@@ -1,0 +1,245 @@
+/**
+ * Drives one training run: prepares rows, picks the algorithm's generator and pulls it step by step; between steps it emits metrics,
+ * obeys pause and stop, and writes checkpoints. Resuming is the same path: it starts from the newest whole checkpoint in the run's folder.
+ * It knows no loss and no layer; the algorithm files do.
+ */
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { dirname, join } from 'node:path';
+import type { EngineEvent, ModelPath, TrainJob } from '../shared/job.ts';
+import type { DpoRecipe } from '../shared/recipe.ts';
+import { dpo, referenceLogprobs, type ReferenceLogprobs } from './algorithms/dpo.ts';
+import { sft } from './algorithms/sft.ts';
+import type { StepReport, Training } from './algorithms/training.ts';
+import { findCheckpoint, pruneCheckpoints, readOptimizer, type RunState, writeCheckpoint } from './checkpoint.ts';
+import type { PreferenceSequences, Sequence } from './data/pack.ts';
+import { planSteps, type StepPlan } from './data/plan.ts';
+import { preparePreferences, prepareSequences } from './data/prepare.ts';
+import type { Device } from './device/device.ts';
+import { openModel } from './open-model.ts';
+import { createAdamW } from './optim/adamw.ts';
+import { loadTokenizer, type Tokenizer } from './tokenizer/tokenizer.ts';
+
+/** What a person asked for while the run goes on; read between steps. */
+export type Control = { paused: boolean; stopped: boolean; changed: Promise<void> };
+
+type Emit = (event: EngineEvent) => void;
+
+export async function train(job: TrainJob, device: Device, control: () => Control, emit: Emit): Promise<{ stopped: boolean }> {
+  const { recipe } = job;
+  await mkdir(join(job.folder, 'checkpoints'), { recursive: true });
+  const tokenizer = await loadTokenizer(job.model.folder);
+  const checkpoint = await findCheckpoint(job.folder);
+  const start: ModelPath = checkpoint ? checkpointModel(job, checkpoint.path) : job.model;
+  const { model, source } = await openModel(device, start, tokenizer, {
+    storage: recipe.lora ? 'bf16-if-stored' : 'f32',
+    trainable: recipe.lora ? 'lora' : 'all',
+    lora: recipe.lora ?? undefined,
+    seed: recipe.seed,
+    gradientCheckpointing: recipe.gradientCheckpointing,
+    randomInit: recipe.method === 'pretrain' && recipe.fromScratch && !checkpoint,
+  });
+
+  const rows = await prepareRows(job, tokenizer, emit);
+  const lengths = rows.kind === 'pairs' ? rows.train.map(pairLength) : rows.train.map((row) => row.tokens.length);
+  const packed = recipe.method === 'pretrain' || (recipe.method === 'sft' && recipe.packing);
+  const steps = planSteps(lengths, { ...recipe, maxTokens: packed ? recipe.perDeviceTrainBatchSize * recipe.maxLength : null });
+
+  const adamw = createAdamW(device, model.parameters, recipe.optimizer);
+  if (checkpoint) await readOptimizer(checkpoint.path, adamw, checkpoint.state.step);
+  const state: RunState = checkpoint?.state ?? { step: 0, numTokens: 0, best: null };
+  if (checkpoint) emit({ type: 'note', text: `resuming after step ${state.step} of ${steps.length}` });
+  const training: Training = { model, adamw, settings: recipe.optimizer, totalSteps: steps.length, startStep: state.step, seed: recipe.seed };
+
+  const reports = await startAlgorithm(job, training, rows, steps, tokenizer, emit);
+  const save = async (best: boolean) => {
+    const base = { folder: job.model.folder, config: source.config, generationConfig: source.generationConfig };
+    const written = await writeCheckpoint(job.folder, { model, adamw, state, recipe, base });
+    await pruneCheckpoints(job.folder, recipe.saveTotalLimit, state.best?.step ?? null);
+    emit({ type: 'checkpoint', path: written.path, step: state.step, sha256: written.sha256, best });
+  };
+
+  const clock = new Clock(steps.length);
+  const rowsPerStep = steps.map((batches) => batches.reduce((sum, batch) => sum + batch.length, 0));
+  let rowsSeen = rowsPerStep.slice(0, state.step).reduce((sum, count) => sum + count, 0);
+  let saved = state.step;
+  for await (const report of reports) {
+    state.step = report.step;
+    state.numTokens += report.tokens;
+    rowsSeen += rowsPerStep[report.step - 1];
+    clock.tick(report);
+    const values = { ...report.values, num_tokens: state.numTokens, epoch: rowsSeen / lengths.length };
+    const last = report.step === steps.length;
+    if (report.step % recipe.loggingSteps === 0 || last || 'eval_loss' in values) emit({ type: 'metrics', step: report.step, values });
+    emit({ type: 'progress', step: report.step, totalSteps: steps.length, ...clock.rates(), values });
+
+    const best = 'eval_loss' in values && (state.best === null || values.eval_loss < state.best.evalLoss);
+    if (best) state.best = { step: report.step, evalLoss: values.eval_loss };
+    if (best || last || (recipe.saveSteps > 0 && report.step % recipe.saveSteps === 0)) {
+      await save(state.best?.step === report.step);
+      saved = report.step;
+    }
+
+    await new Promise(setImmediate); // lets messages from main in
+    while (control().paused && !control().stopped) {
+      emit({ type: 'paused' });
+      const asked = clock.pause();
+      await control().changed;
+      asked();
+      if (!control().paused) emit({ type: 'resumed' });
+    }
+    if (control().stopped && !last) {
+      if (saved !== report.step) await save(state.best?.step === report.step);
+      return { stopped: true };
+    }
+  }
+  // a run that was killed after its last step resumes with nothing left to do: its result is the checkpoint it has
+  if (checkpoint && state.step === steps.length && saved === state.step && training.startStep === steps.length) {
+    emit({ type: 'checkpoint', path: checkpoint.path, step: state.step, sha256: checkpoint.sha256, best: state.best?.step === state.step });
+  }
+  model.free();
+  return { stopped: false };
+}
+
+type Rows =
+  | { kind: 'sequences'; train: Sequence[]; validation: Sequence[] }
+  | { kind: 'pairs'; train: PreferenceSequences[]; validation: PreferenceSequences[] };
+
+async function prepareRows(job: TrainJob, tokenizer: Tokenizer, emit: Emit): Promise<Rows> {
+  const { recipe } = job;
+  const settings = {
+    template: recipe.template,
+    tokenizer,
+    maxLength: recipe.maxLength,
+    completionOnlyLoss: recipe.method === 'sft' && recipe.completionOnlyLoss,
+    warn: (text: string) => emit({ type: 'note', text }),
+  };
+  if (recipe.method === 'dpo') {
+    return {
+      kind: 'pairs',
+      train: await preparePreferences(job.train, settings),
+      validation: job.validation ? await preparePreferences(job.validation, settings) : [],
+    };
+  }
+  return {
+    kind: 'sequences',
+    train: await prepareSequences(job.train, settings),
+    validation: job.validation ? await prepareSequences(job.validation, settings) : [],
+  };
+}
+
+async function startAlgorithm(
+  job: TrainJob,
+  training: Training,
+  rows: Rows,
+  steps: StepPlan[],
+  tokenizer: Tokenizer,
+  emit: Emit,
+): Promise<AsyncGenerator<StepReport, void, void>> {
+  const { recipe } = job;
+  if (rows.kind === 'sequences') {
+    const evalTokens = recipe.perDeviceTrainBatchSize * recipe.maxLength;
+    return sft(training, { train: rows.train, validation: rows.validation, steps, evalSteps: recipe.evalSteps, evalTokens });
+  }
+  const settings = recipe as DpoRecipe;
+  const evalBatchSize = recipe.perDeviceTrainBatchSize;
+  const reference = await keptReference(job, training, rows, tokenizer, evalBatchSize, emit);
+  return dpo(
+    training,
+    {
+      train: rows.train,
+      trainReference: reference.subarray(0, rows.train.length * 2),
+      steps,
+      validation: rows.validation,
+      validationReference: reference.subarray(rows.train.length * 2),
+      evalSteps: recipe.evalSteps,
+      evalBatchSize,
+    },
+    settings,
+  );
+}
+
+/**
+ * Reference log-probs of all pairs, train then validation: computed before the first step and kept in the run's folder,
+ * under a name that changes with the data, so that a resumed run reads the very numbers it started with.
+ */
+async function keptReference(
+  job: TrainJob,
+  training: Training,
+  rows: Extract<Rows, { kind: 'pairs' }>,
+  tokenizer: Tokenizer,
+  batchSize: number,
+  emit: Emit,
+): Promise<ReferenceLogprobs> {
+  const all = [...rows.train, ...rows.validation];
+  const path = join(job.folder, `reference-logprobs-${pairsHash(all)}.f64`);
+  const kept = await readFile(path).catch(() => null);
+  if (kept && kept.byteLength === all.length * 16) {
+    return new Float64Array(kept.buffer.slice(kept.byteOffset, kept.byteOffset + kept.byteLength));
+  }
+  emit({ type: 'note', text: `computing reference log-probabilities of ${all.length} pairs, once` });
+  let values: ReferenceLogprobs;
+  if (job.reference || training.startStep > 0) {
+    const path = job.reference ?? job.model;
+    const { model } = await openModel(training.model.device, path, tokenizer, { storage: 'f32', trainable: 'none' });
+    values = await referenceLogprobs(model, all, batchSize);
+    model.free();
+  } else {
+    values = await referenceLogprobs(training.model, all, batchSize);
+  }
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(`${path}.writing`, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  await rename(`${path}.writing`, path);
+  return values;
+}
+
+function pairsHash(pairs: PreferenceSequences[]): string {
+  const hash = createHash('sha256');
+  for (const { prompt, chosen, rejected } of pairs) {
+    for (const part of [prompt, chosen, rejected]) {
+      hash.update(Int32Array.of(part.length));
+      hash.update(part);
+    }
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+/** Where the weights of a checkpoint are: the folder itself, or its adapter on the run's base. */
+function checkpointModel(job: TrainJob, path: string): ModelPath {
+  return job.recipe.lora ? { folder: job.model.folder, adapter: path } : { folder: path };
+}
+
+function pairLength({ prompt, chosen, rejected }: PreferenceSequences): number {
+  return prompt.length + chosen.length + rejected.length;
+}
+
+/** Speed and time left, from a window of recent steps so that warm-up and pauses do not colour it. */
+class Clock {
+  private readonly totalSteps: number;
+  private readonly window: { at: number; tokens: number }[] = [{ at: performance.now(), tokens: 0 }];
+  private step = 0;
+  constructor(totalSteps: number) {
+    this.totalSteps = totalSteps;
+  }
+
+  tick(report: StepReport): void {
+    this.step = report.step;
+    this.window.push({ at: performance.now(), tokens: report.computedTokens });
+    if (this.window.length > 50) this.window.shift();
+  }
+
+  /** Call the returned function when the pause ends: the time in between does not count. */
+  pause(): () => void {
+    const from = performance.now();
+    return () => {
+      for (const mark of this.window) mark.at += performance.now() - from;
+    };
+  }
+
+  rates(): { tokensPerSecond: number; secondsLeft: number } {
+    const seconds = (this.window.at(-1)!.at - this.window[0].at) / 1000;
+    const tokens = this.window.slice(1).reduce((sum, mark) => sum + mark.tokens, 0);
+    const secondsPerStep = seconds / (this.window.length - 1);
+    return { tokensPerSecond: tokens / seconds, secondsLeft: (this.totalSteps - this.step) * secondsPerStep };
+  }
+}
