@@ -1,0 +1,69 @@
+/**
+ * The linter: the languages' recommended rules, and the house's one table of who may import whom (DESIGN: imports only go down).
+ * What the table cannot say — a layer's own folder reached by its path — the composite tsconfigs hold.
+ */
+import tseslint from 'typescript-eslint';
+
+const above = '(?:main|renderer|preload)/';
+
+/**
+ * Per row: files, and what their import specifiers may be (regular expressions; `types` only as `import type`). Anything else is an error.
+ * A later row replaces an earlier one for the files it names.
+ */
+const mayImport = [
+  { files: ['src/shared/**'], imports: ['zod$', String.raw`\./`] },
+
+  { files: ['src/main/**'], imports: ['node:', 'zod$', 'yaml$', String.raw`\.{1,2}/(?!.*(?:engine/|renderer/|preload/))`] },
+  {
+    files: ['src/main/cli.ts', 'src/main/commands/**'],
+    imports: ['node:', 'zod$', 'yaml$', 'commander$', String.raw`\.{1,2}/(?!.*(?:engine/|renderer/|preload/))`],
+  },
+  { files: ['src/main/db/**'], imports: ['node:', 'better-sqlite3$', String.raw`\./`, String.raw`\.\./(?:\.\./shared/|process-identity\.ts|migrations/|db/)`] },
+
+  // engine: node only where files, processes and addons are met
+  { files: ['src/engine/**'], imports: ['zod$', String.raw`\.{1,2}/(?!.*${above})`] },
+  {
+    files: ['src/engine/*.ts', 'src/engine/{formats,device,tokenizer}/**', 'src/engine/data/read.ts'],
+    imports: ['node:', 'zod$', '@huggingface/', String.raw`\.{1,2}/(?!.*${above})`],
+  },
+  { files: ['src/engine/losses/**'], imports: [] },
+  { files: ['src/engine/ops/**'], imports: [String.raw`\./`, String.raw`\.\./device/device\.ts$`], types: [String.raw`\.\./data/batch\.ts$`] },
+  {
+    files: ['src/engine/model/**'],
+    imports: [String.raw`\./`, String.raw`\.\./ops/`, String.raw`\.\./device/device\.ts$`, String.raw`\.\./random\.ts$`, String.raw`\.\./\.\./shared/`],
+    types: [String.raw`\.\./(?:data/batch|formats/[a-z-]+)\.ts$`],
+  },
+  {
+    files: ['src/engine/optim/**'],
+    imports: [String.raw`\./`, String.raw`\.\./ops/`, String.raw`\.\./device/device\.ts$`, String.raw`\.\./\.\./shared/`],
+    types: [String.raw`\.\./model/[a-z-]+\.ts$`],
+  },
+  {
+    files: ['src/engine/algorithms/**', 'src/engine/data/!(read).ts', 'src/engine/sampling/**'],
+    imports: ['zod$', String.raw`\.{1,2}/(?!.*(?:${above}|device/(?!device\.ts)|/run\.ts|/index\.ts))`],
+  },
+];
+
+const layers = mayImport.map(({ files, imports, types = [] }) => {
+  const message = `this layer may import ${[...imports, ...types].join(' or ') || 'nothing'} (src/…: imports only go down)`;
+  const not = (allowed) => (allowed.length ? `^(?!${allowed.join('|')})` : '.');
+  const patterns = [{ regex: not([...imports, ...types]), message }];
+  if (types.length) patterns.push({ regex: `^(?:${types.join('|')})`, allowTypeImports: true, message: `${message}; types only` });
+  return { files, ignores: ['**/*.test.ts'], rules: { 'no-restricted-imports': ['error', { patterns }] } };
+});
+
+export default tseslint.config(
+  { ignores: ['build/', 'dist/', 'node_modules/', '**/node_modules/', 'fixtures/', 'resources/', 'native/'] },
+  ...tseslint.configs.recommended,
+  {
+    linterOptions: { reportUnusedDisableDirectives: 'off' },
+    rules: {
+      eqeqeq: ['error', 'always', { null: 'ignore' }],
+      'no-restricted-exports': ['error', { restrictDefaultExports: { direct: true } }],
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+    },
+  },
+  // tools read their configuration from a default export
+  { files: ['*.config.{js,ts}'], rules: { 'no-restricted-exports': 'off' } },
+  ...layers,
+);
