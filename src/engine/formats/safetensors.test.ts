@@ -144,12 +144,12 @@ describe('writing', () => {
     ]);
     const header =
       '{"__metadata__":{"format":"pt"},"c":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},"d":{"dtype":"I32","shape":[],"data_offsets":[8,12]},' +
-      '"a":{"dtype":"F16","shape":[2],"data_offsets":[12,16]},"b":{"dtype":"BF16","shape":[2],"data_offsets":[16,20]}}';
+      '"b":{"dtype":"BF16","shape":[2],"data_offsets":[12,16]},"a":{"dtype":"F16","shape":[2],"data_offsets":[16,20]}}';
     const written = await readFile(path);
     expect(Number(written.readBigUInt64LE(0)) % 8).toBe(0);
     expect(written.subarray(8, -20).toString().trimEnd()).toBe(header);
     // 1 is 3f800000, -2 is c0000000; as float16 3c00 and c000; as bfloat16 3f80 and c000; all little-endian
-    expect(written.subarray(-20).toString('hex')).toBe('0000803f000000c0' + '05000000' + '003c00c0' + '803f00c0');
+    expect(written.subarray(-20).toString('hex')).toBe('0000803f000000c0' + '05000000' + '803f00c0' + '003c00c0');
     expect(bytes).toBe(written.length);
     expect(sha256).toMatch(/^[0-9a-f]{64}$/);
     const again = await writeSafetensors(path, [

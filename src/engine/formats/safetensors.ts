@@ -1,7 +1,7 @@
 /**
  * Safetensors files (https://github.com/huggingface/safetensors): 8 bytes of header length, a JSON header, then raw tensors.
  * The reader believes nothing the header says until it is checked against the file; the writer is deterministic: the same tensors
- * give the same bytes, in the order the Rust crate uses (wider types first, then by name). One tensor is in memory at a time.
+ * give the same bytes, in the order the Rust crate uses (by type, widest first, then by name). One tensor is in memory at a time.
  * Bytes are little-endian, as is every machine this runs on.
  */
 import { open, type FileHandle } from 'node:fs/promises';
@@ -38,6 +38,7 @@ const DTYPE_BYTES: Record<string, number> = {
   I64: 8, U64: 8, F64: 8, C64: 8,
 };
 
+const WRITE_ORDER = ['F32', 'I32', 'BF16', 'F16']; // of the Rust crate
 const MAX_HEADER = 100_000_000; // bytes; the limit of the Rust crate
 const CHUNK = 1 << 24; // bytes read at once while converting
 
@@ -190,7 +191,7 @@ export async function writeSafetensors(
   tensors: TensorSource[],
   metadata: Record<string, string> = { format: 'pt' },
 ): Promise<{ bytes: number; sha256: string }> {
-  const sorted = [...tensors].sort((a, b) => DTYPE_BYTES[b.dtype] - DTYPE_BYTES[a.dtype] || (a.name < b.name ? -1 : 1));
+  const sorted = [...tensors].sort((a, b) => WRITE_ORDER.indexOf(a.dtype) - WRITE_ORDER.indexOf(b.dtype) || (a.name < b.name ? -1 : 1));
   const header: [string, unknown][] = [['__metadata__', Object.fromEntries(Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1)))]];
   const names = new Set(['__metadata__']);
   let end = 0;
