@@ -1,0 +1,77 @@
+/**
+ * Keys and values of tokens already seen, so that decoding computes only the new ones. One block of rows for all sequences; a sequence
+ * owns a range of them, and may continue a prefix that others continue too (a prompt sampled many times is held once).
+ * Rows are not moved or paged: a sequence says at its start how long it may become.
+ */
+import type { Device, Tensor } from '../device/device.ts';
+import type { ModelConfig } from './config.ts';
+
+export type CacheSequence = {
+  /** First row, and rows owned. */
+  readonly start: number;
+  readonly capacity: number;
+  readonly prefix: CacheSequence | null;
+  /** Tokens held, the prefix's not counted. */
+  length: number;
+  /** Open sequences that continue this one. */
+  children: number;
+};
+
+export interface KvCache {
+  /** One a layer, each (tokens, K, D). */
+  readonly layers: readonly { keys: Tensor; values: Tensor }[];
+  /** Room for capacityTokens of its own. A prefix stays open, and is not appended to, while sequences continue it. */
+  open(capacityTokens: number, prefix?: CacheSequence): CacheSequence;
+  close(sequence: CacheSequence): void;
+  /** Tokens for which there is no sequence yet, in all. */
+  room(): number;
+  free(): void;
+}
+
+export function createKvCache(device: Device, config: ModelConfig, tokens: number): KvCache {
+  const row = config.numKeyValueHeads * config.headDim;
+  const layers = Array.from({ length: config.numHiddenLayers }, () => ({ keys: device.alloc(tokens * row), values: device.alloc(tokens * row) }));
+  /** Ranges without an owner, in order, never touching each other. */
+  const gaps = [{ start: 0, length: tokens }];
+  const sequences = new Set<CacheSequence>();
+  const room = () => gaps.reduce((sum, gap) => sum + gap.length, 0);
+
+  return {
+    layers,
+    room,
+    open(capacity, prefix) {
+      if (prefix?.prefix) throw new Error('kv-cache: a prefix cannot continue another prefix; open it as one sequence');
+      if (prefix && !sequences.has(prefix)) throw new Error('kv-cache: the prefix is closed; keep it open while sequences continue it');
+      const gap = gaps.find((range) => range.length >= capacity);
+      if (!gap) throw new Error(`kv-cache: no room for ${capacity} tokens (${room()} of ${tokens} are free); close sequences or create a larger cache`);
+      const sequence = { start: gap.start, capacity, prefix: prefix ?? null, length: 0, children: 0 };
+      gap.start += capacity;
+      gap.length -= capacity;
+      if (gap.length === 0) gaps.splice(gaps.indexOf(gap), 1);
+      if (prefix) prefix.children++;
+      sequences.add(sequence);
+      return sequence;
+    },
+    close(sequence) {
+      if (sequence.children > 0) throw new Error(`kv-cache: ${sequence.children} open sequences continue this prefix; close them first`);
+      if (!sequences.delete(sequence)) throw new Error('kv-cache: the sequence is closed already');
+      if (sequence.prefix) sequence.prefix.children--;
+      if (sequence.capacity === 0) return;
+      let at = gaps.findIndex((gap) => gap.start > sequence.start);
+      if (at < 0) at = gaps.length;
+      gaps.splice(at, 0, { start: sequence.start, length: sequence.capacity });
+      for (const left of [at, at - 1]) {
+        const [a, b] = [gaps[left], gaps[left + 1]];
+        if (!a || !b || a.start + a.length !== b.start) continue;
+        a.length += b.length;
+        gaps.splice(left + 1, 1);
+      }
+    },
+    free() {
+      for (const { keys, values } of layers) {
+        device.free(keys);
+        device.free(values);
+      }
+    },
+  };
+}

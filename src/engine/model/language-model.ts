@@ -1,0 +1,318 @@
+/**
+ * A language model as every method of the field needs it: forward gives one log-probability per loss site, backward takes one upstream
+ * gradient per loss site. Loading, LoRA, decoding and the model's tensors for saving are here; the layers are transformer.ts.
+ * It knows no loss, no optimiser and no sampling.
+ */
+import type { Lora } from '../../shared/recipe.ts';
+import type { Batch } from '../data/batch.ts';
+import type { Device, Tensor } from '../device/device.ts';
+import { gather } from '../ops/embedding.ts';
+import { linear } from '../ops/linear.ts';
+import { logprob } from '../ops/logprob.ts';
+import { createPool } from '../ops/pool.ts';
+import { rmsNorm } from '../ops/rms-norm.ts';
+import { constant, createTape, type Tape, type Value } from '../ops/tape.ts';
+import { type ModelConfig, parseModelConfig } from './config.ts';
+import { type CacheSequence, createKvCache, type KvCache } from './kv-cache.ts';
+import { attachLora, checkAdapter, loraUpdate, mergedWeight, type ReadAdapter, targetLinears } from './lora.ts';
+import {
+  buildWeights, checkTensors, createParameter, decoderLinears, drawParameter, freeParameter, type Linear, type Parameter, readParameter, storedName,
+  type TensorFolder,
+} from './parameters.ts';
+import { createRotaryTable } from './rope-table.ts';
+import { type Inputs, transformer } from './transformer.ts';
+
+export type LoadOptions = {
+  /** Of frozen matrices; trained ones are f32. */
+  storage: 'f32' | 'bf16';
+  trainable: 'all' | 'none' | 'lora';
+  /** A new adapter, with trainable: 'lora' and no adapter given. */
+  lora?: Lora;
+  /** Draws new weights and new adapters. */
+  seed?: number;
+  /** Put beside the weights; trained on with trainable: 'lora'; folded into the weights with trainable: 'all'. */
+  adapter?: ReadAdapter;
+  /** Folded into the weights as they load, before any other adapter comes on top. */
+  mergeAdapter?: ReadAdapter;
+  gradientCheckpointing?: boolean;
+  /** New weights instead of the folder's; only its config.json is read. */
+  randomInit?: boolean;
+};
+
+export type ForwardOptions = {
+  /** Keep the tape, for backward. Dropout works only then. */
+  gradient?: boolean;
+  /** false runs the base alone: the reference of DPO. */
+  adapter?: boolean;
+  entropy?: boolean;
+  best?: boolean;
+};
+
+/** Per loss site (M): logprobs and entropy in nats, best the argmax's id. `kept` is for backward. */
+export type Forward = { logprobs: Float32Array; entropy?: Float32Array; best?: Int32Array; kept: { tape: Tape; out: Value } | null };
+
+export interface LanguageModel {
+  readonly config: ModelConfig;
+  readonly device: Device;
+  /** The trained ones, in a fixed order. */
+  readonly parameters: readonly Parameter[];
+  /**
+   * Seed of the next gradient forward's dropout; each one moves it on by one. A run that must resume to the same bits sets it
+   * from its step and micro-batch.
+   */
+  dropoutSeed: number;
+  /** log p(batch.targets[m] | everything up to batch.rows[m]) */
+  forward(batch: Batch, options?: ForwardOptions): Promise<Forward>;
+  /** Adds parameter gradients for dlogprobs (M), once, and frees the tape. */
+  backward(forward: Forward, dlogprobs: Float32Array): void;
+  zeroGrad(): void;
+  /** (M, V) at batch.rows; for small uses, since they are all held. */
+  logits(batch: Batch, options?: { adapter?: boolean }): Promise<Float32Array>;
+  /** Room for that many tokens' keys and values. The caller frees it. */
+  createCache(tokens: number): KvCache;
+  /** Appends tokens to sequences of a cache; logits (S,V) of each one's last token. */
+  decode(cache: KvCache, inputs: { sequence: CacheSequence; tokens: ArrayLike<number> }[], options?: { adapter?: boolean }): Promise<Float32Array>;
+  /** The whole model under Hugging Face names; merge folds the adapter in, otherwise the base is given as it is. */
+  tensors(options: { merge: boolean }): { name: string; shape: number[]; read(): Promise<Float32Array> }[];
+  /** The adapter's linears, for saving it; empty without one. */
+  adapterModules(): AdapterModule[];
+  free(): void;
+}
+
+export type AdapterModule = { name: string; a: () => Promise<Float32Array>; b: () => Promise<Float32Array>; inFeatures: number; outFeatures: number };
+
+export async function loadLanguageModel(device: Device, folder: TensorFolder, options: LoadOptions): Promise<LanguageModel> {
+  const { trainable, storage, seed = 0, gradientCheckpointing = false, randomInit = false } = options;
+  const config = parseModelConfig(folder.config, `${folder.folder}/config.json`);
+  if (!randomInit) checkTensors(config, folder);
+  if (trainable === 'all' && storage === 'bf16') throw new Error("language-model: storage bf16 is for frozen weights; train every weight in f32, or use trainable: 'lora'");
+  if (trainable === 'lora' && !options.lora && !options.adapter) throw new Error("language-model: trainable 'lora' needs a lora setting or an adapter to train on");
+
+  const all: Parameter[] = [];
+  const weights = buildWeights(config, (name, shape) => {
+    const parameter = createParameter(device, name, shape, storage, trainable === 'all');
+    all.push(parameter);
+    return parameter;
+  });
+  const linears = decoderLinears(weights);
+  const beside = trainable === 'all' ? undefined : options.adapter;
+  const folded = [options.mergeAdapter, trainable === 'all' ? options.adapter : undefined].filter((adapter) => adapter !== undefined);
+  for (const adapter of [...folded, ...(beside ? [beside] : [])]) checkAdapter(linears, adapter);
+
+  for (const parameter of all) {
+    const values = randomInit
+      ? drawParameter(config, parameter.name, parameter.tensor.length, seed)
+      : await folder.read(storedName(config, folder, parameter.name));
+    device.write(parameter.tensor, values);
+  }
+  for (const adapter of folded) {
+    for (const linear of linears) {
+      const update = adapter.tensors.get(linear.name);
+      if (update) device.write(linear.weight.tensor, await mergedWeight(device, linear, { ...update, r: adapter.r, scale: adapter.loraAlpha / adapter.r }));
+    }
+  }
+  if (beside) {
+    for (const linear of linears) {
+      const from = beside.tensors.get(linear.name);
+      if (from) attachLora(device, linear, beside, trainable === 'lora', seed, from);
+    }
+  } else if (trainable === 'lora' && options.lora) {
+    for (const linear of targetLinears(linears, options.lora.targetModules)) attachLora(device, linear, options.lora, true, seed);
+  }
+  const adapted = linears.filter((linear) => linear.lora !== null);
+  const loraParameters = adapted.flatMap((linear) => [linear.lora!.a, linear.lora!.b]);
+  const parameters = [...all, ...loraParameters].filter((parameter) => parameter.grad !== null);
+
+  const pool = createPool(device);
+  const rotary = createRotaryTable(device, config);
+  const { hiddenSize: C, vocabSize: V } = config;
+  let logitsBuffer: Tensor | null = null;
+
+  function upload(tape: Tape, data: Int32Array, width = 1): Value {
+    const value = tape.value(width, false, 'i32');
+    device.write(value.data, data);
+    return value;
+  }
+
+  /** The final norm's output at the rows asked for, (M,C). */
+  function hiddenAt(tape: Tape, packed: Packed, rows: Int32Array, inference: Pick<Inputs, 'lora' | 'cache'>): Value {
+    const N = packed.tokens.length, M = rows.length, S = packed.segments.length / 6;
+    rotary.reserve(packed.positions.reduce((most, position) => Math.max(most, position), 0) + 1);
+    const x = transformer(tape, config, weights, {
+      N, S, rotary, gradientCheckpointing, ...inference,
+      tokens: upload(tape, packed.tokens), positions: upload(tape, packed.positions), segments: upload(tape, packed.segments, 6),
+    });
+    const chosen = gather(tape, x, upload(tape, rows), N, M);
+    tape.done(x);
+    return rmsNorm(tape, chosen, weights.norm, M, C, config.rmsNormEps);
+  }
+
+  async function logitsAt(packed: Packed, rows: Int32Array, inference: Pick<Inputs, 'lora' | 'cache'>): Promise<Float32Array> {
+    const M = rows.length;
+    if (M === 0) return new Float32Array(0);
+    pool.reserve(Math.max(packed.tokens.length, M));
+    const tape = createTape(device, pool, false);
+    const hidden = tape.scope(() => hiddenAt(tape, packed, rows, inference));
+    if (!logitsBuffer || logitsBuffer.length < M * V) {
+      if (logitsBuffer) device.free(logitsBuffer);
+      logitsBuffer = device.alloc(M * V); // beside the pool: its width is V, and its rows are few
+    }
+    device.linear(logitsBuffer, hidden.data, weights.head.tensor, null, M, C, V, 1, 0);
+    tape.release([hidden]);
+    return (await device.read(logitsBuffer, 0, M * V)) as Float32Array;
+  }
+
+  const adapterOf = (on: boolean, training: boolean, dropoutSeed: number) => (linear: Linear) => (on ? loraUpdate(linear, training, dropoutSeed) : null);
+
+  const model: LanguageModel = {
+    config,
+    device,
+    parameters,
+    dropoutSeed: seed,
+
+    async forward(batch, { gradient = false, adapter = true, entropy, best } = {}) {
+      checkIds(batch.tokens, V, 'token');
+      checkIds(batch.targets, V, 'target');
+      checkIds(batch.rows, batch.tokens.length, 'row');
+      const M = batch.rows.length;
+      if (M === 0) return { logprobs: new Float32Array(0), entropy: entropy ? new Float32Array(0) : undefined, best: best ? new Int32Array(0) : undefined, kept: null };
+      const dropoutSeed = gradient ? model.dropoutSeed++ : 0;
+      pool.reserve(Math.max(batch.tokens.length, M));
+      const tape = createTape(device, pool, gradient);
+      let wanted: Value[] = [];
+      const out = tape.scope(() => {
+        const hidden = hiddenAt(tape, packBatch(batch), batch.rows, { lora: adapterOf(adapter, gradient, dropoutSeed), cache: null });
+        const made = logprob(tape, hidden, weights.head, upload(tape, batch.targets), M, C, V, { entropy, best });
+        wanted = [made.entropy, made.best].filter((value) => value !== null);
+        tape.hold(wanted);
+        return made.logprobs;
+      });
+      const [logprobs, ...others] = await Promise.all([out, ...wanted].map((value) => device.read(value.data, 0, M)));
+      tape.release(wanted);
+      if (!gradient) tape.release([out]);
+      return {
+        logprobs: logprobs as Float32Array,
+        entropy: entropy ? (others.shift() as Float32Array) : undefined,
+        best: best ? (others.shift() as Int32Array) : undefined,
+        kept: gradient ? { tape, out } : null,
+      };
+    },
+
+    backward(forward, dlogprobs) {
+      if (dlogprobs.length !== forward.logprobs.length) throw new Error(`backward: ${dlogprobs.length} gradients for ${forward.logprobs.length} log-probabilities; give one for each`);
+      if (!forward.kept) {
+        if (forward.logprobs.length === 0) return;
+        throw new Error('backward: this forward kept no tape; call forward with gradient: true, and backward once');
+      }
+      const { tape, out } = forward.kept;
+      forward.kept = null;
+      if (out.requiresGrad) {
+        out.grad = pool.take(1);
+        device.write(out.grad, dlogprobs);
+        tape.backward();
+      }
+      tape.release([out]);
+    },
+
+    zeroGrad() {
+      for (const parameter of parameters) device.fill(parameter.grad!, 0, parameter.grad!.length);
+    },
+
+    async logits(batch, { adapter = true } = {}) {
+      checkIds(batch.tokens, V, 'token');
+      checkIds(batch.rows, batch.tokens.length, 'row');
+      return logitsAt(packBatch(batch), batch.rows, { lora: adapterOf(adapter, false, 0), cache: null });
+    },
+
+    createCache: (tokens) => createKvCache(device, config, tokens),
+
+    async decode(cache, inputs, { adapter = true } = {}) {
+      const appended = packDecode(inputs);
+      checkIds(appended.tokens, V, 'token');
+      const row = config.numKeyValueHeads * config.headDim;
+      return logitsAt(appended, appended.lastRows, {
+        lora: adapterOf(adapter, false, 0),
+        cache(layer, keys, values) {
+          const kept = cache.layers[layer]!;
+          for (const { from, to, length } of appended.moves) {
+            device.copy(kept.keys, to * row, keys.data, from * row, length * row);
+            device.copy(kept.values, to * row, values.data, from * row, length * row);
+          }
+          return { keys: constant(kept.keys, row), values: constant(kept.values, row) };
+        },
+      });
+    },
+
+    tensors({ merge }) {
+      const merged = new Map(merge ? adapted.map((linear) => [linear.weight, linear]) : []);
+      return all.map((parameter) => ({
+        name: parameter.name,
+        shape: parameter.shape,
+        async read() {
+          const linear = merged.get(parameter);
+          if (!linear) return readParameter(device, parameter);
+          const { a, b, r, scale } = linear.lora!;
+          return mergedWeight(device, linear, { a: await readParameter(device, a), b: await readParameter(device, b), r, scale });
+        },
+      }));
+    },
+
+    adapterModules: () => adapted.map((linear) => ({
+      name: linear.name,
+      a: () => readParameter(device, linear.lora!.a),
+      b: () => readParameter(device, linear.lora!.b),
+      inFeatures: linear.inFeatures,
+      outFeatures: linear.outFeatures,
+    })),
+
+    free() {
+      for (const parameter of [...all, ...loraParameters]) freeParameter(device, parameter);
+      if (logitsBuffer) device.free(logitsBuffer);
+      rotary.free();
+      pool.clear();
+    },
+  };
+  return model;
+}
+
+/** What the device sees of a batch; segments is (S, 6), see Device.attention. */
+type Packed = { tokens: Int32Array; positions: Int32Array; segments: Int32Array };
+
+function packBatch(batch: Batch): Packed {
+  const segments = batch.segments.flatMap(({ start, length, prefix }) => [start, length, prefix?.start ?? 0, prefix?.length ?? 0, start, length]);
+  return { tokens: batch.tokens, positions: batch.positions, segments: Int32Array.from(segments) };
+}
+
+/** Places new tokens at the end of their sequences, whose lengths grow by them. */
+function packDecode(inputs: { sequence: CacheSequence; tokens: ArrayLike<number> }[]) {
+  const tokens: number[] = [], positions: number[] = [], segments: number[] = [], lastRows: number[] = [];
+  const moves: { from: number; to: number; length: number }[] = [];
+  for (const { sequence, tokens: added } of inputs) {
+    const { start, capacity, prefix, children } = sequence;
+    if (added.length === 0) throw new Error('decode: a sequence got no tokens; give at least one, or leave it out');
+    if (children > 0) throw new Error('decode: open sequences continue this prefix, so it cannot grow; close them first');
+    if (sequence.length + added.length > capacity) {
+      throw new Error(`decode: ${added.length} tokens after ${sequence.length} do not fit a sequence opened for ${capacity}; open it with more room`);
+    }
+    const before = (prefix?.length ?? 0) + sequence.length;
+    moves.push({ from: tokens.length, to: start + sequence.length, length: added.length });
+    segments.push(tokens.length, added.length, prefix?.start ?? 0, prefix?.length ?? 0, start, sequence.length + added.length);
+    for (let i = 0; i < added.length; i++) {
+      tokens.push(added[i]!);
+      positions.push(before + i);
+    }
+    lastRows.push(tokens.length - 1);
+    sequence.length += added.length;
+  }
+  return {
+    tokens: Int32Array.from(tokens), positions: Int32Array.from(positions), segments: Int32Array.from(segments), lastRows: Int32Array.from(lastRows), moves,
+  };
+}
+
+function checkIds(ids: Int32Array, limit: number, what: 'token' | 'target' | 'row'): void {
+  for (let i = 0; i < ids.length; i++) {
+    if (ids[i]! >= 0 && ids[i]! < limit) continue;
+    const remedy = what === 'row' ? `the batch has ${limit} rows` : `the vocabulary has ${limit}; does the tokenizer belong to this model?`;
+    throw new Error(`forward: ${what} ${ids[i]} at place ${i} is out of range, ${remedy}`);
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * LoRA on a model's linears: which get one, how it starts, how it is read, named and merged. As PEFT does it: A kaiming-uniform (a = √5),
+ * B zero, scale loraAlpha / r. The arithmetic of the update itself is ops/lora.ts.
+ */
+import type { Device } from '../device/device.ts';
+import type { LoraUpdate } from '../ops/lora.ts';
+import { createRandom, deriveSeed } from '../random.ts';
+import type { Lora } from '../../shared/recipe.ts';
+import { createParameter, type Linear, type Parameter, readParameter } from './parameters.ts';
+
+/** The adapter on one linear: a(r,I), b(O,r). */
+export type LoraModule = { a: Parameter; b: Parameter; r: number; scale: number; p: number };
+
+/** An adapter as formats/peft.ts reads it; tensors by module name, e.g. model.layers.0.self_attn.q_proj. */
+export type ReadAdapter = {
+  r: number;
+  loraAlpha: number;
+  loraDropout: number;
+  targetModules: string[];
+  tensors: Map<string, { a: Float32Array; b: Float32Array }>;
+};
+
+/** The linears that targetModules names, by the last part(s) of their name. */
+export function targetLinears(linears: Linear[], targetModules: string[]): Linear[] {
+  const known = [...new Set(linears.map((linear) => linear.name.split('.').at(-1)!))];
+  const isTarget = (linear: Linear, target: string) => linear.name === target || linear.name.endsWith(`.${target}`);
+  for (const target of targetModules) {
+    if (target === 'lm_head' || target === 'embed_tokens') {
+      throw new Error(`lora.targetModules: ${target} cannot carry an adapter here, only the decoder's linears can (${known.join(', ')}); leave it out`);
+    }
+    if (!linears.some((linear) => isTarget(linear, target))) {
+      throw new Error(`lora.targetModules: no linear of the model is called ${target}; it has ${known.join(', ')}`);
+    }
+  }
+  return linears.filter((linear) => targetModules.some((target) => isTarget(linear, target)));
+}
+
+/** Puts a new adapter on a linear, or the one an adapter file holds for it. */
+export function attachLora(device: Device, linear: Linear, lora: Omit<Lora, 'targetModules'>, trained: boolean, seed: number, from?: { a: Float32Array; b: Float32Array }): void {
+  const { inFeatures: I, outFeatures: O } = linear;
+  const { r, loraAlpha, loraDropout } = lora;
+  const a = from ? from.a : kaimingUniform(r * I, I, deriveSeed(seed, `${linear.name}.lora_A`));
+  linear.lora = {
+    a: createParameter(device, `base_model.model.${linear.name}.lora_A.weight`, [r, I], 'f32', trained),
+    b: createParameter(device, `base_model.model.${linear.name}.lora_B.weight`, [O, r], 'f32', trained),
+    r, scale: loraAlpha / r, p: loraDropout,
+  };
+  device.write(linear.lora.a.tensor, a);
+  if (from) device.write(linear.lora.b.tensor, from.b);
+}
+
+/** torch's kaiming_uniform_ with a = √5: uniform within ±√(6 / ((1 + 5) · fanIn)) = ±1/√fanIn. */
+function kaimingUniform(length: number, fanIn: number, seed: number): Float32Array {
+  const random = createRandom(seed);
+  const bound = 1 / Math.sqrt(fanIn);
+  return Float32Array.from({ length }, () => (2 * random.next() - 1) * bound);
+}
+
+/** Throws unless every module of the adapter is a linear of the model, in its shape. */
+export function checkAdapter(linears: Linear[], adapter: ReadAdapter): void {
+  const byName = new Map(linears.map((linear) => [linear.name, linear]));
+  for (const [name, { a, b }] of adapter.tensors) {
+    const linear = byName.get(name);
+    if (!linear) throw new Error(`adapter: ${name} is not a linear of this model's decoder; the adapter was made for another base model, or for a module that cannot carry one here`);
+    const { inFeatures: I, outFeatures: O } = linear;
+    if (a.length !== adapter.r * I || b.length !== O * adapter.r) {
+      throw new Error(`adapter: ${name} has ${a.length} and ${b.length} values in lora_A and lora_B, expected ${adapter.r}·${I} and ${O}·${adapter.r}; it was made for another base model`);
+    }
+  }
+}
+
+/** What ops/linear.ts needs of the adapter in one forward. Dropout works only in training; its mask hangs on the seed and the module's name. */
+export function loraUpdate(linear: Linear, training: boolean, dropoutSeed: number): LoraUpdate | null {
+  if (!linear.lora) return null;
+  const { a, b, r, scale, p } = linear.lora;
+  return { a, b, r, scale, p: training ? p : 0, seed: p > 0 ? deriveSeed(dropoutSeed, linear.name) : 0 };
+}
+
+/** W + scale · B · A, (O,I), in f32. */
+export async function mergedWeight(device: Device, linear: Linear, update: { a: Float32Array; b: Float32Array; r: number; scale: number }): Promise<Float32Array> {
+  const { inFeatures: I, outFeatures: O } = linear;
+  const [w, a, b] = [device.alloc(O * I), device.alloc(update.r * I), device.alloc(O * update.r)];
+  device.write(w, await readParameter(device, linear.weight));
+  device.write(a, update.a);
+  device.write(b, update.b);
+  // The kernel that undoes a linear is this very product: dx(O,I) = dx + scale · B(O,r) · A(r,I).
+  device.linearBackwardInput(w, b, a, O, I, update.r, update.scale, 1);
+  const merged = (await device.read(w)) as Float32Array;
+  for (const tensor of [w, a, b]) device.free(tensor);
+  return merged;
+}

@@ -1,0 +1,25 @@
+/**
+ * The LM head as one op: hidden states → logits → log-softmax → the target's log-probability. Logits are made by chunks in the kernel and
+ * made again in backward; (M,V) is never held. Entropy (nats) and the argmax come on request, without a gradient.
+ */
+import { type Tape, type Value, type Weight } from './tape.ts';
+
+export type LogprobOut = { logprobs: Value; entropy: Value | null; best: Value | null };
+
+/** x(M,C), head(V,C), targets(M) i32 → logprobs(M) */
+export function logprob(
+  tape: Tape, x: Value, head: Weight, targets: Value, M: number, C: number, V: number, want: { entropy?: boolean; best?: boolean } = {},
+): LogprobOut {
+  const { device } = tape;
+  const logprobs = tape.value(1, x.requiresGrad || head.grad !== null);
+  const lse = tape.value(1, false);
+  const entropy = want.entropy ? tape.value(1, false) : null;
+  const best = want.best ? tape.value(1, false, 'i32') : null;
+  device.logprob(logprobs.data, lse.data, entropy?.data ?? null, best?.data ?? null, x.data, head.tensor, targets.data, M, C, V);
+  tape.record(logprobs, [x, targets, lse], () => {
+    // x feeds this op alone, so its gradient is written, not added to.
+    x.grad = tape.pool.take(C);
+    device.logprobBackward(x.grad, head.grad, logprobs.grad!, x.data, head.tensor, targets.data, lse.data, M, C, V); // undoes logprob
+  });
+  return { logprobs, entropy, best };
+}
