@@ -8,6 +8,7 @@ import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/p
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Recipe } from '../shared/recipe.ts';
+import type { Device } from './device/device.ts';
 import { writeModelFolder } from './formats/model-folder.ts';
 import { writeAdapter } from './formats/peft.ts';
 import { openSafetensors, type TensorSource, writeSafetensors } from './formats/safetensors.ts';
@@ -58,9 +59,14 @@ async function fillCheckpoint(temporary: string, { model, adamw, state, recipe, 
     await writeAdapter(temporary, { lora: recipe.lora, baseModel: base.folder, modules: model.adapterModules() });
   } else {
     const tensors: TensorSource[] = model.tensors({ merge: false }).map((tensor) => ({ ...tensor, dtype: 'F32' }));
-    await writeModelFolder(temporary, { config: base.config, generationConfig: base.generationConfig, tensors, copyFrom: base.folder });
+    await writeModelFolder(temporary, {
+      config: { ...base.config, dtype: 'float32', torch_dtype: 'float32' },
+      generationConfig: base.generationConfig,
+      tensors,
+      copyFrom: base.folder,
+    });
   }
-  await writeSafetensors(join(temporary, 'optimizer.safetensors'), optimizerTensors(adamw));
+  await writeSafetensors(join(temporary, 'optimizer.safetensors'), optimizerTensors(model.device, adamw));
   await writeFile(join(temporary, 'state.json'), JSON.stringify(state, null, 2) + '\n');
   await writeFile(join(temporary, 'recipe.json'), JSON.stringify(recipe, null, 2) + '\n');
 
@@ -95,12 +101,12 @@ export async function findCheckpoint(runFolder: string): Promise<{ path: string;
 }
 
 /** Loads the optimiser's moments of a checkpoint back into `adamw`, at its step. */
-export async function readOptimizer(path: string, adamw: AdamW, step: number): Promise<void> {
+export async function readOptimizer(path: string, device: Device, adamw: AdamW, step: number): Promise<void> {
   const file = await openSafetensors(join(path, 'optimizer.safetensors'));
   try {
-    for (const { name, m, v } of adamw.moments()) {
-      adamw.device.write(m, await file.read(`${name}.exp_avg`));
-      adamw.device.write(v, await file.read(`${name}.exp_avg_sq`));
+    for (const { name, m, v } of adamw.moments) {
+      device.write(m, await file.read(`${name}.exp_avg`));
+      device.write(v, await file.read(`${name}.exp_avg_sq`));
     }
     adamw.steps = step;
   } finally {
@@ -124,10 +130,10 @@ function stepName(step: number): string {
   return `step-${String(step).padStart(6, '0')}`;
 }
 
-function optimizerTensors(adamw: AdamW): TensorSource[] {
-  return adamw.moments().flatMap(({ name, shape, m, v }) => [
-    { name: `${name}.exp_avg`, shape, dtype: 'F32' as const, read: () => adamw.device.read(m) as Promise<Float32Array> },
-    { name: `${name}.exp_avg_sq`, shape, dtype: 'F32' as const, read: () => adamw.device.read(v) as Promise<Float32Array> },
+function optimizerTensors(device: Device, adamw: AdamW): TensorSource[] {
+  return adamw.moments.flatMap(({ name, shape, m, v }) => [
+    { name: `${name}.exp_avg`, shape, dtype: 'F32' as const, read: () => device.read(m) as Promise<Float32Array> },
+    { name: `${name}.exp_avg_sq`, shape, dtype: 'F32' as const, read: () => device.read(v) as Promise<Float32Array> },
   ]);
 }
 

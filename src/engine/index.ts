@@ -82,7 +82,7 @@ async function run(job: Job, device: Device | null): Promise<boolean> {
       result(await evaluate(job, device!, note));
       return false;
     case 'export':
-      result(await exportModel(job, createReferenceDevice()));
+      result(await exportModel(job, () => createNativeDevice(0)));
       return false;
     case 'show':
       result(await show(job));

@@ -2,12 +2,13 @@
  * A model path (folder, and maybe an adapter) → a model ready on a device. The one place where formats, tokenizer and model meet.
  * An adapter is continued when LoRA is trained, and merged into the weights otherwise.
  */
+import { join } from 'node:path';
 import type { ModelPath } from '../shared/job.ts';
 import type { Lora } from '../shared/recipe.ts';
 import type { Device } from './device/device.ts';
 import { type ModelFolder, openModelFolder } from './formats/model-folder.ts';
-import { readAdapter } from './formats/peft.ts';
-import { checkTokenizerFits } from './model/config.ts';
+import { type ReadAdapter, readAdapter } from './formats/peft.ts';
+import { checkTokenizerFits, parseModelConfig } from './model/config.ts';
 import { type LanguageModel, loadLanguageModel } from './model/language-model.ts';
 import type { Tokenizer } from './tokenizer/tokenizer.ts';
 
@@ -29,8 +30,9 @@ export async function openModel(
 ): Promise<{ model: LanguageModel; source: Pick<ModelFolder, 'config' | 'generationConfig'> }> {
   const folder = await openModelFolder(path.folder, { weights: !options.randomInit });
   try {
-    checkTokenizerFits(folder.config, tokenizer.vocabSize, path.folder);
+    checkTokenizerFits(parseModelConfig(folder.config, join(path.folder, 'config.json')), tokenizer.vocabSize, path.folder);
     const adapter = path.adapter ? await readAdapter(path.adapter) : undefined;
+    if (adapter && options.lora) checkSameLora(adapter, options.lora, path.adapter!);
     const storedBf16 = [...folder.tensors.values()].some((tensor) => tensor.dtype === 'BF16');
     const model = await loadLanguageModel(device, folder, {
       ...options,
@@ -40,5 +42,15 @@ export async function openModel(
     return { model, source: { config: folder.config, generationConfig: folder.generationConfig } };
   } finally {
     await folder.close();
+  }
+}
+
+/** Training goes on with an adapter as it is; its shape is not the recipe's to change. */
+function checkSameLora(adapter: ReadAdapter, lora: Lora, folder: string): void {
+  for (const field of ['r', 'loraAlpha', 'targetModules'] as const) {
+    const [found, wanted] = [adapter[field], lora[field]].map((value) => JSON.stringify(Array.isArray(value) ? [...value].sort() : value));
+    if (found !== wanted) {
+      throw new Error(`${folder}: the adapter has ${field} ${found}, the recipe's lora.${field} is ${wanted}: set it to the adapter's, or export the model merged and train on that`);
+    }
   }
 }

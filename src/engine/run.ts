@@ -46,14 +46,14 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
   const steps = planSteps(lengths, { ...recipe, maxTokens: packed ? recipe.perDeviceTrainBatchSize * recipe.maxLength : null });
 
   const adamw = createAdamW(device, model.parameters, recipe.optimizer);
-  if (checkpoint) await readOptimizer(checkpoint.path, adamw, checkpoint.state.step);
+  if (checkpoint) await readOptimizer(checkpoint.path, device, adamw, checkpoint.state.step);
   const state: RunState = checkpoint?.state ?? { step: 0, numTokens: 0, best: null };
   if (checkpoint) emit({ type: 'note', text: `resuming after step ${state.step} of ${steps.length}` });
   const training: Training = { model, adamw, settings: recipe.optimizer, totalSteps: steps.length, startStep: state.step, seed: recipe.seed };
 
   const reports = await startAlgorithm(job, training, rows, steps, tokenizer, emit);
   const save = async (best: boolean) => {
-    const base = { folder: job.model.folder, config: source.config, generationConfig: source.generationConfig };
+    const base = { folder: job.model.folder, ...source };
     const written = await writeCheckpoint(job.folder, { model, adamw, state, recipe, base });
     await pruneCheckpoints(job.folder, recipe.saveTotalLimit, state.best?.step ?? null);
     emit({ type: 'checkpoint', path: written.path, step: state.step, sha256: written.sha256, best });
@@ -68,7 +68,7 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
     state.numTokens += report.tokens;
     rowsSeen += rowsPerStep[report.step - 1];
     clock.tick(report);
-    const values = { ...report.values, num_tokens: state.numTokens, epoch: rowsSeen / lengths.length };
+    const values: Record<string, number> = { ...report.values, num_tokens: state.numTokens, epoch: rowsSeen / lengths.length };
     const last = report.step === steps.length;
     if (report.step % recipe.loggingSteps === 0 || last || 'eval_loss' in values) emit({ type: 'metrics', step: report.step, values });
     emit({ type: 'progress', step: report.step, totalSteps: steps.length, ...clock.rates(), values });

@@ -26,7 +26,8 @@ const PICKLE = /\.(bin|pt|pth|pkl|ckpt)$/;
 /** What belongs to the text side and is carried along unchanged. */
 const TEXT_FILES = /^(tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab\.json|merges\.txt|chat_template\..*)$/;
 
-export async function openModelFolder(folder: string): Promise<ModelFolder> {
+/** `weights: false` opens a folder that has only its config yet: the start of a model trained from scratch. */
+export async function openModelFolder(folder: string, { weights = true } = {}): Promise<ModelFolder> {
   const kind = await stat(folder).catch(() => null);
   if (!kind) throw new Error(`there is no folder ${folder}; name a folder with config.json and ${WEIGHTS}`);
   if (!kind.isDirectory()) throw new Error(`${folder} is a file; name the folder it is in`);
@@ -43,7 +44,9 @@ export async function openModelFolder(folder: string): Promise<ModelFolder> {
   };
   const owner = new Map<string, Safetensors>();
   try {
-    if (names.includes(WEIGHTS)) {
+    if (!weights) {
+      // nothing to open: new weights will be drawn
+    } else if (names.includes(WEIGHTS)) {
       const whole = await openSafetensors(join(folder, WEIGHTS));
       shards.push(whole);
       for (const name of whole.tensors.keys()) owner.set(name, whole);

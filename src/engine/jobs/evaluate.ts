@@ -28,10 +28,10 @@ export async function evaluate(job: EvaluateJob, device: Device, warn: (text: st
   if (job.preferences) {
     const rows = await preparePreferences(job.preferences, settings);
     const own = await referenceLogprobs(model, rows, BATCH_PAIRS);
-    let reference = new Float64Array(own.length);
+    let reference: Float64Array = new Float64Array(own.length);
     if (job.reference) {
       const { model: frozen } = await openModel(device, job.reference, tokenizer, { storage: 'bf16-if-stored', trainable: 'none' });
-      reference = Float64Array.from(await referenceLogprobs(frozen, rows, BATCH_PAIRS));
+      reference = await referenceLogprobs(frozen, rows, BATCH_PAIRS);
       frozen.free();
     }
     const rewards = await evaluateDpo(model, rows, reference, BATCH_PAIRS, { beta: job.beta, lossType: 'sigmoid', labelSmoothing: 0 });

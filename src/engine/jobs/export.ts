@@ -7,7 +7,7 @@ import type { ExportJob, ExportResult } from '../../shared/job.ts';
 import type { Device } from '../device/device.ts';
 import { writeGguf } from '../formats/gguf.ts';
 import { openModelFolder, writeModelFolder } from '../formats/model-folder.ts';
-import { copyAdapter } from '../formats/peft.ts';
+import { readAdapter, writeAdapter } from '../formats/peft.ts';
 import type { TensorSource } from '../formats/safetensors.ts';
 import { hashFile } from '../formats/write-beside.ts';
 import { openModel } from '../open-model.ts';
@@ -16,10 +16,19 @@ import { loadTokenizer } from '../tokenizer/tokenizer.ts';
 const DTYPES = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
 const TORCH_DTYPES = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' } as const;
 
-export async function exportModel(job: ExportJob, device: Device): Promise<ExportResult> {
+/** `device` does the merging of an adapter; without one nothing is computed. */
+export async function exportModel(job: ExportJob, device: () => Device): Promise<ExportResult> {
   if (job.format === 'peft') {
     if (!job.model.adapter) throw new Error('--format peft: this model is not an adapter; export it with --format safetensors');
-    return { path: job.out, files: await copyAdapter(job.model.adapter, job.out, job.model.folder) };
+    const adapter = await readAdapter(job.model.adapter);
+    const modules = [...adapter.tensors].map(([name, { a, b }]) => ({
+      name,
+      a: async () => a,
+      b: async () => b,
+      inFeatures: a.length / adapter.r,
+      outFeatures: b.length / adapter.r,
+    }));
+    return { path: job.out, files: await writeAdapter(job.out, { lora: adapter, baseModel: job.model.folder, modules }) };
   }
   if (job.format === 'safetensors' && job.dtype === 'q8_0') throw new Error('--type q8_0 is a GGUF type; safetensors takes f32, f16 or bf16');
 
@@ -46,11 +55,11 @@ export async function exportModel(job: ExportJob, device: Device): Promise<Expor
 /** Every tensor of the model under its Hugging Face name: straight from the disk, or through the device where an adapter must be merged. */
 async function wholeModel(
   job: ExportJob,
-  device: Device,
+  device: () => Device,
 ): Promise<{ tensors: TensorSource[]; config: Record<string, unknown>; generationConfig: Record<string, unknown> | null; close: () => Promise<void> }> {
   const tokenizer = await loadTokenizer(job.model.folder);
   if (job.model.adapter) {
-    const { model, source } = await openModel(device, job.model, tokenizer, { storage: 'f32', trainable: 'none' });
+    const { model, source } = await openModel(device(), job.model, tokenizer, { storage: 'f32', trainable: 'none' });
     const tensors = model.tensors({ merge: true }).map((tensor): TensorSource => ({ ...tensor, dtype: 'F32' }));
     return { tensors, ...source, close: async () => model.free() };
   }
