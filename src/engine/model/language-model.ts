@@ -7,7 +7,6 @@ import type { Lora } from '../../shared/recipe.ts';
 import type { Batch } from '../data/batch.ts';
 import type { Device, Tensor } from '../device/device.ts';
 import { gather } from '../ops/embedding.ts';
-import { linear } from '../ops/linear.ts';
 import { logprob } from '../ops/logprob.ts';
 import { createPool } from '../ops/pool.ts';
 import { rmsNorm } from '../ops/rms-norm.ts';
@@ -288,12 +287,14 @@ function packDecode(inputs: { sequence: CacheSequence; tokens: ArrayLike<number>
   const tokens: number[] = [], positions: number[] = [], segments: number[] = [], lastRows: number[] = [];
   const moves: { from: number; to: number; length: number }[] = [];
   for (const { sequence, tokens: added } of inputs) {
-    const { start, capacity, prefix, children } = sequence;
     if (added.length === 0) throw new Error('decode: a sequence got no tokens; give at least one, or leave it out');
-    if (children > 0) throw new Error('decode: open sequences continue this prefix, so it cannot grow; close them first');
-    if (sequence.length + added.length > capacity) {
-      throw new Error(`decode: ${added.length} tokens after ${sequence.length} do not fit a sequence opened for ${capacity}; open it with more room`);
+    if (sequence.children > 0) throw new Error('decode: open sequences continue this prefix, so it cannot grow; close them first');
+    if (sequence.length + added.length > sequence.capacity) {
+      throw new Error(`decode: ${added.length} tokens after ${sequence.length} do not fit a sequence opened for ${sequence.capacity}; open it with more room`);
     }
+  }
+  for (const { sequence, tokens: added } of inputs) {
+    const { start, prefix } = sequence;
     const before = (prefix?.length ?? 0) + sequence.length;
     moves.push({ from: tokens.length, to: start + sequence.length, length: added.length });
     segments.push(tokens.length, added.length, prefix?.start ?? 0, prefix?.length ?? 0, start, sequence.length + added.length);

@@ -125,7 +125,9 @@ export function drawParameter(config: ModelConfig, name: string, length: number,
   if (name.endsWith('.bias')) return new Float32Array(length);
   if (name.endsWith('norm.weight')) return new Float32Array(length).fill(1);
   const random = createRandom(deriveSeed(seed, name));
-  return Float32Array.from({ length }, () => random.normal() * config.initializerRange);
+  const values = new Float32Array(length);
+  for (let i = 0; i < length; i++) values[i] = random.normal() * config.initializerRange;
+  return values;
 }
 
 /** Allocates a parameter and, when it is trained, its gradient. */

@@ -18,8 +18,9 @@ export function learningRateAt(step: number, totalSteps: number, optimizer: Opti
 
 function factorAt(step: number, totalSteps: number, { lrSchedulerType, warmupRatio, minLrRatio }: Optimizer): number {
   const warmup = warmupSteps(totalSteps, warmupRatio);
-  if (step < warmup) return step / warmup;
-  const end = (factor: number) => minLrRatio + (1 - minLrRatio) * Math.max(0, factor);
+  const end = (factor: number) => minLrRatio + (1 - minLrRatio) * factor;
+  // transformers starts the warm-up of wsd, and of no other, at the least rate.
+  if (step < warmup) return lrSchedulerType === 'wsd' ? end(step / warmup) : step / warmup;
   const progress = (from: number) => Math.min(1, (step - from) / Math.max(1, totalSteps - from));
   switch (lrSchedulerType) {
     case 'constant':

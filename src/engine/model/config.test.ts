@@ -1,0 +1,79 @@
+import { expect, test } from 'vitest';
+import { createReferenceDevice } from '../device/reference.ts';
+import { checkTokenizerFits, parseModelConfig } from './config.ts';
+import { createRotaryTable, inverseFrequencies } from './rope-table.ts';
+import { relativeError, tinyConfig } from './testing.ts';
+
+const parse = (changes: Record<string, unknown>) => parseModelConfig({ ...tinyConfig, ...changes }, 'config.json');
+
+test('a family is known by architectures, or by model_type without it', () => {
+  expect(parse({}).modelType).toBe('llama');
+  expect(parse({ architectures: undefined, model_type: 'qwen3' })).toMatchObject({ architecture: 'Qwen3ForCausalLM', qkNorm: true, qkvBias: false, headDim: 128 });
+  expect(parse({ architectures: ['Qwen2ForCausalLM'] })).toMatchObject({ qkvBias: true, outputBias: false, mlpBias: false, qkNorm: false, headDim: 8 });
+  expect(parse({ attention_bias: true, mlp_bias: true })).toMatchObject({ qkvBias: true, outputBias: true, mlpBias: true });
+});
+
+test('absent keys take the defaults of transformers, null ones too', () => {
+  expect(parse({ num_key_value_heads: null, rope_theta: undefined, tie_word_embeddings: undefined, rms_norm_eps: undefined, head_dim: null }))
+    .toMatchObject({ numKeyValueHeads: 4, ropeTheta: 10000, tieWordEmbeddings: false, rmsNormEps: 1e-6, headDim: 8, hiddenAct: 'silu' });
+});
+
+test('an unknown architecture is refused by name, with the nearest one', () => {
+  expect(() => parse({ architectures: ['Qwen2MoeForCausalLM'] })).toThrow(
+    'config.json: architecture Qwen2MoeForCausalLM is not supported; the nearest supported one is Qwen2ForCausalLM (all: LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM)',
+  );
+  expect(() => parse({ architectures: undefined, model_type: 'gpt2' })).toThrow(/architecture gpt2 is not supported/);
+  expect(() => parse({ architectures: undefined, model_type: undefined })).toThrow(/architectures and model_type are missing/);
+});
+
+test('what is missing or does not fit is named with the file', () => {
+  expect(() => parse({ num_attention_heads: 14, num_key_value_heads: 4 })).toThrow('config.json: num_attention_heads (14) is not a multiple of num_key_value_heads (4)');
+  expect(() => parse({ hidden_size: undefined })).toThrow('config.json: hidden_size is missing; a llama config needs it');
+  expect(() => parse({ hidden_size: 33, num_key_value_heads: 4 })).toThrow(/hidden_size \(33\) is not a multiple of num_attention_heads \(4\)/);
+  expect(() => parse({ vocab_size: '50' })).toThrow('config.json: vocab_size is "50", expected a positive number');
+  expect(() => parse({ num_hidden_layers: 2.5 })).toThrow(/num_hidden_layers is 2.5, expected a whole number/);
+  expect(() => parse({ hidden_act: 'relu' })).toThrow(/hidden_act is "relu"; supported are silu and gelu_pytorch_tanh/);
+});
+
+test('what would be computed differently is refused', () => {
+  expect(() => parse({ use_sliding_window: true, sliding_window: 64 })).toThrow(/use_sliding_window is true/);
+  expect(parse({ use_sliding_window: false, sliding_window: 64 }).modelType).toBe('llama');
+  expect(() => parse({ layer_types: ['full_attention', 'sliding_attention'] })).toThrow(/layer_types names "sliding_attention"/);
+  expect(() => parse({ rope_scaling: { type: 'dynamic', factor: 2 } })).toThrow('config.json: rope_scaling.rope_type is "dynamic"; supported are default, linear, llama3 and yarn');
+  expect(() => parse({ rope_scaling: { rope_type: 'llama3', factor: 2 } })).toThrow(/low_freq_factor is missing/);
+});
+
+test('a tokenizer larger than the embedding is refused, a smaller one is fine', () => {
+  expect(() => checkTokenizerFits(parse({}), 51, 'tokenizer.json')).toThrow(/tokenizer.json: the tokenizer has 51 tokens, but the model's embedding has 50 rows/);
+  checkTokenizerFits(parse({}), 49, 'tokenizer.json');
+});
+
+// Of transformers 5.18's ROPE_INIT_FUNCTIONS for hidden_size 64, 4 heads, max_position_embeddings 256.
+test.each([
+  [{ rope_type: 'linear', rope_theta: 10000, factor: 4 }, 1,
+    [0.25, 0.079056941, 0.0250000004, 0.00790569466, 0.00249999994, 0.000790569466, 0.000250000012, 7.90569466e-5]],
+  [{ rope_type: 'llama3', rope_theta: 500000, factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 64 }, 1,
+    [1, 0.079403013, 0.00470075384, 0.000911583134, 0.000176776681, 3.42810235e-5, 6.64786967e-6, 1.28917316e-6]],
+  [{ rope_type: 'yarn', rope_theta: 10000, factor: 4, original_max_position_embeddings: 64 }, 1.138629436111989,
+    [1, 0.237170815, 0.049999997, 0.00790569466, 0.00249999994, 0.000790569466, 0.000250000012, 7.90569466e-5]],
+  [{ rope_type: 'yarn', rope_theta: 10000, factor: 4, original_max_position_embeddings: 64, beta_fast: 8, beta_slow: 2, truncate: false, mscale: 2, mscale_all_dim: 0.5 },
+    1.1944648761087142, [1, 0.160589159, 0.0250000004, 0.00790569466, 0.00249999994, 0.000790569466, 0.000250000012, 7.90569466e-5]],
+])('the frequencies of %o are those of transformers', (rope, attentionFactor, expected) => {
+  const made = inverseFrequencies(parse({ hidden_size: 64, max_position_embeddings: 256, rope_parameters: rope }));
+  expect(made.attentionFactor).toBeCloseTo(attentionFactor, 12);
+  made.frequencies.forEach((frequency, i) => expect(Math.abs(frequency / expected[i]! - 1)).toBeLessThan(5e-7));
+});
+
+test('the rotary table keeps its rows when it grows', async () => {
+  const device = createReferenceDevice();
+  const table = createRotaryTable(device, parse({}));
+  table.reserve(10);
+  const before = (await device.read(table.cosSin)) as Float32Array;
+  table.reserve(1000);
+  const after = (await device.read(table.cosSin)) as Float32Array;
+  expect(after.length).toBe(1024 * 8);
+  expect(relativeError(after.subarray(0, before.length), before)).toBe(0);
+  expect([after[8], after[12]]).toEqual([Math.fround(Math.cos(1)), Math.fround(Math.sin(1))]); // position 1, first pair: angle 1
+  table.free();
+  expect(device.memory().bytes).toBe(0);
+});

@@ -1,0 +1,81 @@
+import { expect, test } from 'vitest';
+import { createReferenceDevice } from '../device/reference.ts';
+import { linear } from './linear.ts';
+import { createPool } from './pool.ts';
+import { createTape, type Weight } from './tape.ts';
+
+const setup = () => {
+  const device = createReferenceDevice();
+  const pool = createPool(device);
+  return { device, pool };
+};
+
+test('a pool gives back the same buffers, and allocates only when a step is larger than any before', () => {
+  const { device, pool } = setup();
+  const step = (rows: number) => {
+    pool.reserve(rows);
+    const taken = [pool.take(4), pool.take(4), pool.take(7, 'i32')];
+    for (const buffer of taken) expect(buffer.length).toBeGreaterThanOrEqual(rows * (buffer.storage === 'i32' ? 7 : 4));
+    taken.forEach(pool.give);
+  };
+  step(10);
+  step(100);
+  const after = device.memory().bytes;
+  for (const rows of [1, 99, 50, 100]) step(rows);
+  expect(device.memory()).toEqual({ bytes: after, peakBytes: after });
+  expect(pool.inUse()).toBe(0);
+  pool.clear();
+  expect(device.memory().bytes).toBe(0);
+});
+
+test('a buffer from before the pool grew is freed, not kept too small', () => {
+  const { device, pool } = setup();
+  pool.reserve(8);
+  const small = pool.take(4);
+  pool.reserve(64);
+  pool.give(small);
+  expect(device.memory().bytes).toBe(0);
+  expect(() => pool.give(small)).toThrow(/given back twice/);
+});
+
+test('without recording, a scope keeps only what it returns', () => {
+  const { device, pool } = setup();
+  pool.reserve(8);
+  const tape = createTape(device, pool, false);
+  const kept = tape.scope(() => {
+    tape.value(4, true);
+    return tape.scope(() => (tape.value(2, true), tape.value(3, true)));
+  });
+  expect(pool.inUse()).toBe(1);
+  tape.release([kept]);
+  expect(pool.inUse()).toBe(0);
+});
+
+test('backward runs last to first, skips what no gradient reaches and gives every buffer back', async () => {
+  const { device, pool } = setup();
+  pool.reserve(1);
+  const weight = (value: number): Weight => {
+    const [tensor, grad] = [device.alloc(1), device.alloc(1)];
+    device.write(tensor, Float32Array.of(value));
+    return { tensor, grad };
+  };
+  const [a, b, unused] = [weight(2), weight(3), weight(5)];
+  const layer = (of: Weight) => ({ inFeatures: 1, outFeatures: 1, weight: of, bias: null });
+  const tape = createTape(device, pool, true);
+  const out = tape.scope(() => {
+    const x = tape.value(1, false);
+    device.write(x.data, Float32Array.of(7));
+    const y = linear(tape, x, layer(a), 1); // 2 · 7 = 14
+    linear(tape, y, layer(unused), 1);
+    return linear(tape, y, layer(b), 1, { residual: y }); // 14 + 3 · 14 = 56
+  });
+  expect((await device.read(out.data, 0, 1))[0]).toBe(56);
+  out.grad = pool.take(1);
+  device.write(out.grad, Float32Array.of(1));
+  tape.backward();
+  tape.release([out]);
+  expect((await device.read(b.grad!))[0]).toBe(14); // d out / d b = y
+  expect((await device.read(a.grad!))[0]).toBe(28); // d out / d y · x = (1 + 3) · 7
+  expect((await device.read(unused.grad!))[0]).toBe(0);
+  expect(pool.inUse()).toBe(0);
+});
