@@ -75,7 +75,7 @@ const NOT_ENTRIES = new Set(
 );
 
 const UNFIT =
-  /\b(slang|vulgar|obscen\w*|offensive|disparag\w*|derogator\w*|slurs?|sexual\w*|sex|genitals?|intercourse|prostitut\w*|penis|vagina\w*|copulat\w*|ejaculat\w*|anus|anal|feces|urin\w*|excre\w*|erotic\w*|homosex\w*|negro\w*|ethnic|jews?|jewish|nazis?|suicid\w*|rap(e|ed|ist|ing)|whore\w*|archaic|obsolete|breasts?|orgasm\w*|masturb\w*|narcotic\w*|cocaine|heroin|marijuana|castrat\w*|lesbian\w*|abortion\w*|contracepti\w*|street names?|nude|naked|hitler|slave\w*|corpse)\b/i;
+  /\b(slang|vulgar|obscen\w*|offensive|disparag\w*|derogator\w*|slurs?|sexual\w*|sex|genitals?|intercourse|prostitut\w*|penis|vagina\w*|copulat\w*|ejaculat\w*|anus|anal|feces|urin\w*|excre\w*|erotic\w*|homosex\w*|negro\w*|ethnic|jews?|jewish|nazis?|suicid\w*|rap(e|ed|ist|ing)|whore\w*|archaic|obsolete|breasts?|orgasm\w*|masturb\w*|narcotic\w*|cocaine|heroin|marijuana|castrat\w*|lesbian\w*|abortion\w*|contracepti\w*|street names?|racial\w*|racism|racist|nude|naked|hitler|slave\w*|corpse)\b/i;
 
 const CONCRETE = new Set([5, 6, 8, 13]);
 
@@ -108,7 +108,7 @@ export function buildLexicon(wordnet: WordNet, size = 9000): Lexicon {
     const definition = plainDefinition(synset, spelled);
     if (!definition) continue;
     // "comforts" beside "comfort": the plural of a listed word says nothing new.
-    if (synset.partOfSpeech === 'n' && /[^su]s$/.test(word) && (known.has(word.slice(0, -1)) || known.has(word.slice(0, -2)))) continue;
+    if (synset.partOfSpeech === 'n' && /[^su]s$/.test(word) && (known.has(word.slice(0, -1)) || known.has(word.slice(0, -2)) || known.has(word.replace(/ies$/, 'y')))) continue;
     const entry: Entry = {
       word: spelled,
       partOfSpeech: synset.partOfSpeech,
@@ -263,6 +263,8 @@ export function plainDefinition(synset: Synset, word: string): string | null {
     if (text.split(' ').length < 4) return null;
   }
   if (text.length < 4 || /[^\x20-\x7e]/.test(text) || /[0-9/"\[\]]/.test(text) || /^(genus|type genus)/.test(text)) return null;
+  // "to evaluate is to evaluate or estimate": the rest says it.
+  text = text.replace(new RegExp(`^(to )?${word} or `), '$1').replace(/ (of|by|from)$/, '');
   // "a dog is a dog": of no use.
   if (new RegExp(`^(a |an |the )?${word}$`, 'i').test(text)) return null;
   return withArticle(text, synset);
