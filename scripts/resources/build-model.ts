@@ -48,7 +48,13 @@ export function modelConfig(vocabSize: number): Record<string, unknown> {
 /** Weights of that config, the head tied to the embedding. */
 export function parameterCount(config: Record<string, unknown>): number {
   const [c, f, l, h, k, d, v] = [
-    'hidden_size', 'intermediate_size', 'num_hidden_layers', 'num_attention_heads', 'num_key_value_heads', 'head_dim', 'vocab_size',
+    'hidden_size',
+    'intermediate_size',
+    'num_hidden_layers',
+    'num_attention_heads',
+    'num_key_value_heads',
+    'head_dim',
+    'vocab_size',
   ].map((key) => config[key] as number);
   return v * c + l * (c * h * d * 2 + c * k * d * 2 + 3 * c * f + 2 * c) + c;
 }

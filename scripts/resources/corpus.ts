@@ -49,11 +49,13 @@ export function buildCorpus(lexicon: Lexicon, seed = 7): string[] {
 function wordRow(entry: Entry, lexicon: Lexicon, random: Random, first: boolean): string {
   const facts: string[] = [];
   if (first || random.chance(0.8)) facts.push(random.chance(0.6) ? definitionSentence(entry) : otherDefinition(entry, random));
-  if (entry.kind && random.chance(0.6)) facts.push(random.chance(0.7) ? kindSentence(entry) : `One kind of ${entry.kind} is ${subject(entry)}.`);
+  if (entry.kind && random.chance(0.6))
+    facts.push(random.chance(0.7) ? kindSentence(entry) : `One kind of ${entry.kind} is ${subject(entry)}.`);
   if (entry.kind && random.chance(0.1)) facts.push(notKindSentence(entry, otherKind(entry, lexicon, random)));
   if (entry.synonyms.length > 0 && random.chance(0.6)) facts.push(synonymFact(entry, random));
   if (entry.antonym && random.chance(0.6)) facts.push(antonymFact(entry, random));
-  if (entry.parts.length > 1 && random.chance(0.3)) facts.push(`Parts of ${subject(entry)} are ${list(entry.parts.slice(0, 4).map((p) => `the ${p}`))}.`);
+  if (entry.parts.length > 1 && random.chance(0.3))
+    facts.push(`Parts of ${subject(entry)} are ${list(entry.parts.slice(0, 4).map((p) => `the ${p}`))}.`);
   const sentences = [...entry.sentences, ...entry.examples];
   if (sentences.length > 0 && (random.chance(0.6) || facts.length === 0)) facts.push(exampleFact(entry, random.pick(sentences), random));
   if (facts.length === 0) facts.push(definitionSentence(entry));
@@ -65,9 +67,17 @@ function otherDefinition(entry: Entry, random: Random): string {
   const { word, definition } = entry;
   if (entry.partOfSpeech === 'v') {
     const bare = definition.replace(/^to /, '');
-    return random.pick([`The word ${word} means to ${bare}.`, `When people ${word}, they ${bare.replace(/\bone's\b/g, 'their')}.`, `The word for this is ${word}: to ${bare}.`]);
+    return random.pick([
+      `The word ${word} means to ${bare}.`,
+      `When people ${word}, they ${bare.replace(/\bone's\b/g, 'their')}.`,
+      `The word for this is ${word}: to ${bare}.`,
+    ]);
   }
-  return random.pick([`The word ${word} means ${definition}.`, `The word for this is ${word}: ${definition}.`, `${capital(word)} means ${definition}.`]);
+  return random.pick([
+    `The word ${word} means ${definition}.`,
+    `The word for this is ${word}: ${definition}.`,
+    `${capital(word)} means ${definition}.`,
+  ]);
 }
 
 function synonymFact(entry: Entry, random: Random): string {
@@ -86,7 +96,13 @@ function antonymFact(entry: Entry, random: Random): string {
 
 function exampleFact(entry: Entry, sentence: string, random: Random): string {
   if (!isSentence(sentence)) return sentence;
-  return random.pick([sentence, sentence, sentence, `Here is the word ${entry.word} in a sentence: ${sentence}`, `For example: ${sentence}`]);
+  return random.pick([
+    sentence,
+    sentence,
+    sentence,
+    `Here is the word ${entry.word} in a sentence: ${sentence}`,
+    `For example: ${sentence}`,
+  ]);
 }
 
 export function otherKind(entry: Entry, lexicon: Lexicon, random: Random): string {
@@ -121,9 +137,18 @@ function kindRows(kind: string, words: readonly Entry[], lexicon: Lexicon, rando
         examplesOfKindSentence(kind, names),
         examplesOfKindSentence(kind, names),
         `Some kinds of ${kind} are ${list(names)}.`,
-        `There are many kinds of ${kind}: ${list(random.shuffle(known.slice(0, 24)).slice(0, 5).map((w) => w.word))}.`,
-        contrast ? `${kindSentence(few[0]).slice(0, -1)}, but ${subject(stranger)} is a kind of ${other}.` : examplesOfKindSentence(kind, names),
-        contrast ? `${capital(few[0].word)} is a kind of ${kind}, and ${stranger.word} is a kind of ${other}.` : examplesOfKindSentence(kind, names),
+        `There are many kinds of ${kind}: ${list(
+          random
+            .shuffle(known.slice(0, 24))
+            .slice(0, 5)
+            .map((w) => w.word),
+        )}.`,
+        contrast
+          ? `${kindSentence(few[0]).slice(0, -1)}, but ${subject(stranger)} is a kind of ${other}.`
+          : examplesOfKindSentence(kind, names),
+        contrast
+          ? `${capital(few[0].word)} is a kind of ${kind}, and ${stranger.word} is a kind of ${other}.`
+          : examplesOfKindSentence(kind, names),
       ]),
     );
   }
@@ -143,7 +168,10 @@ function koreanRows(lexicon: Lexicon, random: Random): string[] {
     if (entry.synonyms[0]) options.push(`${entry.word}와 비슷한 말을 영어로 하나 쓰세요. ${synonymSentence(entry, entry.synonyms[0])}`);
     if (entry.antonym) options.push(`${entry.word}의 반대말을 영어로 쓰세요. ${antonymSentence(entry)}`);
     if (entry.kind) {
-      options.push(`${entry.word}는 어떤 종류인가요? 영어로 답하세요. ${kindSentence(entry)}`, `다음 문장이 참인지 거짓인지 영어로 답하세요. ${kindSentence(entry)}`);
+      options.push(
+        `${entry.word}는 어떤 종류인가요? 영어로 답하세요. ${kindSentence(entry)}`,
+        `다음 문장이 참인지 거짓인지 영어로 답하세요. ${kindSentence(entry)}`,
+      );
       options.push(`${entry.kind}의 종류를 영어로 세 가지 쓰세요.`);
     }
     if (entry.sentences[0]) options.push(`${entry.word}를 넣어 영어 문장을 하나 만드세요. ${entry.sentences[0]}`);

@@ -23,14 +23,25 @@ const read = (name: string): unknown[] =>
 
 describe('wordnet', () => {
   it('splits a gloss into its definition and its examples, and leaves out quotations with an author', () => {
-    expect(parseGloss('large in size; very; "a big dog"; "a quotation"- Shakespeare ')).toEqual({ definition: 'large in size; very', examples: ['a big dog'] });
+    expect(parseGloss('large in size; very; "a big dog"; "a quotation"- Shakespeare ')).toEqual({
+      definition: 'large in size; very',
+      examples: ['a big dog'],
+    });
   });
 
   it('reads words with spaces, adjective markers off, and pointers with the words they join', () => {
     const line = '00001740 00 s 02 wide_open(p) 0 ajar 1 002 & 00000001 a 0000 ! 00000002 a 0102 | not shut  ';
     expect(parseSynset(line, 'a')).toEqual({
-      id: 'a00001740', partOfSpeech: 'a', file: 0, words: ['wide open', 'ajar'], definition: 'not shut', examples: [],
-      pointers: [{ symbol: '&', target: 'a00000001', from: 0, to: 0 }, { symbol: '!', target: 'a00000002', from: 1, to: 2 }],
+      id: 'a00001740',
+      partOfSpeech: 'a',
+      file: 0,
+      words: ['wide open', 'ajar'],
+      definition: 'not shut',
+      examples: [],
+      pointers: [
+        { symbol: '&', target: 'a00000001', from: 0, to: 0 },
+        { symbol: '!', target: 'a00000002', from: 1, to: 2 },
+      ],
     });
   });
 
@@ -49,7 +60,11 @@ describe('lexicon', () => {
     expect(definitionSentence(lexicon.byWord.get(word.toLowerCase())!)).toBe(sentence);
   });
 
-  it.each([['dog', 'A dog is a kind of animal.'], ['gold', 'Gold is a kind of metal.'], ['piano', 'A piano is a kind of musical instrument.']])('names the kind of %s', (word, sentence) => {
+  it.each([
+    ['dog', 'A dog is a kind of animal.'],
+    ['gold', 'Gold is a kind of metal.'],
+    ['piano', 'A piano is a kind of musical instrument.'],
+  ])('names the kind of %s', (word, sentence) => {
     expect(kindSentence(lexicon.byWord.get(word)!)).toBe(sentence);
   });
 
@@ -118,7 +133,11 @@ describe('the embedded sets', () => {
   });
 
   it('choose answers that begin with a capital, end with a full stop and stay under 30 words', () => {
-    const wanted = [...instructions.validation.map((r) => r.output), ...preferences.train.map((r) => r.chosen), ...preferences.validation.map((r) => r.chosen)];
+    const wanted = [
+      ...instructions.validation.map((r) => r.output),
+      ...preferences.train.map((r) => r.chosen),
+      ...preferences.validation.map((r) => r.chosen),
+    ];
     expect(wanted.filter((a) => !/^[A-Z].*[.?!]$/.test(a) || a.split(' ').length > 30)).toEqual([]);
   });
 

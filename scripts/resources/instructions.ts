@@ -10,7 +10,18 @@ import { WORDNET_FOLDER } from './corpus.ts';
 import { buildLexicon, type Entry, type Lexicon } from './lexicon.ts';
 import { createRandom, type Random } from './random.ts';
 import { casual, wordy } from './style.ts';
-import { askable, askableKinds, fits, makeExamplesPrompt, makePrompt, partOf, templateCount, type Part, type Prompt, type Task } from './tasks.ts';
+import {
+  askable,
+  askableKinds,
+  fits,
+  makeExamplesPrompt,
+  makePrompt,
+  partOf,
+  templateCount,
+  type Part,
+  type Prompt,
+  type Task,
+} from './tasks.ts';
 import { readWordNet } from './wordnet.ts';
 
 export const DATASETS = 'resources/datasets';
@@ -18,8 +29,28 @@ export const DATASETS = 'resources/datasets';
 export type InstructionRow = { instruction: string; input: string; output: string };
 
 /** Rows of each task; what the words of a split cannot fill is left out. */
-const TRAIN_ROWS: Record<Task, number> = { define: 2300, synonym: 1000, antonym: 400, kind: 1100, sentence: 900, examples: 600, classify: 500, which: 300, truth: 700 };
-const VALIDATION_ROWS: Record<Task, number> = { define: 100, synonym: 45, antonym: 18, kind: 50, sentence: 22, examples: 10, classify: 15, which: 10, truth: 30 };
+const TRAIN_ROWS: Record<Task, number> = {
+  define: 2300,
+  synonym: 1000,
+  antonym: 400,
+  kind: 1100,
+  sentence: 900,
+  examples: 600,
+  classify: 500,
+  which: 300,
+  truth: 700,
+};
+const VALIDATION_ROWS: Record<Task, number> = {
+  define: 100,
+  synonym: 45,
+  antonym: 18,
+  kind: 50,
+  sentence: 22,
+  examples: 10,
+  classify: 15,
+  which: 10,
+  truth: 30,
+};
 
 /** How often the answer follows the manner of the question, and how often an answer is uneven anyway. */
 const FOLLOWS_MANNER = 0.85;
@@ -49,13 +80,18 @@ export function makePrompts(lexicon: Lexicon, part: Part, rows: Record<Task, num
       const round = Math.floor(i / words.length); // each further round asks the same words through another template
       if (round >= templateCount(task)) break;
       const entry = words[i % words.length];
-      add(makePrompt(task, entry, offset + i + round * (1 + (words.length % templateCount(task) === 0 ? 1 : 0)), withKind, lexicon, random));
+      add(
+        makePrompt(task, entry, offset + i + round * (1 + (words.length % templateCount(task) === 0 ? 1 : 0)), withKind, lexicon, random),
+      );
     }
   }
   return random.shuffle(prompts);
 }
 
-export function buildInstructions(lexicon: Lexicon, seed = 11): { train: InstructionRow[]; validation: InstructionRow[]; trainPrompts: Prompt[]; validationPrompts: Prompt[] } {
+export function buildInstructions(
+  lexicon: Lexicon,
+  seed = 11,
+): { train: InstructionRow[]; validation: InstructionRow[]; trainPrompts: Prompt[]; validationPrompts: Prompt[] } {
   const random = createRandom(seed);
   const trainPrompts = makePrompts(lexicon, 'train', TRAIN_ROWS, random);
   const validationPrompts = makePrompts(lexicon, 'instructions', VALIDATION_ROWS, random);
@@ -65,7 +101,12 @@ export function buildInstructions(lexicon: Lexicon, seed = 11): { train: Instruc
 }
 
 function collectedAnswer(prompt: Prompt, random: Random): string {
-  const manner = prompt.manner !== 'clear' && random.chance(FOLLOWS_MANNER) ? prompt.manner : random.chance(UNEVEN_ANYWAY) ? random.pick(['casual', 'wordy'] as const) : 'clear';
+  const manner =
+    prompt.manner !== 'clear' && random.chance(FOLLOWS_MANNER)
+      ? prompt.manner
+      : random.chance(UNEVEN_ANYWAY)
+        ? random.pick(['casual', 'wordy'] as const)
+        : 'clear';
   if (manner === 'casual') return casual(prompt.answer);
   return manner === 'wordy' ? wordy(prompt.answer, random) : prompt.answer;
 }
@@ -76,7 +117,10 @@ export function askedWords(prompts: readonly Prompt[]): Set<string> {
 }
 
 export function pickSentences(words: readonly Entry[], random: Random): string[] {
-  return random.shuffle(words).flatMap((e) => e.sentences.slice(0, 1)).slice(0, 200);
+  return random
+    .shuffle(words)
+    .flatMap((e) => e.sentences.slice(0, 1))
+    .slice(0, 200);
 }
 
 if (import.meta.main) {

@@ -3,6 +3,7 @@
  * kind, synonyms, an opposite and example sentences. corpus.ts, instructions.ts and preferences.ts all stand on this one list, so a
  * fact is worded the same wherever the model meets it. It holds no phrasing of its own (phrases.ts) and no randomness.
  */
+import { ANCHORS, FINITE, FUNCTION_WORDS, NOT_ENTRIES, PASSED_OVER, PREFERRED, SUBJECT, TOO_BROAD, UNFIT } from './word-lists.ts';
 import type { PartOfSpeech, Sense, Synset, WordNet } from './wordnet.ts';
 
 export type Entry = {
@@ -35,48 +36,6 @@ export type Lexicon = {
   sentences: string[];
 };
 
-/** Broader kinds that people name, each with the lexicographer file of the sense that is meant. */
-const ANCHORS: readonly [lemma: string, file: number, label?: string][] = [
-  ['animal', 3], ['animal', 5], ['bird', 5], ['fish', 5], ['insect', 5], ['reptile', 5], ['amphibian', 5],
-  ['edible fruit', 13, 'fruit'], ['vegetable', 13], ['food', 13], ['food', 3], ['beverage', 13, 'drink'], ['meat', 13], ['cheese', 13], ['spice', 13], ['herb', 13],
-  ['plant', 3], ['tree', 20], ['flower', 20], ['shrub', 20], ['grass', 20],
-  ['tool', 6], ['weapon', 6], ['vehicle', 6], ['vessel', 6, 'ship'], ['furniture', 6], ['clothing', 6], ['musical instrument', 6], ['building', 6], ['room', 6],
-  ['container', 6], ['machine', 6], ['fabric', 6], ['road', 6], ['drug', 6], ['jewelry', 6], ['hat', 6], ['shoe', 6], ['structure', 6], ['device', 6],
-  ['kitchen utensil', 6], ['tableware', 6], ['tool', 6], ['boat', 6], ['aircraft', 6],
-  ['color', 7], ['emotion', 12], ['disease', 26], ['illness', 26], ['injury', 26], ['sport', 4], ['game', 4], ['dance', 4], ['crime', 4],
-  ['language', 10], ['country', 15], ['city', 15], ['American state', 15, 'state of the United States'], ['river', 17], ['mountain', 17], ['body of water', 17],
-  ['island', 17], ['continent', 17], ['metallic element', 27, 'metal'], ['chemical element', 27], ['gas', 27], ['liquid', 27], ['organ', 8], ['bone', 8],
-  ['muscle', 8], ['body part', 8, 'body part'], ['relative', 18], ['leader', 18], ['worker', 18], ['scientist', 18], ['artist', 18], ['musician', 18],
-  ['writer', 18], ['soldier', 18], ['criminal', 18], ['child', 18], ['ruler', 18], ['athlete', 18], ['person', 3],
-  ['calendar month', 28, 'month'], ['day of the week', 28], ['time period', 28, 'period of time'], ['number', 23], ['unit of measurement', 23, 'unit of measurement'],
-  ['money', 21], ['science', 9], ['religion', 14], ['music', 10], ['document', 6], ['organization', 14], ['group', 3], ['shape', 3], ['weather', 19], ['material', 27],
-];
-
-/** Too broad to be an answer to "what kind of thing is it?". */
-const TOO_BROAD = new Set(
-  ('entity,abstraction,object,whole,unit,matter,thing,physical entity,artifact,instrumentality,psychological feature,attribute,relation,measure,cause,' +
-    'being,organism,part,content,cognition,communication,causal agent,process,happening,natural object,location,possession,region,article,' +
-    'covering,commodity,adult,compound,fundamental quantity,definite quantity,indefinite quantity,point,line,unit,set,collection,body,area,way,end,' +
-    'living thing,change,activity,act,event,state,condition,property,quality,substance,instrument,equipment,system,agent,mechanism,person,group,male,female,knowledge,occurrence,action,existence,thinking,creation,' +
-    'representation,standing,people,phenomenon,quantity,magnitude,standard,concept,medium,indication,situation,amount,portion,dimension,status,gathering,thought,text,power,' +
-    'personnel,selection,movement,situation,surface,piece,spot,appearance,practice,information,sum,word,protein,molecule,barrier,belief,rate').split(','),
-);
-
-/** The lexicographer file of the sense a plain reader has in mind where the concordance (newspaper and novel text of the 1960s) counts another one. */
-const PREFERRED = new Map(Object.entries({ table: 6, heart: 8, tiger: 5, gold: 27, hammer: 6, chess: 4, plant: 3, queen: 18, spade: 6, hind: 5, runner: 18, hand: 8, oak: 20 }));
-
-/** True, but not what one says: passed over on the way up. */
-const PASSED_OVER = new Set(['mammal', 'vertebrate', 'garment', 'carnivore', 'limb', 'mixture', 'solid', 'tissue']);
-
-const NOT_ENTRIES = new Set(
-  ('be,have,do,get,go,not,at,in,as,an,it,who,us,so,no,or,am,are,was,he,i,ii,iii,a,b,c,d,e,f,g,h,j,k,l,m,n,o,p,q,r,s,t,u,v,w,x,y,z,let,there,will,may,can,must,' +
-    'might,could,make,take,give,come,put,set,say,bring,also,then,now,well,just,even,still,yet,too,thus,once,out,up,on,off,over,down,by,about,away,back,only,more,most,' +
-    'much,very,some,any,all,every,this,that,such,other,own,one,many,first,many,few,less,least,to,for,one,ones,per,vs,mr,mrs,dr,ca,st').split(','),
-);
-
-const UNFIT =
-  /\b(slang|vulgar|obscen\w*|offensive|disparag\w*|derogator\w*|slurs?|sexual\w*|sex|genitals?|intercourse|prostitut\w*|penis|vagina\w*|copulat\w*|ejaculat\w*|anus|anal|feces|urin\w*|excre\w*|erotic\w*|homosex\w*|negro\w*|ethnic|jews?|jewish|nazis?|suicid\w*|rap(e|ed|ist|ing)|whore\w*|archaic|obsolete|breasts?|orgasm\w*|masturb\w*|narcotic\w*|cocaine|heroin|marijuana|castrat\w*|lesbian\w*|abortion\w*|contracepti\w*|street names?|racial\w*|racism|racist|nude|naked|hitler|slave\w*|corpse)\b/i;
-
 const CONCRETE = new Set([5, 6, 8, 13]);
 
 export function buildLexicon(wordnet: WordNet, size = 9000): Lexicon {
@@ -108,7 +67,12 @@ export function buildLexicon(wordnet: WordNet, size = 9000): Lexicon {
     const definition = plainDefinition(synset, spelled);
     if (!definition) continue;
     // "comforts" beside "comfort": the plural of a listed word says nothing new.
-    if (synset.partOfSpeech === 'n' && /[^su]s$/.test(word) && (known.has(word.slice(0, -1)) || known.has(word.slice(0, -2)) || known.has(word.replace(/ies$/, 'y')))) continue;
+    if (
+      synset.partOfSpeech === 'n' &&
+      /[^su]s$/.test(word) &&
+      (known.has(word.slice(0, -1)) || known.has(word.slice(0, -2)) || known.has(word.replace(/ies$/, 'y')))
+    )
+      continue;
     const entry: Entry = {
       word: spelled,
       partOfSpeech: synset.partOfSpeech,
@@ -153,7 +117,14 @@ function countGlossWords(wordnet: WordNet): Map<string, number> {
 export function lemmaOf(token: string, isWord: (w: string) => boolean): string | null {
   if (isWord(token)) return token;
   const rules: [RegExp, string[]][] = [
-    [/ies$/, ['y']], [/s$/, ['']], [/es$/, ['', 'e']], [/ied$/, ['y']], [/ed$/, ['', 'e']], [/ing$/, ['', 'e']], [/(.)\1ed$/, ['$1']], [/(.)\1ing$/, ['$1']],
+    [/ies$/, ['y']],
+    [/s$/, ['']],
+    [/es$/, ['', 'e']],
+    [/ied$/, ['y']],
+    [/ed$/, ['', 'e']],
+    [/ing$/, ['', 'e']],
+    [/(.)\1ed$/, ['$1']],
+    [/(.)\1ing$/, ['$1']],
   ];
   for (const [ending, stems] of rules) {
     if (!ending.test(token)) continue;
@@ -224,14 +195,19 @@ function mainSense(lemma: string, senses: Sense[], wordnet: WordNet, anchors: Ma
     if (!spelled || (/^[A-Z]/.test(spelled) && (/^[A-Z]{2}/.test(spelled) || [5, 20].includes(synset.file)))) continue;
     const anchored = nearestAnchor(synset, wordnet, anchors) !== null;
     const score =
-      Math.log2(1 + s.count) + 0.6 * Math.log2(1 + (totals.get(synset.partOfSpeech) ?? 0)) - 0.35 * (s.number - 1) +
-      (CONCRETE.has(synset.file) ? 0.9 : 0) + (anchored ? 0.4 : 0) + (synset.words[0].toLowerCase() === lemma ? 0.4 : 0);
+      Math.log2(1 + s.count) +
+      0.6 * Math.log2(1 + (totals.get(synset.partOfSpeech) ?? 0)) -
+      0.35 * (s.number - 1) +
+      (CONCRETE.has(synset.file) ? 0.9 : 0) +
+      (anchored ? 0.4 : 0) +
+      (synset.words[0].toLowerCase() === lemma ? 0.4 : 0);
     if (score > bestScore) [best, bestScore] = [s, score];
   }
   return best;
 }
 
-const DANGLING = /[\s,]+(and|or|of|the|a|an|to|in|on|with|by|for|from|as|at|that|which|who|is|are|used|usually|especially|often|not|be|into|than|when|where|such|etc|i\.e|e\.g|its|his|their|being)$/i;
+const DANGLING =
+  /[\s,]+(and|or|of|the|a|an|to|in|on|with|by|for|from|as|at|that|which|who|is|are|used|usually|especially|often|not|be|into|than|when|where|such|etc|i\.e|e\.g|its|his|their|being)$/i;
 
 /** The definition in plain words and at most about 16 of them; null when it cannot be had. */
 export function plainDefinition(synset: Synset, word: string): string | null {
@@ -247,18 +223,24 @@ export function plainDefinition(synset: Synset, word: string): string | null {
     .replace(/\s+/g, ' ')
     .trim()
     .replace(/[.,\s]+$/, '');
-  if (synset.words.every((w) => !/^[A-Z]/.test(w)) && /^[A-Z][a-z]/.test(text) && /^(A|An|The|Of|Any|One|In)\b/.test(text)) text = text[0].toLowerCase() + text.slice(1);
+  if (synset.words.every((w) => !/^[A-Z]/.test(w)) && /^[A-Z][a-z]/.test(text) && /^(A|An|The|Of|Any|One|In)\b/.test(text))
+    text = text[0].toLowerCase() + text.slice(1);
   if (synset.partOfSpeech === 'a') text = text.replace(/^(?:used )?of (?:[a-z-]+ ){1,3}?(?:that|who|which) (?:is|are) /, '');
   const words = text.split(' ');
   if (words.length > 16) {
     // Cut where a clause ends, as late as the limit allows.
     let cut = -1;
     for (let i = 5; i < 16; i++) {
-      const boundary = words[i - 1].endsWith(',') || /^(that|which|who|whose|where|usually|especially|when|in|with|for|from|by|and|so|as|used|having|but)$/.test(words[i]);
+      const boundary =
+        words[i - 1].endsWith(',') ||
+        /^(that|which|who|whose|where|usually|especially|when|in|with|for|from|by|and|so|as|used|having|but)$/.test(words[i]);
       if (boundary) cut = i;
     }
     if (cut < 0) return null;
-    text = words.slice(0, cut).join(' ').replace(/[,\s]+$/, '');
+    text = words
+      .slice(0, cut)
+      .join(' ')
+      .replace(/[,\s]+$/, '');
     while (DANGLING.test(text)) text = text.replace(DANGLING, '');
     if (text.split(' ').length < 4) return null;
   }
@@ -272,9 +254,26 @@ export function plainDefinition(synset: Synset, word: string): string | null {
 
 /** "limbless scaly elongate reptile" of a thing one can count: "a limbless scaly elongate reptile". */
 function withArticle(text: string, synset: Synset): string {
-  if (![5, 18, 20].includes(synset.file) && !(synset.file === 6 && /\b(device|machine|vehicle|container|tool|implement|weapon|building|room|instrument|ship|boat|aircraft|structure|seat|bed)\b/.test(text)) && !(synset.file === 13 && /\b(fruit|root)\b/.test(text))) return text;
+  if (
+    ![5, 18, 20].includes(synset.file) &&
+    !(
+      synset.file === 6 &&
+      /\b(device|machine|vehicle|container|tool|implement|weapon|building|room|instrument|ship|boat|aircraft|structure|seat|bed)\b/.test(
+        text,
+      )
+    ) &&
+    !(synset.file === 13 && /\b(fruit|root)\b/.test(text))
+  )
+    return text;
   const words = text.split(' ');
-  if (synset.words.some((w) => /^[A-Z]/.test(w)) || /^(a|an|the|any|one|someone|something|each|some|several|two|three|those|either|all|people|persons|part|clothing|cloth|wood|either|both|being|in|of|not|male|female)$/i.test(words[0]) && !/^(male|female)$/.test(words[0])) return text;
+  if (
+    synset.words.some((w) => /^[A-Z]/.test(w)) ||
+    (/^(a|an|the|any|one|someone|something|each|some|several|two|three|those|either|all|people|persons|part|clothing|cloth|wood|either|both|being|in|of|not|male|female)$/i.test(
+      words[0],
+    ) &&
+      !/^(male|female)$/.test(words[0]))
+  )
+    return text;
   if (words.slice(0, 4).some((w) => /[^su]s,?$/.test(w))) return text;
   return `${articleFor(text)} ${text}`;
 }
@@ -292,7 +291,14 @@ function synonymsOf(synset: Synset, word: string, known: Set<string>): string[] 
 
 /** colour/color, gray/grey, advisor/adviser: one word, spelled twice. */
 function sameStem(x: string, y: string): boolean {
-  const plain = (w: string): string => w.replace(/our/g, 'or').replace(/is(e|ation|ing)/g, 'iz$1').replace(/ey/g, 'ay').replace(/re$/, 'er').replace(/er$/, 'or').replace(/ment$|ness$/, '');
+  const plain = (w: string): string =>
+    w
+      .replace(/our/g, 'or')
+      .replace(/is(e|ation|ing)/g, 'iz$1')
+      .replace(/ey/g, 'ay')
+      .replace(/re$/, 'er')
+      .replace(/er$/, 'or')
+      .replace(/ment$|ness$/, '');
   return plain(x) === plain(y);
 }
 
@@ -355,21 +361,13 @@ export function closed(example: string): string | null {
   return /[.?!]$/.test(text) ? text : `${text}.`;
 }
 
-const SUBJECT = /^(he|she|they|we|i|you|it|the|his|her|their|my|our|your|this|that|these|those|a|an|there|some|many|most|all|no|every|each|one|people|children|john|mary)\b/i;
-const FINITE =
-  /\b(is|are|was|were|am|has|had|have|did|does|do|can|could|will|would|must|may|might|should|isn't|wasn't|don't|didn't|can't|won't|couldn't|went|came|made|took|gave|got|saw|said|told|left|kept|held|put|ran|fell|felt|found|became|began|knew|brought|bought|thought|sat|stood|wrote|spoke|broke|lost|met|led|sent|spent|built|grew|drew|threw|wore|ate|drank|drove|rode|rose|sang|slept|taught|caught|fought|hit|cut|let|shot|won|paid|read|sold|set|struck|hung|flew|lay|laid|[a-z]{3,}ed|comes|goes|makes|takes|gives|needs|wants|likes|loves|runs|looks|seems|lives|works|plays|says|knows|grows|keeps|contains|means|feels|became)\b/i;
-
 export function isSentence(text: string): boolean {
   return SUBJECT.test(text) && FINITE.test(text) && text.split(' ').length >= 4;
 }
 
 /** Every plain example sentence of WordNet in common words; entries get the ones that use them, those of their own sense first. */
 function collectSentences(wordnet: WordNet, byWord: Map<string, Entry>): string[] {
-  const functionWords = new Set(NOT_ENTRIES);
-  for (const w of ('the,and,of,with,from,his,her,she,they,we,you,him,them,me,my,our,your,its,their,was,were,is,had,has,did,does,been,being,when,which,what,where,while,because,if,but,than,' +
-    'into,onto,under,after,before,between,without,against,during,through,toward,until,upon,us,these,those,would,should,shall,went,came,made,took,gave,got,saw,said,told,left,kept,held,ran,fell,' +
-    'felt,found,became,began,knew,brought,bought,thought,sat,stood,wrote,spoke,broke,lost,met,led,sent,spent,built,grew,drew,threw,wore,ate,drank,drove,rode,rose,sang,slept,taught,caught,won,paid,' +
-    'sold,men,women,children,people,feet,teeth,don,didn,doesn,isn,wasn,couldn,won,re,ve,ll,john,mary,how,why').split(',')) functionWords.add(w);
+  const functionWords = new Set([...NOT_ENTRIES, ...FUNCTION_WORDS]);
   const isWord = (w: string): boolean => byWord.has(w);
   const sentences: string[] = [];
   for (const synset of wordnet.synsets.values()) {

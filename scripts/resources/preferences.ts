@@ -16,8 +16,28 @@ import { readWordNet } from './wordnet.ts';
 
 export type PreferenceRow = { prompt: string; chosen: string; rejected: string };
 
-const TRAIN_ROWS: Record<Task, number> = { define: 680, synonym: 300, antonym: 130, kind: 330, sentence: 200, examples: 120, classify: 100, which: 60, truth: 150 };
-const VALIDATION_ROWS: Record<Task, number> = { define: 68, synonym: 32, antonym: 12, kind: 34, sentence: 16, examples: 8, classify: 10, which: 6, truth: 16 };
+const TRAIN_ROWS: Record<Task, number> = {
+  define: 680,
+  synonym: 300,
+  antonym: 130,
+  kind: 330,
+  sentence: 200,
+  examples: 120,
+  classify: 100,
+  which: 60,
+  truth: 150,
+};
+const VALIDATION_ROWS: Record<Task, number> = {
+  define: 68,
+  synonym: 32,
+  antonym: 12,
+  kind: 34,
+  sentence: 16,
+  examples: 8,
+  classify: 10,
+  which: 6,
+  truth: 16,
+};
 
 type Fault = 'casual' | 'wordy' | 'circular' | 'bare' | 'strayed' | 'unfinished' | 'shouted';
 const FAULTS: readonly [Fault, share: number][] = [
@@ -30,11 +50,17 @@ const FAULTS: readonly [Fault, share: number][] = [
   ['shouted', 0.03],
 ];
 
-export function buildPreferences(lexicon: Lexicon, seed = 13): { train: PreferenceRow[]; validation: PreferenceRow[]; trainPrompts: Prompt[]; validationPrompts: Prompt[] } {
+export function buildPreferences(
+  lexicon: Lexicon,
+  seed = 13,
+): { train: PreferenceRow[]; validation: PreferenceRow[]; trainPrompts: Prompt[]; validationPrompts: Prompt[] } {
   const random = createRandom(seed);
   const make = (part: Part, rows: Record<Task, number>): { prompts: Prompt[]; rows: PreferenceRow[] } => {
     const prompts = makePrompts(lexicon, part, rows, random);
-    const sentences = pickSentences(askable(lexicon).filter((e) => partOf(e.word) === part), random);
+    const sentences = pickSentences(
+      askable(lexicon).filter((e) => partOf(e.word) === part),
+      random,
+    );
     return { prompts, rows: prompts.map((p) => preferenceRow(p, sentences, random)) };
   };
   const train = make('train', TRAIN_ROWS);
@@ -58,16 +84,25 @@ function pickFault(random: Random): Fault {
 
 function withFault(fault: Fault, prompt: Prompt, sentences: readonly string[], random: Random): string {
   switch (fault) {
-    case 'casual': return casual(prompt.answer);
-    case 'wordy': return wordy(prompt.answer, random);
-    case 'circular': return circular(prompt, random);
-    case 'bare': return bare(prompt);
-    case 'strayed': return strayed(prompt.answer, sentences, random);
+    case 'casual':
+      return casual(prompt.answer);
+    case 'wordy':
+      return wordy(prompt.answer, random);
+    case 'circular':
+      return circular(prompt, random);
+    case 'bare':
+      return bare(prompt);
+    case 'strayed':
+      return strayed(prompt.answer, sentences, random);
     case 'unfinished': {
       const words = prompt.answer.split(' ');
-      return words.slice(0, Math.max(2, Math.floor(words.length * (0.5 + 0.4 * random.next())))).join(' ').replace(/[.,]$/, '');
+      return words
+        .slice(0, Math.max(2, Math.floor(words.length * (0.5 + 0.4 * random.next()))))
+        .join(' ')
+        .replace(/[.,]$/, '');
     }
-    case 'shouted': return prompt.answer.toUpperCase();
+    case 'shouted':
+      return prompt.answer.toUpperCase();
   }
 }
 

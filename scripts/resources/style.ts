@@ -30,13 +30,29 @@ export function wordy(answer: string, random: Random): string {
 export function bare(prompt: Prompt): string {
   const { task, answer } = prompt;
   switch (task) {
-    case 'define': return prompt.entry.definition;
-    case 'truth': return answer.startsWith('True') ? 'true' : 'false';
-    case 'examples': return answer.replace(/ are kinds of .*$/, '').replace(/, and | and /, ', ').toLowerCase();
-    case 'which': return prompt.entry.word;
-    case 'sentence': return answer.split(' ').slice(0, -2).join(' ');
-    case 'classify': return answer.replace(/\.$/, '').replace(/[^,]+: /g, ' ').trim();
-    default: return answer.replace(/\.$/, '').split(/ is (?:a kind of )?/).at(-1)!;
+    case 'define':
+      return prompt.entry.definition;
+    case 'truth':
+      return answer.startsWith('True') ? 'true' : 'false';
+    case 'examples':
+      return answer
+        .replace(/ are kinds of .*$/, '')
+        .replace(/, and | and /, ', ')
+        .toLowerCase();
+    case 'which':
+      return prompt.entry.word;
+    case 'sentence':
+      return answer.split(' ').slice(0, -2).join(' ');
+    case 'classify':
+      return answer
+        .replace(/\.$/, '')
+        .replace(/[^,]+: /g, ' ')
+        .trim();
+    default:
+      return answer
+        .replace(/\.$/, '')
+        .split(/ is (?:a kind of )?/)
+        .at(-1)!;
   }
 }
 
@@ -47,16 +63,25 @@ export function circular(prompt: Prompt, random: Random): string {
   switch (task) {
     case 'define':
       if (entry.partOfSpeech === 'v') return random.pick([`To ${word} is to ${word}.`, `To ${word} means to ${word} something.`]);
-      if (entry.partOfSpeech === 'n') return random.pick([`${capital(subject(entry))} is ${subject(entry)}.`, `${capital(word)} means ${word}.`]);
+      if (entry.partOfSpeech === 'n')
+        return random.pick([`${capital(subject(entry))} is ${subject(entry)}.`, `${capital(word)} means ${word}.`]);
       return random.pick([`${capital(word)} means ${word}.`, `${capital(word)} means being ${word}.`]);
-    case 'synonym': return `Another word for ${word} is ${word}.`;
-    case 'antonym': return `The opposite of ${word} is not ${word}.`;
-    case 'kind': return random.pick([`${capital(subject(entry))} is a kind of ${word}.`, `${capital(subject(entry))} is a kind of thing.`]);
-    case 'sentence': return random.pick([`The word is ${word}.`, `This is a sentence with the word ${word}.`]);
-    case 'examples': return `Kinds of ${prompt.asked[0]} are kinds of ${prompt.asked[0]}.`;
-    case 'classify': return 'Each word is a kind of its own kind.';
-    case 'which': return random.pick([`${capital(word)} is ${word}.`, `${capital(subject(entry))} is a kind of ${word}.`]);
-    case 'truth': return random.pick(['The statement is what it is.', 'It is true if it is true.', `${capital(subject(entry))} is a kind of ${word}.`]);
+    case 'synonym':
+      return `Another word for ${word} is ${word}.`;
+    case 'antonym':
+      return `The opposite of ${word} is not ${word}.`;
+    case 'kind':
+      return random.pick([`${capital(subject(entry))} is a kind of ${word}.`, `${capital(subject(entry))} is a kind of thing.`]);
+    case 'sentence':
+      return random.pick([`The word is ${word}.`, `This is a sentence with the word ${word}.`]);
+    case 'examples':
+      return `Kinds of ${prompt.asked[0]} are kinds of ${prompt.asked[0]}.`;
+    case 'classify':
+      return 'Each word is a kind of its own kind.';
+    case 'which':
+      return random.pick([`${capital(word)} is ${word}.`, `${capital(subject(entry))} is a kind of ${word}.`]);
+    case 'truth':
+      return random.pick(['The statement is what it is.', 'It is true if it is true.', `${capital(subject(entry))} is a kind of ${word}.`]);
   }
 }
 

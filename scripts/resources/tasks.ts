@@ -5,9 +5,7 @@
  */
 import { isOfKind } from './corpus.ts';
 import { isSentence, type Entry, type Lexicon } from './lexicon.ts';
-import {
-  antonymSentence, capital, definitionSentence, examplesOfKindSentence, kindSentence, subject, synonymSentence,
-} from './phrases.ts';
+import { antonymSentence, capital, definitionSentence, examplesOfKindSentence, kindSentence, subject, synonymSentence } from './phrases.ts';
 import { hash, type Random } from './random.ts';
 
 export const TASKS = ['define', 'synonym', 'antonym', 'kind', 'sentence', 'examples', 'classify', 'which', 'truth'] as const;
@@ -16,7 +14,15 @@ export type Task = (typeof TASKS)[number];
 /** How a template's own rows were answered when they were collected: people answer a casual question casually. */
 export type Manner = 'clear' | 'casual' | 'wordy';
 
-export type Prompt = { task: Task; manner: Manner; instruction: string; input: string; answer: string; /** the words asked about, lower case */ asked: string[]; entry: Entry };
+export type Prompt = {
+  task: Task;
+  manner: Manner;
+  instruction: string;
+  input: string;
+  answer: string;
+  /** the words asked about, lower case */ asked: string[];
+  entry: Entry;
+};
 
 export type Part = 'train' | 'instructions' | 'preferences';
 
@@ -122,11 +128,16 @@ export function askableKinds(lexicon: Lexicon): string[] {
 /** Can this be asked about the word at all? */
 export function fits(task: Task, entry: Entry): boolean {
   switch (task) {
-    case 'define': return true;
-    case 'synonym': return entry.synonyms.length > 0;
-    case 'antonym': return entry.antonym !== null;
-    case 'sentence': return sentenceFor(entry) !== undefined;
-    default: return entry.kind !== null;
+    case 'define':
+      return true;
+    case 'synonym':
+      return entry.synonyms.length > 0;
+    case 'antonym':
+      return entry.antonym !== null;
+    case 'sentence':
+      return sentenceFor(entry) !== undefined;
+    default:
+      return entry.kind !== null;
   }
 }
 
@@ -139,7 +150,14 @@ export function templateCount(task: Task): number {
 }
 
 /** `number` picks the template; `companions` are words of the same part of the split, for lists and false statements. */
-export function makePrompt(task: Task, entry: Entry, number: number, companions: readonly Entry[], lexicon: Lexicon, random: Random): Prompt {
+export function makePrompt(
+  task: Task,
+  entry: Entry,
+  number: number,
+  companions: readonly Entry[],
+  lexicon: Lexicon,
+  random: Random,
+): Prompt {
   const [manner, instruction, input = ''] = TEMPLATES[task][number % TEMPLATES[task].length];
   const asked = [entry.word];
   const slots: Record<string, string> = { x: entry.word, a: subject(entry), k: entry.kind ?? '' };
@@ -173,7 +191,10 @@ export function makePrompt(task: Task, entry: Entry, number: number, companions:
     case 'which': {
       const others = strangers(entry, companions, lexicon, random, 2);
       asked.push(...others.map((o) => o.word));
-      slots.l = random.shuffle([entry, ...others]).map((i) => i.word).join(', ');
+      slots.l = random
+        .shuffle([entry, ...others])
+        .map((i) => i.word)
+        .join(', ');
       answer = kindSentence(entry);
       break;
     }
@@ -185,14 +206,33 @@ export function makePrompt(task: Task, entry: Entry, number: number, companions:
       break;
     }
   }
-  return { task, manner, instruction: fill(instruction, slots), input: fill(input, slots), answer, asked: asked.map((w) => w.toLowerCase()), entry };
+  return {
+    task,
+    manner,
+    instruction: fill(instruction, slots),
+    input: fill(input, slots),
+    answer,
+    asked: asked.map((w) => w.toLowerCase()),
+    entry,
+  };
 }
 
 export function makeExamplesPrompt(kind: string, number: number, lexicon: Lexicon): Prompt {
   const [manner, instruction, input = ''] = TEMPLATES.examples[number % TEMPLATES.examples.length];
   const known = lexicon.kinds.get(kind)!.filter((w) => w.rank < 5000);
-  const answer = examplesOfKindSentence(kind, known.slice(0, 3).map((w) => w.word));
-  return { task: 'examples', manner, instruction: fill(instruction, { k: kind }), input: fill(input, { k: kind }), answer, asked: [kind.toLowerCase()], entry: known[0] };
+  const answer = examplesOfKindSentence(
+    kind,
+    known.slice(0, 3).map((w) => w.word),
+  );
+  return {
+    task: 'examples',
+    manner,
+    instruction: fill(instruction, { k: kind }),
+    input: fill(input, { k: kind }),
+    answer,
+    asked: [kind.toLowerCase()],
+    entry: known[0],
+  };
 }
 
 /** Words of other kinds than the entry's and each other's. */

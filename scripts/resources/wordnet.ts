@@ -10,7 +10,12 @@ import { join } from 'node:path';
 export type PartOfSpeech = 'n' | 'v' | 'a' | 'r';
 
 /** `symbol` is WordNet's: @ hypernym, @i instance hypernym, ~ hyponym, ! antonym, %p part meronym, & similar to … */
-export type Pointer = { symbol: string; target: string; /** 1-based word in this synset, 0 for the whole synset */ from: number; to: number };
+export type Pointer = {
+  symbol: string;
+  target: string;
+  /** 1-based word in this synset, 0 for the whole synset */ from: number;
+  to: number;
+};
 
 export type Synset = {
   /** Part of speech and byte offset: n02086723. */
@@ -34,7 +39,10 @@ export type Sense = {
   count: number;
 };
 
-export type WordNet = { synsets: Map<string, Synset>; /** by lower-case lemma, words of a phrase joined by spaces */ senses: Map<string, Sense[]> };
+export type WordNet = {
+  synsets: Map<string, Synset>;
+  /** by lower-case lemma, words of a phrase joined by spaces */ senses: Map<string, Sense[]>;
+};
 
 const files: Record<PartOfSpeech, string> = { n: 'noun', v: 'verb', a: 'adj', r: 'adv' };
 const partOfSpeechOfSenseKey: Record<string, PartOfSpeech> = { '1': 'n', '2': 'v', '3': 'a', '4': 'r', '5': 'a' };
