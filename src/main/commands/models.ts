@@ -1,0 +1,76 @@
+/** `attune models` and `export`: what there is to train and sample from, and the way out of the library. */
+import { type Command, Option } from 'commander';
+import { resolve } from 'node:path';
+import type { ExportJob } from '../../shared/job.ts';
+import { exportModel } from '../exports/index.ts';
+import { addModel, listModels, removeModel, resolveModel } from '../models/index.ts';
+import { formatBytes, print, printJson, table, tell } from '../terminal.ts';
+import { withLibrary } from './with-library.ts';
+
+export function addModelCommands(program: Command): void {
+  const models = program
+    .command('models')
+    .description('list models: embedded ones, added folders, and what runs made')
+    .option('--json', 'as JSON')
+    .addHelpText('after', `
+Wherever a command wants a MODEL it takes a name from this list, RUN@STEP for one of a run's other checkpoints,
+a Hugging Face folder (config.json, model.safetensors, tokenizer.json), or a PEFT adapter folder.
+
+Examples:
+  attune models
+  attune models add ~/models/SmolLM2-135M --name smol`)
+    .action((options: { json?: boolean }) =>
+      withLibrary((library) => {
+        const all = listModels(library);
+        if (options.json) return printJson(all);
+        if (all.length === 0) return tell('no model yet; attune models add FOLDER adds one');
+        const rows = all.map(({ name, kind, path }) => [name, kind, path.adapter ? `${path.adapter} on ${path.folder}` : path.folder]);
+        print(table([['name', 'kind', 'where'], ...rows]));
+      }),
+    );
+  models
+    .command('add')
+    .description('give a model folder a name; its files stay where they are')
+    .argument('<folder>', 'Hugging Face model folder or PEFT adapter folder')
+    .option('--name <name>', "by default the folder's name")
+    .action((folder: string, options: { name?: string }) =>
+      withLibrary((library) => {
+        const model = addModel(library, folder, options.name);
+        print(`${model.name}: ${model.path.adapter ?? model.path.folder}`);
+      }),
+    );
+  models
+    .command('remove')
+    .description("take an added model's name out of the library; its files stay")
+    .argument('<name>')
+    .action((name: string) => withLibrary((library) => removeModel(library, name)));
+
+  program
+    .command('export')
+    .description('write a model for other programs')
+    .argument('<model>')
+    .addOption(
+      new Option('--format <format>', 'safetensors: a Hugging Face folder, adapters merged; peft: the adapter alone; gguf: for llama.cpp')
+        .choices(['safetensors', 'peft', 'gguf'])
+        .makeOptionMandatory(),
+    )
+    .addOption(new Option('--type <type>', 'how weights are stored; q8_0 is for gguf').choices(['f32', 'f16', 'bf16', 'q8_0']).default('f32'))
+    .requiredOption('--out <folder>', 'where to')
+    .option('--force', 'write into a folder that is not empty')
+    .option('--json', 'the files with their sizes and hashes as JSON')
+    .addHelpText('after', `
+Recipe and metrics of a trained model go beside it. Nothing half-written is left behind when it fails.
+
+Examples:
+  attune export attune-base-dpo --format gguf --type q8_0 --out ./out
+  attune export my-lora --format peft --out ./adapter`)
+    .action((name: string, options: { format: ExportJob['format']; type: ExportJob['dtype']; out: string; force?: boolean; json?: boolean }) =>
+      withLibrary(async (library) => {
+        const model = resolveModel(library, name);
+        const result = await exportModel(library, { model, format: options.format, dtype: options.type, out: options.out, force: options.force });
+        if (options.json) return printJson(result);
+        for (const file of result.files) tell(`${file.name}  ${formatBytes(file.bytes)}  sha256 ${file.sha256}`);
+        print(resolve(result.path));
+      }),
+    );
+}

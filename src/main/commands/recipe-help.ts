@@ -1,0 +1,33 @@
+/** The recipe's fields as help text, read off shared/recipe.ts: name, default, one line each. Nothing about a field stands here. */
+import type { z } from 'zod';
+import { DpoRecipe, Lora, PretrainRecipe, SftRecipe } from '../../shared/recipe.ts';
+
+export function recipeHelp(): string {
+  const common = Object.keys(SftRecipe.shape).filter((name) => name in DpoRecipe.shape && name in PretrainRecipe.shape && name !== 'method');
+  const own = (schema: z.ZodObject) => Object.keys(schema.shape).filter((name) => !common.includes(name) && name !== 'method');
+  return [
+    'Fields of every recipe (method: pretrain, sft or dpo):',
+    ...common.flatMap((name) => lines(SftRecipe.shape, name)),
+    ...([['pretrain', PretrainRecipe], ['sft', SftRecipe], ['dpo', DpoRecipe]] as [string, z.ZodObject][]).flatMap(([method, schema]) => [
+      `Fields of ${method}:`,
+      ...own(schema).flatMap((name) => lines(schema.shape, name)),
+    ]),
+  ].join('\n');
+}
+
+type Field = z.ZodType & { unwrap?: () => Field; shape?: z.ZodRawShape; def: { defaultValue?: unknown } };
+
+function lines(shape: z.ZodRawShape, name: string, indent = '  '): string[] {
+  const field = shape[name] as unknown as Field;
+  let inner = field;
+  while (inner.unwrap && !inner.shape) inner = inner.unwrap();
+  const nested = name === 'lora' ? Lora.shape : inner.shape;
+  const standard = field.def.defaultValue;
+  const value = nested && standard !== null ? '' : standard === undefined ? (field.safeParse(undefined).success ? '' : 'required') : show(standard);
+  const head = `${indent}${name.padEnd(30 - indent.length)} ${value.padEnd(10)} ${field.description ?? ''}`.trimEnd();
+  return nested ? [head, ...Object.keys(nested).flatMap((key) => lines(nested, key, `${indent}  `))] : [head];
+}
+
+function show(value: unknown): string {
+  return Array.isArray(value) ? `[${value.join(', ')}]` : String(value);
+}

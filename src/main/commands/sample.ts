@@ -1,0 +1,168 @@
+/** `attune sample`, `chat`, `logprobs` and `tokenize`: talking to a model, and looking at what it makes of a text. */
+import type { Command } from 'commander';
+import { createInterface } from 'node:readline';
+import type { Message, Template } from '../../shared/dataset.ts';
+import type { LogprobsResult, Prompt, TokenizeResult } from '../../shared/job.ts';
+import type { Sampling } from '../../shared/sampling.ts';
+import { askEngine, startEngine } from '../engine.ts';
+import type { Library } from '../library.ts';
+import { resolveModel } from '../models/index.ts';
+import { print, printJson, table, tell } from '../terminal.ts';
+import { addMachineOptions, addSamplingOptions, addTemplateOption, type MachineOptions, readSampling, readTemplate } from './options.ts';
+import { withLibrary } from './with-library.ts';
+
+export function addSampleCommands(program: Command): void {
+  const sample = program
+    .command('sample')
+    .description("write a model's answer to a prompt to stdout, and nothing else")
+    .argument('<model>')
+    .requiredOption('--prompt <text>', 'what the user says')
+    .option('--system <text>', 'a system message before it')
+    .option('--raw', 'take the prompt as it is and continue it, without a template')
+    .option('--json', 'the answer with its token ids, log-probabilities and why it ended')
+    .addHelpText('after', `
+Examples:
+  attune sample attune-base --prompt "Define the word river." --greedy
+  attune sample my-dpo --prompt "Name three fruits." --temperature 0.7 --top-p 0.9 --seed 7
+  attune sample attune-base --raw --prompt "The river" --max-tokens 20`);
+  addMachineOptions(addTemplateOption(addSamplingOptions(sample))).action((name: string, options: SampleFlags) =>
+    withLibrary((library) => runSample(library, name, options)),
+  );
+
+  const chat = program
+    .command('chat')
+    .description('talk with a model, turn by turn')
+    .argument('<model>')
+    .option('--system <text>', 'a system message')
+    .addHelpText('after', `
+/reset forgets the conversation, /exit or Ctrl-D ends it, Ctrl-C cuts an answer short. Lines from a pipe are turns, too.`);
+  addMachineOptions(addTemplateOption(addSamplingOptions(chat))).action((name: string, options: ChatFlags) =>
+    withLibrary((library) => runChat(library, name, options)),
+  );
+
+  const logprobs = program
+    .command('logprobs')
+    .description('log-probability (nats) of every token of a text given those before it')
+    .argument('<model>')
+    .requiredOption('--text <text>', 'taken as it is, without a template')
+    .option('--json', 'as JSON: ids, tokens, logprobs');
+  addMachineOptions(logprobs).action((name: string, { text, json, device, threads }: TextFlags & MachineOptions) =>
+    withLibrary(async (library) => {
+      const model = resolveModel(library, name).path;
+      const result = await askEngine<LogprobsResult>({ type: 'logprobs', model, text, device, threads });
+      if (json) return print(JSON.stringify(result));
+      const rows = result.ids.map((id, i) => [String(id), JSON.stringify(result.tokens[i]), result.logprobs[i]?.toFixed(4) ?? '–']);
+      print(table([['id', 'token', 'logprob'], ...rows]));
+    }),
+  );
+
+  program
+    .command('tokenize')
+    .description('the tokens of a text')
+    .argument('<model>')
+    .requiredOption('--text <text>', 'taken as it is, without a template')
+    .option('--json', 'as JSON: ids, tokens')
+    .action((name: string, { text, json }: TextFlags) =>
+      withLibrary(async (library) => {
+        const result = await askEngine<TokenizeResult>({ type: 'tokenize', model: resolveModel(library, name).path, text });
+        if (json) return print(JSON.stringify(result));
+        print(table([['id', 'token'], ...result.ids.map((id, i) => [String(id), JSON.stringify(result.tokens[i])])]));
+      }),
+    );
+}
+
+type SampleFlags = MachineOptions & { prompt: string; system?: string; raw?: boolean; json?: boolean; template?: Template };
+type ChatFlags = MachineOptions & { system?: string; template?: Template };
+type TextFlags = { text: string; json?: boolean };
+
+async function runSample(library: Library, name: string, options: SampleFlags): Promise<void> {
+  const sampling = readSampling(options);
+  const model = resolveModel(library, name);
+  const { device, threads } = options;
+  const prompt: Prompt = options.raw ? { raw: options.prompt } : { messages: [...systemMessage(options.system), { role: 'user', content: options.prompt }] };
+  const job = { type: 'sample', device, threads, model: model.path, template: readTemplate(options, model), prompts: [prompt], sampling, batchSize: 1 } as const;
+  const engine = startEngine({ ...job, prompts: [prompt] });
+  let written = '';
+  for await (const event of engine.events) {
+    if (event.type === 'note') tell(event.text);
+    if (event.type === 'token' && !options.json) {
+      process.stdout.write(event.text);
+      written += event.text;
+    }
+    if (event.type === 'completion') {
+      if (options.json) {
+        const { text, ids, logprobs, finishReason } = event;
+        printJson({ model: model.name, prompt: options.prompt, text, ids, logprobs, finishReason });
+      } else {
+        process.stdout.write(event.text.slice(written.length)); // a stop string may hold the last characters back
+        if (!event.text.endsWith('\n')) print();
+      }
+    }
+  }
+}
+
+async function runChat(library: Library, name: string, options: ChatFlags): Promise<void> {
+  const sampling: Sampling = readSampling(options as unknown as Record<string, unknown>);
+  const model = resolveModel(library, name);
+  const { device, threads } = options;
+  const engine = startEngine({ type: 'chat', device, threads, model: model.path, template: readTemplate(options, model) });
+  let messages: Message[] = systemMessage(options.system);
+  let answering = false;
+  let left = false;
+  const terminal = process.stdin.isTTY === true;
+  const input = createInterface({ input: process.stdin, output: terminal ? process.stderr : undefined, terminal });
+  input.setPrompt('> ');
+  input.on('SIGINT', () => {
+    if (answering) engine.send({ type: 'stop' });
+    else input.close();
+  });
+
+  try {
+    for (let ready = false; !ready; ) {
+      const { value: event, done } = await engine.events.next();
+      if (done) return;
+      if (event.type === 'ready' && terminal) tell(`${model.name} on ${event.device}; /reset, /exit`);
+      ready = event.type === 'result';
+    }
+    if (terminal) input.prompt();
+    for await (const line of input) {
+      const text = line.trim();
+      if (text === '/exit') break;
+      if (text === '/reset') messages = systemMessage(options.system);
+      else if (text !== '') {
+        messages.push({ role: 'user', content: text });
+        answering = true;
+        engine.send({ type: 'chat', messages, sampling });
+        messages.push({ role: 'assistant', content: await readAnswer(engine.events) });
+        answering = false;
+      }
+      if (terminal) input.prompt();
+    }
+    left = true;
+  } finally {
+    input.close();
+    if (left) await engine.events.return();
+    else engine.kill();
+  }
+}
+
+/** Streams one answer to stdout and returns it whole. */
+async function readAnswer(events: ReturnType<typeof startEngine>['events']): Promise<string> {
+  let written = '';
+  for (;;) {
+    const { value: event, done } = await events.next();
+    if (done) return written;
+    if (event.type === 'token') {
+      process.stdout.write(event.text);
+      written += event.text;
+    }
+    if (event.type === 'completion') {
+      process.stdout.write(`${event.text.slice(written.length)}\n`);
+      return event.text;
+    }
+  }
+}
+
+function systemMessage(content: string | undefined): Message[] {
+  return content === undefined ? [] : [{ role: 'system', content }];
+}

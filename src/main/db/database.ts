@@ -1,0 +1,46 @@
+/**
+ * Opens the library's SQLite file and brings its schema up to date. Plain functions in the files beside this one hold all SQL, one file a table.
+ * Not an ORM, and no tensor ever: files on disk hold those, and paths to them stand here.
+ */
+import Sqlite from 'better-sqlite3';
+import { sql as library } from './migrations/0001-library.ts';
+
+export type Database = Sqlite.Database;
+
+/** In order; the n-th brings user_version from n − 1 to n. One that has shipped never changes. */
+const MIGRATIONS: string[] = [library];
+
+/** Safe for several processes at once: WAL, writers wait up to 15 s for each other, each migration is one transaction. */
+export function openDatabase(path: string): Database {
+  const db = new Sqlite(path, { timeout: 15_000 });
+  try {
+    db.pragma('journal_mode = WAL');
+    db.pragma('synchronous = NORMAL');
+    db.pragma('foreign_keys = ON');
+    migrate(db, path);
+    return db;
+  } catch (error) {
+    db.close();
+    if ((error as { code?: string }).code === 'SQLITE_NOTADB') {
+      throw new Error(`${path}: not a SQLite database: move it away, or set ATTUNE_HOME to another folder`, { cause: error });
+    }
+    throw error;
+  }
+}
+
+function migrate(db: Database, path: string): void {
+  const version = () => db.pragma('user_version', { simple: true }) as number;
+  while (version() !== MIGRATIONS.length) {
+    db.transaction(() => {
+      const from = version(); // another process may have been first
+      if (from > MIGRATIONS.length) {
+        throw new Error(
+          `${path}: the library was written by a newer Attune (schema ${from}, this one knows ${MIGRATIONS.length}): update Attune, or set ATTUNE_HOME to another folder`,
+        );
+      }
+      if (from === MIGRATIONS.length) return;
+      db.exec(MIGRATIONS[from]);
+      db.pragma(`user_version = ${from + 1}`);
+    }).immediate();
+  }
+}

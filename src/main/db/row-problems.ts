@@ -1,0 +1,14 @@
+/** Table `row_problems`: what an import skipped or warned of, by line. Kept, so that it can be looked at after the import. */
+import type { RowProblem } from '../../shared/dataset.ts';
+import type { Database } from './database.ts';
+
+type Problem = Omit<RowProblem, 'file'>;
+
+export function insertRowProblems(db: Database, fileId: number, problems: Problem[]): void {
+  const insert = db.prepare('insert into row_problems (file_id, line, severity, reason) values (?, ?, ?, ?)');
+  for (const { line, severity, reason } of problems) insert.run(fileId, line, severity, reason);
+}
+
+export function listRowProblems(db: Database, fileId: number, limit: number): Problem[] {
+  return db.prepare('select line, severity, reason from row_problems where file_id = ? order by id limit ?').all(fileId, limit) as Problem[];
+}

@@ -1,0 +1,42 @@
+/** Answers to many prompts by one model, with their lengths and log-probabilities. Who judges them is another matter. */
+import type { Template } from '../../shared/dataset.ts';
+import type { Prompt } from '../../shared/job.ts';
+import type { FinishReason, Sampling } from '../../shared/sampling.ts';
+import { startEngine } from '../engine.ts';
+import type { Model } from '../models/index.ts';
+
+export type Answer = {
+  text: string;
+  /** The answer's length, its end-of-turn token included. */
+  tokens: number;
+  characters: number;
+  /** Of the answer's tokens under the model that wrote them, nats. */
+  logprob: number;
+  meanLogprob: number;
+  finishReason: FinishReason;
+};
+
+export type AnswerOptions = {
+  template: Template;
+  sampling: Sampling;
+  device?: 'native' | 'reference';
+  threads?: number;
+  batchSize?: number;
+  onAnswer?: (index: number) => void;
+  onNote?: (text: string) => void;
+};
+
+/** In the order of the prompts. */
+export async function answerPrompts(model: Model, prompts: Prompt[], options: AnswerOptions): Promise<Answer[]> {
+  const { template, sampling, device = 'native', threads = 0, batchSize = 32, onAnswer = () => {}, onNote = () => {} } = options;
+  const answers: Answer[] = [];
+  for await (const event of startEngine({ type: 'sample', device, threads, model: model.path, template, prompts, sampling, batchSize }).events) {
+    if (event.type === 'note') onNote(event.text);
+    if (event.type !== 'completion') continue;
+    const { index, text, ids, logprobs, finishReason } = event;
+    const logprob = logprobs.reduce((sum, value) => sum + value, 0);
+    answers[index] = { text, tokens: ids.length, characters: [...text].length, logprob, meanLogprob: logprob / Math.max(1, logprobs.length), finishReason };
+    onAnswer(index);
+  }
+  return answers;
+}

@@ -1,0 +1,67 @@
+/**
+ * Reads a file of prompts: plain text has one prompt a line; JSON and JSONL have strings, or rows with `prompt`, `messages` or `instruction` (and `input`).
+ * Answers in the rows are ignored. Not a dataset: nothing is stored.
+ */
+import { readFileSync } from 'node:fs';
+import { extname } from 'node:path';
+import { z } from 'zod';
+import { Message } from '../shared/dataset.ts';
+import { UserError } from './user-error.ts';
+
+export type PromptRow = { title: string; messages: Message[] };
+
+const Row = z.union([
+  z.string().min(1),
+  z.looseObject({ messages: z.array(z.looseObject({ role: Message.shape.role, content: z.string() })).min(1) }),
+  z.looseObject({ prompt: z.string().min(1) }),
+  z.looseObject({ prompt: z.array(z.looseObject({ role: Message.shape.role, content: z.string() })).min(1) }),
+  z.looseObject({ instruction: z.string().min(1), input: z.string().default('') }),
+]);
+
+export function readPrompts(file: string): PromptRow[] {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8').replace(/^\uFEFF/, '');
+  } catch (error) {
+    throw new UserError(`${file}: the prompts cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+  const rows = parseRows(file, text).map(({ line, value }) => {
+    const parsed = Row.safeParse(value);
+    if (!parsed.success) throw new UserError(`${file}:${line}: not a prompt: expected a text, or a row with prompt, messages or instruction`);
+    return toPrompt(parsed.data, `${file}:${line}`);
+  });
+  if (rows.length === 0) throw new UserError(`${file}: there is no prompt in it`);
+  return rows;
+}
+
+function parseRows(file: string, text: string): { line: number; value: unknown }[] {
+  const parse = (json: string, where: string): unknown => {
+    try {
+      return JSON.parse(json);
+    } catch (error) {
+      throw new UserError(`${where}: not JSON (${(error as Error).message})`);
+    }
+  };
+  const kind = extname(file).toLowerCase();
+  if (kind === '.json') {
+    const value = parse(text, file);
+    if (!Array.isArray(value)) throw new UserError(`${file}: expected a list of prompts`);
+    return value.map((item, i) => ({ line: i + 1, value: item }));
+  }
+  const lines = text.split(/\r?\n/).map((line, i) => ({ line: i + 1, value: line })).filter(({ value }) => value.trim() !== '');
+  return kind === '.jsonl' ? lines.map(({ line, value }) => ({ line, value: parse(value, `${file}:${line}`) })) : lines;
+}
+
+function toPrompt(row: z.infer<typeof Row>, where: string): PromptRow {
+  if (typeof row === 'string') return fromText(row);
+  if ('instruction' in row && typeof row.instruction === 'string') return fromText(row.input ? `${row.instruction}\n\n${row.input}` : row.instruction);
+  if ('prompt' in row && typeof row.prompt === 'string') return fromText(row.prompt);
+  const all = (('messages' in row ? row.messages : row.prompt) as Message[]).map(({ role, content }) => ({ role, content }));
+  const messages = all.slice(0, all.findLastIndex(({ role }) => role === 'user') + 1);
+  if (messages.length === 0) throw new UserError(`${where}: there is no user's turn to answer`);
+  return { title: messages.at(-1)!.content, messages };
+}
+
+function fromText(text: string): PromptRow {
+  return { title: text, messages: [{ role: 'user', content: text }] };
+}

@@ -1,0 +1,155 @@
+/**
+ * The quickstart: the embedded base is fine-tuned with SFT, then with DPO, on the embedded data; base, SFT and DPO are measured on rows held out
+ * by word, DPO is compared with SFT under the stated rule, and the winner exported. Two ordinary runs of the library, nothing special-cased.
+ * What it prints is the command's affair (commands/quickstart.ts).
+ */
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { EngineEvent, EvaluateResult, ExportResult, ModelPath } from '../shared/job.ts';
+import type { Example, Message } from '../shared/dataset.ts';
+import { Sampling } from '../shared/sampling.ts';
+import { askEngine, startEngine } from './engine.ts';
+import { exportModel } from './exports/index.ts';
+import type { Library } from './library.ts';
+import { resolveModel } from './models/index.ts';
+import { compareJudged, judgeAnswer, type Judged, type Verdict } from './playground/judge.ts';
+import { createRun, findRun, startRun } from './runs/index.ts';
+import { readRecipe } from './runs/recipe-file.ts';
+
+const RESOURCES = fileURLToPath(new URL('../../resources', import.meta.url));
+const INSTRUCTIONS = join(RESOURCES, 'datasets', 'instructions.validation.jsonl');
+const PREFERENCES = join(RESOURCES, 'datasets', 'preferences.validation.jsonl');
+/** Held-out prompts that both models answer for the comparison. */
+const COMPARED_PROMPTS = 120;
+const MAX_ANSWER_TOKENS = 64;
+
+export type QuickstartResult = {
+  /** mean loss (nats per answer token) and its exponential, on held-out instructions */
+  loss: Record<'base' | 'sft' | 'dpo', number>;
+  perplexity: Record<'base' | 'sft' | 'dpo', number>;
+  /** held-out pairs: how often the model finds the chosen answer likelier; margin and rewardAccuracy are DPO's implicit rewards against SFT */
+  preference: {
+    base: { accuracy: number };
+    sft: { accuracy: number };
+    dpo: { accuracy: number; margin: number; rewardAccuracy: number };
+  };
+  /** DPO against SFT on held-out prompts, greedy, under the rule of playground/judge.ts */
+  compare: { win: number; tie: number; loss: number; prompts: number; sftPoints: number; dpoPoints: number };
+  /** a few prompts with the three answers, for people */
+  examples: { prompt: string; base: string; sft: string; dpo: string }[];
+  models: { sft: string; dpo: string; winner: string };
+  exported: string;
+  wallSeconds: number;
+  peakMemoryBytes: number;
+};
+
+export type QuickstartStage = 'sft' | 'dpo' | 'evaluate' | 'compare' | 'export';
+
+export async function quickstart(
+  library: Library,
+  machine: { threads: number },
+  onEvent: (stage: QuickstartStage, event: EngineEvent | null) => void,
+): Promise<QuickstartResult> {
+  const start = performance.now();
+  let peakMemoryBytes = 0;
+  const follow = (stage: QuickstartStage) => (event: EngineEvent) => {
+    if (event.type === 'done') peakMemoryBytes = Math.max(peakMemoryBytes, event.peakMemoryBytes);
+    onEvent(stage, event);
+  };
+
+  const train = async (stage: 'sft' | 'dpo', model?: string): Promise<string> => {
+    const recipe = readRecipe(join(RESOURCES, 'recipes', `${stage}.yaml`));
+    const run = createRun(library, model ? { ...recipe, model } : recipe, [join(RESOURCES, '..')]);
+    for await (const event of startRun(library, run, machine).events) follow(stage)(event);
+    return findRun(library, run.name).name;
+  };
+  const sft = await train('sft');
+  const dpo = await train('dpo', sft);
+
+  const paths = {
+    base: resolveModel(library, 'attune-base').path,
+    sft: resolveModel(library, sft).path,
+    dpo: resolveModel(library, dpo).path,
+  };
+  onEvent('evaluate', null);
+  const evaluate = (model: ModelPath, reference?: ModelPath) =>
+    askEngine<EvaluateResult>(
+      {
+        type: 'evaluate', device: 'native', ...machine, model, reference, beta: 0.1, template: 'chat',
+        instructions: INSTRUCTIONS, preferences: PREFERENCES, maxLength: 512,
+      },
+      follow('evaluate'),
+    );
+  const base = await evaluate(paths.base);
+  const tuned = await evaluate(paths.sft);
+  const preferred = await evaluate(paths.dpo, paths.sft);
+
+  onEvent('compare', null);
+  const prompts = readPreferencePrompts(COMPARED_PROMPTS);
+  const answers = {
+    base: await greedyAnswers(paths.base, prompts.slice(0, 4), machine, follow('compare')),
+    sft: await greedyAnswers(paths.sft, prompts, machine, follow('compare')),
+    dpo: await greedyAnswers(paths.dpo, prompts, machine, follow('compare')),
+  };
+  const compare = { ...countVerdicts(answers.dpo, answers.sft), prompts: prompts.length, sftPoints: meanPoints(answers.sft), dpoPoints: meanPoints(answers.dpo) };
+
+  onEvent('export', null);
+  const winner = compare.win >= compare.loss ? dpo : sft;
+  const out = join(library.folder, 'exports', winner);
+  mkdirSync(out, { recursive: true });
+  const exported: ExportResult = await exportModel(library, { model: resolveModel(library, winner), format: 'safetensors', dtype: 'f32', out, force: true });
+
+  return {
+    loss: { base: base.instructions!.loss, sft: tuned.instructions!.loss, dpo: preferred.instructions!.loss },
+    perplexity: { base: base.instructions!.perplexity, sft: tuned.instructions!.perplexity, dpo: preferred.instructions!.perplexity },
+    preference: {
+      base: { accuracy: base.preferences!.accuracy },
+      sft: { accuracy: tuned.preferences!.accuracy },
+      dpo: {
+        accuracy: preferred.preferences!.accuracy,
+        margin: preferred.preferences!.margin!,
+        rewardAccuracy: preferred.preferences!.rewardAccuracy!,
+      },
+    },
+    compare,
+    examples: answers.base.map((answer, i) => ({ prompt: prompts[i], base: answer.text, sft: answers.sft[i].text, dpo: answers.dpo[i].text })),
+    models: { sft, dpo, winner },
+    exported: exported.path,
+    wallSeconds: (performance.now() - start) / 1000,
+    peakMemoryBytes,
+  };
+}
+
+type Answer = { text: string; judged: Judged };
+
+async function greedyAnswers(model: ModelPath, prompts: string[], machine: { threads: number }, onEvent: (event: EngineEvent) => void): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  const messages = (prompt: string): Message[] => [{ role: 'user', content: prompt }];
+  const job = {
+    type: 'sample', device: 'native', ...machine, model, template: 'chat', batchSize: 32,
+    prompts: prompts.map((prompt) => ({ messages: messages(prompt) })),
+    sampling: Sampling.parse({ temperature: 0, maxTokens: MAX_ANSWER_TOKENS }),
+  } as const;
+  for await (const event of startEngine({ ...job, prompts: [...job.prompts] }).events) {
+    onEvent(event);
+    if (event.type === 'completion') answers[event.index] = { text: event.text, judged: judgeAnswer(event.text, event.finishReason === 'eos') };
+  }
+  return answers;
+}
+
+/** Of `a` against `b`. */
+function countVerdicts(a: Answer[], b: Answer[]): Record<Verdict, number> {
+  const counts: Record<Verdict, number> = { win: 0, tie: 0, loss: 0 };
+  for (const [i, answer] of a.entries()) counts[compareJudged(answer.judged, b[i].judged)]++;
+  return counts;
+}
+
+function meanPoints(answers: Answer[]): number {
+  return answers.reduce((sum, answer) => sum + answer.judged.points, 0) / answers.length;
+}
+
+function readPreferencePrompts(count: number): string[] {
+  const rows = readFileSync(PREFERENCES, 'utf8').trim().split('\n').map((line) => JSON.parse(line) as Extract<Example, { kind: 'preference' }>);
+  return rows.map((row) => row.prompt as string).slice(0, count);
+}

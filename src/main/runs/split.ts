@@ -1,0 +1,118 @@
+/**
+ * Writes the rows a run trains on and is evaluated on into its folder, as JSONL, in an order that never changes for the same data and seed.
+ * A dataset with a validation split keeps it; otherwise evalRatio of the rows are held out, drawn with the recipe's seed.
+ */
+import { createHash, type Hash } from 'node:crypto';
+import { once } from 'node:events';
+import { createWriteStream, existsSync, type WriteStream } from 'node:fs';
+import { isAbsolute, join } from 'node:path';
+import type { Example, RowProblem } from '../../shared/dataset.ts';
+import type { Recipe } from '../../shared/recipe.ts';
+import { findDataset, readFileRows, readRows } from '../datasets/index.ts';
+import type { Library } from '../library.ts';
+import { UserError } from '../user-error.ts';
+
+export type WrittenSplit = { train: string; trainSha256: string; validation: string | null; validationSha256: string | null };
+
+type Row = { kind: Example['kind']; json: string };
+/** Rows can be read twice: once to count, once to write. */
+type Source = { train: () => AsyncIterable<Row> | Iterable<Row>; validation: (() => Iterable<Row>) | null };
+
+/** `recipe.dataset` is a library name or an absolute file. Throws when a row is not of the kind its method trains on. */
+export async function writeSplit(library: Library, recipe: Recipe, folder: string, onProblem: (problem: RowProblem) => void): Promise<WrittenSplit> {
+  const source = findSource(library, recipe.dataset, onProblem);
+  let count = 0;
+  for await (const { kind } of source.train()) {
+    checkKind(recipe, kind);
+    count++;
+  }
+  if (count === 0) throw new UserError(`${recipe.dataset}: no row to train on`);
+
+  const heldOut = source.validation ? new Set<number>() : drawHeldOut(count, recipe.evalRatio, recipe.seed);
+  const train = openJsonl(join(folder, 'train.jsonl'));
+  const validation = source.validation || heldOut.size > 0 ? openJsonl(join(folder, 'validation.jsonl')) : null;
+  let index = 0;
+  for await (const { json } of source.train()) await (heldOut.has(index++) ? validation! : train).write(json);
+  for (const { kind, json } of source.validation?.() ?? []) {
+    checkKind(recipe, kind);
+    await validation!.write(json);
+  }
+  return {
+    train: train.path,
+    trainSha256: await train.end(),
+    validation: validation?.path ?? null,
+    validationSha256: validation ? await validation.end() : null,
+  };
+}
+
+function findSource(library: Library, name: string, onProblem: (problem: RowProblem) => void): Source {
+  const dataset = findDataset(library, name);
+  if (dataset) {
+    const [train, validation] = (['train', 'validation'] as const).map((split) => dataset.files.find((file) => file.split === split));
+    if (!train) throw new UserError(`dataset ${name} has no train split: import one with attune import FILE --name ${name}`);
+    return { train: () => readRows(library, train.id), validation: validation ? () => readRows(library, validation.id) : null };
+  }
+  if (!isAbsolute(name) || !existsSync(name)) throw new UserError(`${name}: the dataset this run trains on is gone`);
+  let tell = onProblem; // of the two readings the first tells
+  const train = () => {
+    const told = tell;
+    tell = () => {};
+    return readFileRows(name, told);
+  };
+  return { train, validation: null };
+}
+
+function checkKind({ method, dataset }: Recipe, kind: Example['kind']): void {
+  if (method === 'dpo' && kind !== 'preference') {
+    throw new UserError(`dataset ${dataset}: it has ${kind} rows, and dpo trains on preference pairs (prompt, chosen, rejected): choose another dataset or method`);
+  }
+  if (method !== 'dpo' && kind === 'preference') {
+    throw new UserError(`dataset ${dataset}: it has preference pairs, which ${method} cannot train on: choose another dataset, or method: dpo`);
+  }
+}
+
+/**
+ * ratio · count row numbers, at least one where there are two rows or more and ratio > 0: a partial Fisher–Yates shuffle driven by mulberry32.
+ */
+export function drawHeldOut(count: number, ratio: number, seed: number): Set<number> {
+  const wanted = ratio > 0 && count > 1 ? Math.max(1, Math.floor(count * ratio)) : 0;
+  const order = Int32Array.from({ length: count }, (_, i) => i);
+  let state = seed >>> 0;
+  const random = (): number => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+  for (let i = 0; i < wanted; i++) {
+    const j = i + Math.floor(random() * (count - i));
+    [order[i], order[j]] = [order[j], order[i]];
+  }
+  return new Set(order.subarray(0, wanted));
+}
+
+function openJsonl(path: string): { path: string; write(line: string): Promise<void>; end(): Promise<string> } {
+  const stream: WriteStream = createWriteStream(path);
+  const hash: Hash = createHash('sha256');
+  let failure: Error | null = null;
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    failure = new Error(`${path}: cannot be written (${error.code}); the disk may be full`, { cause: error });
+  });
+  return {
+    path,
+    async write(line) {
+      if (failure) throw failure;
+      const bytes = `${line}\n`;
+      hash.update(bytes);
+      if (!stream.write(bytes)) await Promise.race([once(stream, 'drain'), once(stream, 'close')]);
+    },
+    async end() {
+      await new Promise<void>((done) => {
+        stream.once('close', () => done());
+        stream.end();
+      });
+      if (failure) throw failure;
+      return hash.digest('hex');
+    },
+  };
+}
