@@ -1,0 +1,485 @@
+// The border: the only file that sees N-API. Every argument is checked here, once, and an error names kernel, argument,
+// what was expected and what came. A tensor is an External around a Block; a device is an External around a Device.
+#include <napi.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <string>
+
+#include "context.h"
+
+namespace attune {
+namespace {
+
+enum class Storage { f32, bf16, i32 };
+constexpr const char* storage_names[] = {"f32", "bf16", "i32"};
+constexpr std::size_t storage_bytes[] = {4, 2, 4};
+
+struct Device {
+  explicit Device(int threads) : context(threads, &memory) {}
+  Memory memory;
+  Context context;
+};
+
+struct Block {
+  std::shared_ptr<Device> device;
+  void* data;
+  Storage storage;
+  i64 length;
+  std::size_t bytes() const { return static_cast<std::size_t>(length) * storage_bytes[static_cast<int>(storage)]; }
+  void release() {
+    if (data) device->memory.free(data, bytes());
+    data = nullptr;
+  }
+  ~Block() { release(); }
+};
+
+const Kernels* kernels = nullptr;
+
+std::string human(std::size_t bytes) {
+  char text[64];
+  if (bytes < 1024 * 1024)
+    std::snprintf(text, sizeof text, "%zu bytes", bytes);
+  else
+    std::snprintf(text, sizeof text, "%zu bytes (%.1f MiB)", bytes, static_cast<double>(bytes) / (1024 * 1024));
+  return text;
+}
+
+const napi_type_tag device_tag = {0x61747475'6e650001ull, 0x64657669'63650001ull};
+const napi_type_tag tensor_tag = {0x61747475'6e650001ull, 0x74656e73'6f720001ull};
+
+/// Reads a kernel's arguments in order. The first is the device.
+class Arguments {
+ public:
+  Arguments(const Napi::CallbackInfo& info, const char* kernel) : info_(info), kernel_(kernel) {
+    device_ = *external<std::shared_ptr<Device>>(device_tag, "device", "a native device");
+  }
+
+  Device& device() { return *device_; }
+  Context& context() { return device_->context; }
+  std::shared_ptr<Device> shared() { return device_; }
+
+  [[noreturn]] void fail(const std::string& text) { throw Napi::Error::New(info_.Env(), std::string(kernel_) + ": " + text); }
+
+  Block& tensor(const char* name) {
+    Block& block = *external<Block>(tensor_tag, name, "a tensor of the native device");
+    if (!block.data) fail(std::string(name) + ": this tensor was freed");
+    return block;
+  }
+  Block* optional(const char* name) {
+    const Napi::Value value = info_[next_];
+    if (value.IsNull() || value.IsUndefined()) {
+      next_++;
+      return nullptr;
+    }
+    return &tensor(name);
+  }
+  double number(const char* name) {
+    const Napi::Value value = info_[next_++];
+    if (!value.IsNumber()) fail(std::string(name) + ": expected a number, got " + describe(value));
+    return value.As<Napi::Number>().DoubleValue();
+  }
+  i64 integer(const char* name, i64 least = 0) {
+    const double value = number(name);
+    if (!(value >= static_cast<double>(least) && value <= 9007199254740991.0) || value != std::floor(value))
+      fail(std::string(name) + ": expected an integer of at least " + std::to_string(least) + ", got " + Napi::Number::New(info_.Env(), value).ToString().Utf8Value());
+    return static_cast<i64>(value);
+  }
+  Napi::Value any() { return info_[next_++]; }
+
+  template <class T>
+  T* need(Block& block, const char* name, Storage storage, i64 length) {
+    if (block.storage != storage)
+      fail(std::string(name) + ": expected " + storage_names[static_cast<int>(storage)] + ", got " + storage_names[static_cast<int>(block.storage)]);
+    if (block.length < length)
+      fail(std::string(name) + ": expected at least " + std::to_string(length) + " elements, got " + std::to_string(block.length));
+    return static_cast<T*>(block.data);
+  }
+  float* f32(Block& block, const char* name, i64 length) { return need<float>(block, name, Storage::f32, length); }
+  float* f32(Block* block, const char* name, i64 length) { return block ? f32(*block, name, length) : nullptr; }
+  std::int32_t* i32(Block& block, const char* name, i64 length) { return need<std::int32_t>(block, name, Storage::i32, length); }
+  Weight weight(Block& block, const char* name, i64 length) {
+    if (block.storage == Storage::bf16) return {need<std::uint16_t>(block, name, Storage::bf16, length), true};
+    return {f32(block, name, length), false};
+  }
+  /// i32 of n values in [0, limit).
+  const std::int32_t* indices(Block& block, const char* name, i64 n, i64 limit) {
+    const std::int32_t* values = i32(block, name, n);
+    for (i64 i = 0; i < n; i++)
+      if (values[i] < 0 || values[i] >= limit)
+        fail(std::string(name) + "[" + std::to_string(i) + "]: expected 0 … " + std::to_string(limit - 1) + ", got " + std::to_string(values[i]));
+    return values;
+  }
+
+  static std::string describe(const Napi::Value& value) {
+    if (value.IsUndefined()) return "undefined";
+    if (value.IsNull()) return "null";
+    return value.IsObject() ? "an object" : value.ToString().Utf8Value();
+  }
+
+ private:
+  template <class T>
+  T* external(const napi_type_tag& tag, const char* name, const char* expected) {
+    const Napi::Value value = info_[next_++];
+    bool match = false;
+    if (value.IsExternal()) napi_check_object_type_tag(info_.Env(), value, &tag, &match);
+    if (!match) fail(std::string(name) + ": expected " + expected + ", got " + describe(value));
+    void* data = nullptr;
+    napi_get_value_external(info_.Env(), value, &data);
+    return static_cast<T*>(data);
+  }
+
+  const Napi::CallbackInfo& info_;
+  const char* kernel_;
+  std::shared_ptr<Device> device_;
+  std::size_t next_ = 0;
+};
+
+template <class T>
+Napi::Value tagged_external(Napi::Env env, T* data, const napi_type_tag& tag) {
+  napi_value value;
+  napi_create_external(env, data, [](napi_env, void* p, void*) { delete static_cast<T*>(p); }, nullptr, &value);
+  napi_type_tag_object(env, value, &tag);
+  return Napi::Value(env, value);
+}
+
+// ── memory ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+Napi::Value open(const Napi::CallbackInfo& info) {
+  const int threads = info[0].As<Napi::Number>().Int32Value();
+  return tagged_external(info.Env(), new std::shared_ptr<Device>(std::make_shared<Device>(threads)), device_tag);
+}
+
+Napi::Value alloc(const Napi::CallbackInfo& info) {
+  Arguments a(info, "alloc");
+  const i64 length = a.integer("length"), storage = a.integer("storage");
+  const double bytes = static_cast<double>(length) * static_cast<double>(storage_bytes[storage]);
+  bool dirty = false;
+  void* data = bytes < 9e15 ? a.device().memory.alloc(static_cast<std::size_t>(bytes), &dirty) : nullptr;
+  if (!data)
+    a.fail("out of memory: asked for " + human(static_cast<std::size_t>(bytes)) + " while " + human(a.device().memory.bytes()) +
+           " are in use; use a smaller batch, a shorter maxLength or gradient checkpointing");
+  auto* block = new Block{a.shared(), data, static_cast<Storage>(storage), length};
+  if (dirty) kernels->fill(a.context(), static_cast<float*>(data), 0.0f, static_cast<i64>((block->bytes() + 3) / 4));
+  return tagged_external(info.Env(), block, tensor_tag);
+}
+
+void free(const Napi::CallbackInfo& info) {
+  Arguments a(info, "free");
+  a.tensor("x").release();
+}
+
+Napi::Value memory(const Napi::CallbackInfo& info) {
+  Arguments a(info, "memory");
+  Napi::Object out = Napi::Object::New(info.Env());
+  out.Set("bytes", static_cast<double>(a.device().memory.bytes()));
+  out.Set("peakBytes", static_cast<double>(a.device().memory.peak_bytes()));
+  return out;
+}
+
+void write(const Napi::CallbackInfo& info) {
+  Arguments a(info, "write");
+  Block& x = a.tensor("x");
+  const Napi::Value value = a.any();
+  const i64 offset = a.integer("offset");
+  if (!value.IsTypedArray()) a.fail("data: expected a typed array, got " + Arguments::describe(value));
+  const auto data = value.As<Napi::TypedArray>();
+  const i64 n = static_cast<i64>(data.ElementLength());
+  const auto type = data.TypedArrayType();
+  const void* from = static_cast<const char*>(data.ArrayBuffer().Data()) + data.ByteOffset();
+  if (offset + n > x.length)
+    a.fail("data: " + std::to_string(n) + " elements at offset " + std::to_string(offset) + " do not fit a tensor of " + std::to_string(x.length));
+  const std::size_t element = storage_bytes[static_cast<int>(x.storage)];
+  char* to = static_cast<char*>(x.data) + static_cast<std::size_t>(offset) * element;
+  if (x.storage == Storage::bf16 && type == napi_float32_array)
+    return kernels->narrow_bf16(a.context(), reinterpret_cast<std::uint16_t*>(to), static_cast<const float*>(from), n);
+  const napi_typedarray_type expected[] = {napi_float32_array, napi_uint16_array, napi_int32_array};
+  constexpr const char* names[] = {"Float32Array", "Uint16Array or Float32Array", "Int32Array"};
+  if (type != expected[static_cast<int>(x.storage)])
+    a.fail(std::string("data: a tensor of ") + storage_names[static_cast<int>(x.storage)] + " takes a " + names[static_cast<int>(x.storage)]);
+  if (n > 0) std::memcpy(to, from, static_cast<std::size_t>(n) * element);
+}
+
+/// Into a typed array the caller made.
+void read(const Napi::CallbackInfo& info) {
+  Arguments a(info, "read");
+  Block& x = a.tensor("x");
+  const auto data = a.any().As<Napi::TypedArray>();
+  const i64 offset = a.integer("offset"), n = static_cast<i64>(data.ElementLength());
+  if (offset + n > x.length)
+    a.fail(std::to_string(n) + " elements at offset " + std::to_string(offset) + " reach past a tensor of " + std::to_string(x.length));
+  const std::size_t element = storage_bytes[static_cast<int>(x.storage)];
+  char* to = static_cast<char*>(data.ArrayBuffer().Data()) + data.ByteOffset();
+  if (n > 0) std::memcpy(to, static_cast<char*>(x.data) + static_cast<std::size_t>(offset) * element, static_cast<std::size_t>(n) * element);
+}
+
+// ── kernels ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void fill(Arguments& a) {
+  Block& x = a.tensor("x");
+  const double value = a.number("value");
+  const i64 n = a.integer("n");
+  if (x.storage == Storage::bf16) {
+    std::uint16_t bits;
+    const float rounded = static_cast<float>(value);
+    kernels->narrow_bf16(a.context(), &bits, &rounded, 1);
+    std::fill_n(a.need<std::uint16_t>(x, "x", Storage::bf16, n), n, bits);
+  } else if (x.storage == Storage::i32) {
+    std::fill_n(a.i32(x, "x", n), n, static_cast<std::int32_t>(value));
+  } else {
+    kernels->fill(a.context(), a.f32(x, "x", n), static_cast<float>(value), n);
+  }
+}
+
+void copy(Arguments& a) {
+  Block& out = a.tensor("out");
+  const i64 out_offset = a.integer("outOffset");
+  Block& x = a.tensor("x");
+  const i64 x_offset = a.integer("xOffset"), n = a.integer("n");
+  kernels->copy(a.context(), a.f32(out, "out", out_offset + n) + out_offset, a.f32(x, "x", x_offset + n) + x_offset, n);
+}
+
+void axpy(Arguments& a) {
+  Block &out = a.tensor("out"), &x = a.tensor("x");
+  const double alpha = a.number("alpha");
+  const i64 n = a.integer("n");
+  kernels->axpy(a.context(), a.f32(out, "out", n), a.f32(x, "x", n), static_cast<float>(alpha), n);
+}
+
+void sum_squares(Arguments& a) {
+  Block& out = a.tensor("out");
+  const i64 index = a.integer("outIndex");
+  Block& x = a.tensor("x");
+  const i64 n = a.integer("n");
+  kernels->sum_squares(a.context(), a.f32(out, "out", index + 1) + index, a.f32(x, "x", n), n);
+}
+
+void dropout(Arguments& a) {
+  Block &out = a.tensor("out"), &x = a.tensor("x");
+  const i64 n = a.integer("n");
+  const double p = a.number("p"), seed = a.number("seed");
+  if (!(p >= 0 && p < 1)) a.fail("p: expected 0 ≤ p < 1, got " + std::to_string(p));
+  // As JavaScript's ToUint32.
+  const double wrapped = std::fmod(std::trunc(seed), 4294967296.0);
+  kernels->dropout(a.context(), a.f32(out, "out", n), a.f32(x, "x", n), n, p,
+                   static_cast<std::uint32_t>(static_cast<i64>(wrapped)));
+}
+
+void gather_rows(Arguments& a) {
+  Block &out = a.tensor("out"), &table = a.tensor("table"), &index = a.tensor("index");
+  const i64 N = a.integer("N"), C = a.integer("C", 1);
+  kernels->gather_rows(a.context(), a.f32(out, "out", N * C), a.weight(table, "table", 0), a.indices(index, "index", N, table.length / C), N, C);
+}
+
+void scatter_add_rows(Arguments& a) {
+  Block &table = a.tensor("table"), &rows = a.tensor("rows"), &index = a.tensor("index");
+  const i64 N = a.integer("N"), C = a.integer("C", 1);
+  kernels->scatter_add_rows(a.context(), a.f32(table, "table", 0), a.f32(rows, "rows", N * C), a.indices(index, "index", N, table.length / C), N, C);
+}
+
+void linear(Arguments& a) {
+  Block &out = a.tensor("out"), &x = a.tensor("x"), &w = a.tensor("w");
+  Block* bias = a.optional("bias");
+  const i64 N = a.integer("N"), I = a.integer("I"), O = a.integer("O");
+  const double alpha = a.number("alpha"), beta = a.number("beta");
+  kernels->linear(a.context(), a.f32(out, "out", N * O), a.f32(x, "x", N * I), a.weight(w, "w", O * I), a.f32(bias, "bias", O), N, I, O,
+                  static_cast<float>(alpha), static_cast<float>(beta));
+}
+
+void linear_backward_input(Arguments& a) {
+  Block &dx = a.tensor("dx"), &dout = a.tensor("dout"), &w = a.tensor("w");
+  const i64 N = a.integer("N"), I = a.integer("I"), O = a.integer("O");
+  const double alpha = a.number("alpha"), beta = a.number("beta");
+  kernels->linear_backward_input(a.context(), a.f32(dx, "dx", N * I), a.f32(dout, "dout", N * O), a.weight(w, "w", O * I), N, I, O,
+                                 static_cast<float>(alpha), static_cast<float>(beta));
+}
+
+void linear_backward_weight(Arguments& a) {
+  Block &dw = a.tensor("dw"), &dout = a.tensor("dout"), &x = a.tensor("x");
+  const i64 N = a.integer("N"), I = a.integer("I"), O = a.integer("O");
+  const double alpha = a.number("alpha");
+  kernels->linear_backward_weight(a.context(), a.f32(dw, "dw", O * I), a.f32(dout, "dout", N * O), a.f32(x, "x", N * I), N, I, O, static_cast<float>(alpha));
+}
+
+void linear_backward_bias(Arguments& a) {
+  Block &dbias = a.tensor("dbias"), &dout = a.tensor("dout");
+  const i64 N = a.integer("N"), O = a.integer("O");
+  kernels->linear_backward_bias(a.context(), a.f32(dbias, "dbias", O), a.f32(dout, "dout", N * O), N, O);
+}
+
+void rms_norm(Arguments& a) {
+  Block &out = a.tensor("out"), &rstd = a.tensor("rstd"), &x = a.tensor("x"), &weight = a.tensor("weight");
+  const i64 N = a.integer("N"), C = a.integer("C", 1);
+  const double eps = a.number("eps");
+  kernels->rms_norm(a.context(), a.f32(out, "out", N * C), a.f32(rstd, "rstd", N), a.f32(x, "x", N * C), a.f32(weight, "weight", C), N, C, static_cast<float>(eps));
+}
+
+void rms_norm_backward(Arguments& a) {
+  Block& dx = a.tensor("dx");
+  Block* dweight = a.optional("dweight");
+  Block &dout = a.tensor("dout"), &x = a.tensor("x"), &weight = a.tensor("weight"), &rstd = a.tensor("rstd");
+  const i64 N = a.integer("N"), C = a.integer("C", 1);
+  kernels->rms_norm_backward(a.context(), a.f32(dx, "dx", N * C), a.f32(dweight, "dweight", C), a.f32(dout, "dout", N * C), a.f32(x, "x", N * C),
+                             a.f32(weight, "weight", C), a.f32(rstd, "rstd", N), N, C);
+}
+
+void rope(Arguments& a) {
+  Block &x = a.tensor("x"), &cos_sin = a.tensor("cosSin"), &positions = a.tensor("positions");
+  const i64 N = a.integer("N"), H = a.integer("H", 1), D = a.integer("D", 1), R = a.integer("R", 2);
+  const double direction = a.number("direction");
+  if (R > D || R % 2 != 0) a.fail("R: expected an even number of at most D (" + std::to_string(D) + "), got " + std::to_string(R));
+  kernels->rope(a.context(), a.f32(x, "x", N * H * D), a.f32(cos_sin, "cosSin", 0), a.indices(positions, "positions", N, cos_sin.length / R), N, H, D, R,
+                direction < 0 ? -1.0f : 1.0f);
+}
+
+/// Checks a segment table against the rows q and k have.
+const std::int32_t* segment_table(Arguments& a, Block& segments, i64 S, i64 queries, i64 keys) {
+  const std::int32_t* table = a.i32(segments, "segments", S * 6);
+  for (i64 s = 0; s < S; s++) {
+    const std::int32_t* f = table + s * 6;
+    const auto inside = [&](i64 start, i64 length, i64 rows) { return start >= 0 && length >= 0 && start + length <= rows; };
+    if (!inside(f[0], f[1], queries) || !inside(f[2], f[3], keys) || !inside(f[4], f[5], keys) || f[5] < f[1]) {
+      std::string text;
+      for (int i = 0; i < 6; i++) text += (i ? ", " : "") + std::to_string(f[i]);
+      a.fail("segments[" + std::to_string(s) + "] = (" + text + "): expected ranges inside " + std::to_string(queries) + " query and " +
+             std::to_string(keys) + " key rows, and no more queries than keys");
+    }
+  }
+  return table;
+}
+
+void attention(Arguments& a) {
+  Block &out = a.tensor("out"), &lse = a.tensor("lse"), &q = a.tensor("q"), &k = a.tensor("k"), &v = a.tensor("v"), &segments = a.tensor("segments");
+  const i64 S = a.integer("S"), H = a.integer("H", 1), K = a.integer("K", 1), D = a.integer("D", 1);
+  const double scale = a.number("scale");
+  if (H % K != 0) a.fail("H: expected a multiple of K (" + std::to_string(K) + "), got " + std::to_string(H));
+  i64 queries = q.length / (H * D), keys = k.length / (K * D);
+  queries = std::min({queries, out.length / (H * D), lse.length / H});
+  keys = std::min(keys, v.length / (K * D));
+  kernels->attention(a.context(), a.f32(out, "out", 0), a.f32(lse, "lse", 0), a.f32(q, "q", 0), a.f32(k, "k", 0), a.f32(v, "v", 0),
+                     segment_table(a, segments, S, queries, keys), S, H, K, D, static_cast<float>(scale));
+}
+
+void attention_backward(Arguments& a) {
+  Block &dq = a.tensor("dq"), &dk = a.tensor("dk"), &dv = a.tensor("dv"), &dout = a.tensor("dout"), &out = a.tensor("out"), &lse = a.tensor("lse");
+  Block &q = a.tensor("q"), &k = a.tensor("k"), &v = a.tensor("v"), &segments = a.tensor("segments");
+  const i64 S = a.integer("S"), H = a.integer("H", 1), K = a.integer("K", 1), D = a.integer("D", 1);
+  const double scale = a.number("scale");
+  if (H % K != 0) a.fail("H: expected a multiple of K (" + std::to_string(K) + "), got " + std::to_string(H));
+  const i64 queries = std::min({q.length / (H * D), dq.length / (H * D), dout.length / (H * D), out.length / (H * D), lse.length / H});
+  const i64 keys = std::min({k.length, v.length, dk.length, dv.length}) / (K * D);
+  kernels->attention_backward(a.context(), a.f32(dq, "dq", 0), a.f32(dk, "dk", 0), a.f32(dv, "dv", 0), a.f32(dout, "dout", 0), a.f32(out, "out", 0),
+                              a.f32(lse, "lse", 0), a.f32(q, "q", 0), a.f32(k, "k", 0), a.f32(v, "v", 0),
+                              segment_table(a, segments, S, queries, keys), S, H, K, D, static_cast<float>(scale));
+}
+
+Activation activation(Arguments& a) {
+  const Napi::Value value = a.any();
+  const std::string name = value.IsString() ? value.As<Napi::String>().Utf8Value() : Arguments::describe(value);
+  if (name == "silu") return Activation::silu;
+  if (name == "gelu_pytorch_tanh") return Activation::gelu_tanh;
+  a.fail("activation: expected silu or gelu_pytorch_tanh, got " + name);
+}
+
+void gated_activation(Arguments& a) {
+  Block &out = a.tensor("out"), &gate = a.tensor("gate"), &up = a.tensor("up");
+  const i64 n = a.integer("n");
+  const Activation act = activation(a);
+  kernels->gated_activation(a.context(), a.f32(out, "out", n), a.f32(gate, "gate", n), a.f32(up, "up", n), n, act);
+}
+
+void gated_activation_backward(Arguments& a) {
+  Block &dgate = a.tensor("dgate"), &dup = a.tensor("dup"), &dout = a.tensor("dout"), &gate = a.tensor("gate"), &up = a.tensor("up");
+  const i64 n = a.integer("n");
+  const Activation act = activation(a);
+  kernels->gated_activation_backward(a.context(), a.f32(dgate, "dgate", n), a.f32(dup, "dup", n), a.f32(dout, "dout", n), a.f32(gate, "gate", n),
+                                     a.f32(up, "up", n), n, act);
+}
+
+void logprob(Arguments& a) {
+  Block &logprobs = a.tensor("logprobs"), &lse = a.tensor("lse");
+  Block *entropy = a.optional("entropy"), *best = a.optional("best");
+  Block &x = a.tensor("x"), &w = a.tensor("w"), &targets = a.tensor("targets");
+  const i64 M = a.integer("M"), C = a.integer("C"), V = a.integer("V", 1);
+  kernels->logprob(a.context(), a.f32(logprobs, "logprobs", M), a.f32(lse, "lse", M), a.f32(entropy, "entropy", M),
+                   best ? a.i32(*best, "best", M) : nullptr, a.f32(x, "x", M * C), a.weight(w, "w", V * C), a.indices(targets, "targets", M, V), M, C, V);
+}
+
+void logprob_backward(Arguments& a) {
+  Block& dx = a.tensor("dx");
+  Block* dw = a.optional("dw");
+  Block &dlogprobs = a.tensor("dlogprobs"), &x = a.tensor("x"), &w = a.tensor("w"), &targets = a.tensor("targets"), &lse = a.tensor("lse");
+  const i64 M = a.integer("M"), C = a.integer("C"), V = a.integer("V", 1);
+  kernels->logprob_backward(a.context(), a.f32(dx, "dx", M * C), a.f32(dw, "dw", V * C), a.f32(dlogprobs, "dlogprobs", M), a.f32(x, "x", M * C),
+                            a.weight(w, "w", V * C), a.indices(targets, "targets", M, V), a.f32(lse, "lse", M), M, C, V);
+}
+
+void adamw(Arguments& a) {
+  Block &w = a.tensor("w"), &grad = a.tensor("grad"), &m = a.tensor("m"), &v = a.tensor("v");
+  const i64 n = a.integer("n");
+  const double lr = a.number("lr"), beta1 = a.number("beta1"), beta2 = a.number("beta2"), eps = a.number("eps"), decay = a.number("weightDecay");
+  const i64 step = a.integer("step", 1);
+  const double scale = a.number("gradScale");
+  kernels->adamw(a.context(), a.f32(w, "w", n), a.f32(grad, "grad", n), a.f32(m, "m", n), a.f32(v, "v", n), n, lr, beta1, beta2, eps, decay,
+                 static_cast<double>(step), scale);
+}
+
+/// Floating point operations of `rounds` fused multiply-adds on all threads: the bench times the call.
+Napi::Value fma_burst(const Napi::CallbackInfo& info) {
+  Arguments a(info, "fmaBurst");
+  double flops = 0;
+  kernels->fma_burst(a.context(), &flops, a.integer("rounds"));
+  return Napi::Number::New(info.Env(), flops);
+}
+
+struct Entry {
+  const char* name;
+  void (*call)(Arguments&);
+};
+
+constexpr Entry entries[] = {
+    {"fill", fill}, {"copy", copy}, {"axpy", axpy}, {"sumSquares", sum_squares}, {"dropout", dropout},
+    {"gatherRows", gather_rows}, {"scatterAddRows", scatter_add_rows},
+    {"linear", linear}, {"linearBackwardInput", linear_backward_input}, {"linearBackwardWeight", linear_backward_weight}, {"linearBackwardBias", linear_backward_bias},
+    {"rmsNorm", rms_norm}, {"rmsNormBackward", rms_norm_backward}, {"rope", rope},
+    {"attention", attention}, {"attentionBackward", attention_backward},
+    {"gatedActivation", gated_activation}, {"gatedActivationBackward", gated_activation_backward},
+    {"logprob", logprob}, {"logprobBackward", logprob_backward}, {"adamw", adamw},
+};
+
+Napi::Object initialise(Napi::Env env, Napi::Object exports) {
+  try {
+    kernels = &choose_kernels();
+  } catch (const std::exception& error) {
+    throw Napi::Error::New(env, error.what());
+  }
+  exports.Set("simd", kernels->name);
+  exports.Set("open", Napi::Function::New(env, open));
+  exports.Set("alloc", Napi::Function::New(env, alloc));
+  exports.Set("free", Napi::Function::New(env, free));
+  exports.Set("memory", Napi::Function::New(env, memory));
+  exports.Set("write", Napi::Function::New(env, write));
+  exports.Set("read", Napi::Function::New(env, read));
+  exports.Set("fmaBurst", Napi::Function::New(env, fma_burst));
+  for (const Entry& entry : entries)
+    exports.Set(entry.name, Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
+      const auto& e = *static_cast<const Entry*>(info.Data());
+      Arguments a(info, e.name);
+      try {
+        e.call(a);
+      } catch (const std::bad_alloc&) {
+        a.fail("out of memory for scratch while " + human(a.device().memory.bytes()) + " are in use; use a smaller batch or a shorter maxLength");
+      }
+    }, entry.name, const_cast<Entry*>(&entry)));
+  return exports;
+}
+
+}  // namespace
+}  // namespace attune
+
+static Napi::Object initialise_module(Napi::Env env, Napi::Object exports) { return attune::initialise(env, exports); }
+NODE_API_MODULE(attune, initialise_module)

@@ -1,0 +1,47 @@
+// What attention's two directions share: reading the segment table, and where a tile's rows lie.
+// A tile is a few queries times the G = H/K query heads of one key head, so that a packed block of keys serves them all:
+// row r of a tile is query r / G, head r % G.
+#pragma once
+#include "gemm.h"
+
+namespace attune::ATTUNE_ISA {
+
+constexpr i64 key_block = 64;
+constexpr i64 tile_rows = 64;
+
+struct Segment {
+  i64 query_start, query_length, prefix_start, prefix_length, key_start, key_length;
+};
+
+ATTUNE_INLINE Segment segment_at(const int32_t* table, i64 s) {
+  const int32_t* f = table + s * 6;
+  return {f[0], f[1], f[2], f[3], f[4], f[5]};
+}
+
+ATTUNE_INLINE i64 queries_per_tile(i64 G) { return G >= tile_rows ? 1 : tile_rows / G; }
+
+/// Keys of a segment come in blocks: first the prefix, which all queries see, then its own, up to the causal edge.
+struct KeyBlock {
+  i64 start;   // first row of k and v
+  i64 length;  // 1 … key_block
+  i64 own;     // index of the first key among the segment's own, or −1 in the prefix
+};
+
+ATTUNE_INLINE i64 block_count(i64 keys) { return (keys + key_block - 1) / key_block; }
+
+ATTUNE_INLINE KeyBlock block_at(const Segment& s, i64 b) {
+  const i64 ahead = block_count(s.prefix_length);
+  const bool own = b >= ahead;
+  const i64 first = (own ? b - ahead : b) * key_block;
+  const i64 left = (own ? s.key_length : s.prefix_length) - first;
+  return {(own ? s.key_start : s.prefix_start) + first, left < key_block ? left : key_block, own ? first : -1};
+}
+
+/// How many keys of the block query j sees.
+ATTUNE_INLINE i64 visible(const Segment& s, const KeyBlock& b, i64 j) {
+  if (b.own < 0) return b.length;
+  const i64 seen = s.key_length - s.query_length + j + 1 - b.own;
+  return seen < 0 ? 0 : seen < b.length ? seen : b.length;
+}
+
+}  // namespace attune::ATTUNE_ISA

@@ -1,0 +1,203 @@
+// Causal attention over packed segments, backward: scores are recomputed tile by tile from q, k and the kept log-sum-exp.
+//   P = e^(S − lse), dV += Pᵀ dO, dP = dO Vᵀ, dS = P ∘ (dP − Σ dO ∘ O), dQ += dS K · scale, dK += dSᵀ Q · scale
+// A task owns one key head of one group of segments that share keys, so that a shared prefix gathers in order of s.
+#include "attention.h"
+
+namespace attune::ATTUNE_ISA {
+
+namespace {
+
+struct Shape {
+  i64 H, K, D, G;
+  float scale;
+};
+
+struct Tensors {
+  float *dq, *dk, *dv;
+  const float *dout, *out, *lse, *q, *k, *v;
+};
+
+struct Scratch {
+  float *keys_t, *values_t, *keys;        // kᵀ, vᵀ: panels of (D, tile_nr); k: panels of (keys, tile_nr)
+  float *queries_a, *douts_a;             // panels of (D, tile_mr)
+  float *queries_b, *douts_b;             // panels of (rows, tile_nr)
+  float *scores, *dscores;                // (rows, key_block)
+  float *dquery, *dkeys, *dvalues;        // (rows, wide), (key_block, wide), (key_block, wide)
+  float *lse, *delta;                     // (rows)
+};
+
+/// Lays the arrays out from `base`; returns the floats they take.
+i64 lay_out(Scratch& s, float* base, i64 padded, i64 D, i64 wide) {
+  i64 at = 0;
+  const auto take = [&](i64 floats) {
+    float* p = base + at;
+    at += round_up(floats + 2 * W, 16);
+    return p;
+  };
+  s.keys_t = take(key_block * D);
+  s.values_t = take(key_block * D);
+  s.keys = take(key_block * wide);
+  s.queries_a = take(padded * D);
+  s.douts_a = take(padded * D);
+  s.queries_b = take(padded * wide);
+  s.douts_b = take(padded * wide);
+  s.scores = take((padded + 1) * key_block);
+  s.dscores = take((padded + 1) * key_block);
+  s.dquery = take(padded * wide);
+  s.dkeys = take(key_block * wide);
+  s.dvalues = take(key_block * wide);
+  s.lse = take(padded);
+  s.delta = take(padded);
+  return at;
+}
+
+/// Both packings of a tile's rows of x(·, H, D): as the left operand (over D) and as the right one (over rows).
+void pack_rows(float* left, float* right, const float* x, i64 first_query, i64 rows, i64 padded, const Shape& a, i64 kv) {
+  const i64 wide = round_up(a.D, tile_nr);
+  for (i64 r = 0; r < padded; r++) {
+    const float* from = r < rows ? x + ((first_query + r / a.G) * a.H + kv * a.G + r % a.G) * a.D : nullptr;
+    float* panel = left + r / tile_mr * tile_mr * a.D + r % tile_mr;
+    for (i64 d = 0; d < a.D; d++) panel[d * tile_mr] = from ? from[d] : 0.0f;
+    if (!from) continue;
+    for (i64 n = 0; n < wide; n += tile_nr) {
+      float* to = right + n * rows + r * tile_nr;
+      for (i64 i = 0; i < tile_nr; i += W) {
+        const i64 left_over = a.D - n - i;
+        store(to + i, left_over <= 0 ? vf{} : load_some(from + n + i, left_over < W ? left_over : W));
+      }
+    }
+  }
+}
+
+void add_rows(float* to, i64 stride, const float* from, i64 wide, i64 rows, i64 D, float scale) {
+  for (i64 r = 0; r < rows; r++)
+    for (i64 d = 0; d < D; d += W) {
+      const i64 count = D - d < W ? D - d : W;
+      float* p = to + r * stride + d;
+      store_some(p, load_some(p, count) + load_some(from + r * wide + d, count) * scale, count);
+    }
+}
+
+void segment_backward(const Tensors& t, const Segment& s, const Shape& a, i64 kv, const Scratch& w) {
+  const i64 per_tile = queries_per_tile(a.G);
+  const i64 wide = round_up(a.D, tile_nr), stride = a.K * a.D;
+  const i64 blocks = block_count(s.prefix_length) + block_count(s.key_length);
+  for (i64 b = 0; b < blocks; b++) {
+    const KeyBlock block = block_at(s, b);
+    const i64 offset = block.start * stride + kv * a.D;
+    for (i64 n = 0; n < key_block; n += tile_nr) {
+      const i64 width = block.length - n < 0 ? 0 : block.length - n < tile_nr ? block.length - n : tile_nr;
+      pack_panel<tile_nr>(w.keys_t + n * a.D, t.k + offset + n * stride, stride, 1, width, a.D);
+      pack_panel<tile_nr>(w.values_t + n * a.D, t.v + offset + n * stride, stride, 1, width, a.D);
+    }
+    for (i64 d = 0; d < wide; d += tile_nr)
+      pack_panel<tile_nr>(w.keys + d * block.length, t.k + offset + d, 1, stride, a.D - d < tile_nr ? a.D - d : tile_nr, block.length);
+    memset(w.dkeys, 0, static_cast<size_t>(key_block * wide) * sizeof(float));
+    memset(w.dvalues, 0, static_cast<size_t>(key_block * wide) * sizeof(float));
+
+    for (i64 j0 = 0; j0 < s.query_length; j0 += per_tile) {
+      const i64 queries = s.query_length - j0 < per_tile ? s.query_length - j0 : per_tile;
+      if (visible(s, block, j0 + queries - 1) == 0) continue;
+      const i64 rows = queries * a.G, padded = round_up(rows, tile_mr), first = s.query_start + j0;
+      pack_rows(w.queries_a, w.queries_b, t.q, first, rows, padded, a, kv);
+      pack_rows(w.douts_a, w.douts_b, t.dout, first, rows, padded, a, kv);
+      tile_product<Into::write, 1, tile_mr>(w.scores, key_block, w.queries_a, tile_mr * a.D, w.keys_t, padded, key_block, a.D);
+      tile_product<Into::write, 1, tile_mr>(w.dscores, key_block, w.douts_a, tile_mr * a.D, w.values_t, padded, key_block, a.D);
+      for (i64 r = 0; r < rows; r++) {
+        const i64 head = (first + r / a.G) * a.H + kv * a.G + r % a.G;
+        vf dot = {};
+        for (i64 d = 0; d < a.D; d += W) {
+          const i64 count = a.D - d < W ? a.D - d : W;
+          dot = load_some(t.dout + head * a.D + d, count) * load_some(t.out + head * a.D + d, count) + dot;
+        }
+        const vf delta = broadcast(sum(dot)), base = broadcast(t.lse[head]);
+        const i64 seen = visible(s, block, j0 + r / a.G);
+        float* scores = w.scores + r * key_block;
+        float* dscores = w.dscores + r * key_block;
+#pragma GCC unroll 4
+        for (i64 i = 0; i < key_block; i += W) {
+          const vf p = vexp(load(scores + i) * a.scale - base);
+          store(scores + i, p);
+          store(dscores + i, p * (load(dscores + i) - delta));
+        }
+        for (i64 i = seen; i < key_block; i++) scores[i] = dscores[i] = 0;
+      }
+      const i64 keys = round_up(block.length, tile_mr);
+      tile_product<Into::add, 1, key_block>(w.dvalues, wide, w.scores, tile_mr, w.douts_b, keys, wide, rows);
+      tile_product<Into::add, 1, key_block>(w.dkeys, wide, w.dscores, tile_mr, w.queries_b, keys, wide, rows);
+      tile_product<Into::write, key_block, 1>(w.dquery, wide, w.dscores, tile_mr * key_block, w.keys, padded, wide, block.length);
+      for (i64 j = 0; j < queries; j++)
+        add_rows(t.dq + ((first + j) * a.H + kv * a.G) * a.D, a.D, w.dquery + j * a.G * wide, wide, a.G, a.D, a.scale);
+    }
+    add_rows(t.dk + offset, stride, w.dkeys, wide, block.length, a.D, a.scale);
+    add_rows(t.dv + offset, stride, w.dvalues, wide, block.length, a.D, 1.0f);
+  }
+}
+
+struct Span {
+  i64 begin, end, segment;
+};
+
+i64 root_of(i64* parent, i64 s) {
+  while (parent[s] != s) s = parent[s] = parent[parent[s]];
+  return s;
+}
+
+/// parent[s] = the first segment of the group s belongs to: segments whose keys overlap, directly or through others.
+void group_segments(i64* parent, Span* spans, const int32_t* segments, i64 S) {
+  i64 n = 0;
+  for (i64 s = 0; s < S; s++) {
+    const Segment segment = segment_at(segments, s);
+    parent[s] = s;
+    if (segment.prefix_length > 0) spans[n++] = {segment.prefix_start, segment.prefix_start + segment.prefix_length, s};
+    if (segment.key_length > 0) spans[n++] = {segment.key_start, segment.key_start + segment.key_length, s};
+  }
+  // Shell sort by begin: S is a few hundred, and the standard library stays out of these files.
+  for (i64 gap = n / 2; gap > 0; gap /= 2)
+    for (i64 i = gap; i < n; i++) {
+      const Span span = spans[i];
+      i64 j = i;
+      for (; j >= gap && spans[j - gap].begin > span.begin; j -= gap) spans[j] = spans[j - gap];
+      spans[j] = span;
+    }
+  i64 end = 0, reaching = -1;  // the furthest end so far, and whose it is
+  for (i64 i = 0; i < n; i++) {
+    if (reaching >= 0 && spans[i].begin < end) {
+      const i64 a = root_of(parent, reaching), b = root_of(parent, spans[i].segment);
+      if (a < b) parent[b] = a;
+      if (b < a) parent[a] = b;
+    }
+    if (reaching < 0 || spans[i].end > end) {
+      end = spans[i].end;
+      reaching = spans[i].segment;
+    }
+  }
+}
+
+}  // namespace
+
+void attention_backward(Context& c, float* dq, float* dk, float* dv, const float* dout, const float* out, const float* lse, const float* q,
+                        const float* k, const float* v, const int32_t* segments, i64 S, i64 H, i64 K, i64 D, float scale) {
+  const Shape a{H, K, D, H / K, scale};
+  const Tensors t{dq, dk, dv, dout, out, lse, q, k, v};
+  i64* parent = reinterpret_cast<i64*>(c.scratch(Slot::tasks, 2 * (2 * S + 6 * S) + 16));
+  i64* leaders = parent + S;
+  group_segments(parent, reinterpret_cast<Span*>(parent + 2 * S), segments, S);
+  i64 groups = 0;
+  for (i64 s = 0; s < S; s++)
+    if (root_of(parent, s) == s) leaders[groups++] = s;
+  const i64 padded = round_up(queries_per_tile(a.G) * a.G, tile_mr), wide = round_up(D, tile_nr);
+  Scratch measure;
+  const i64 each = lay_out(measure, nullptr, padded, D, wide);
+  float* scratch = c.scratch(Slot::workers, each * c.pool.threads());
+  for (i64 s = 0; s < S; s++) parent[s] = root_of(parent, s);
+  parallel(c, groups * K, [&](i64 task, int worker) {
+    Scratch mine;
+    lay_out(mine, scratch + worker * each, padded, D, wide);
+    const i64 leader = leaders[task / K];
+    for (i64 s = leader; s < S; s++)
+      if (parent[s] == leader) segment_backward(t, segment_at(segments, s), a, task % K, mine);
+  });
+}
+
+}  // namespace attune::ATTUNE_ISA

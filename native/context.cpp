@@ -1,0 +1,124 @@
+// See context.h.
+#include "context.h"
+
+#include <chrono>
+#include <new>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace attune {
+
+namespace {
+
+constexpr std::uint64_t open_bit = 1u << 15;
+constexpr std::uint64_t inside_mask = open_bit - 1;
+constexpr int generation_shift = 16;
+constexpr auto spin_time = std::chrono::microseconds(40);
+
+inline void pause() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace
+
+Pool::Pool(int threads) : threads_(threads), spin_(threads <= static_cast<int>(std::thread::hardware_concurrency())) {
+  for (int worker = 1; worker < threads; worker++) workers_.emplace_back([this, worker] { work(worker); });
+}
+
+Pool::~Pool() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_all();
+  for (auto& worker : workers_) worker.join();
+}
+
+void Pool::take(int worker) {
+  for (i64 t; (t = next_.fetch_add(1, std::memory_order_relaxed)) < tasks_;) task_(argument_, t, worker);
+}
+
+void Pool::run(i64 tasks, void (*task)(void*, i64, int), void* argument) {
+  if (threads_ == 1 || tasks <= 1) {
+    for (i64 t = 0; t < tasks; t++) task(argument, t, 0);
+    return;
+  }
+  tasks_ = tasks;
+  task_ = task;
+  argument_ = argument;
+  next_.store(0, std::memory_order_relaxed);
+  const std::uint64_t generation = (state_.load(std::memory_order_relaxed) >> generation_shift) + 1;
+  state_.store(generation << generation_shift | open_bit);
+  if (sleepers_.load() > 0) {
+    std::lock_guard lock(mutex_);
+    wake_.notify_all();
+  }
+  take(0);
+  state_.fetch_and(~open_bit);
+  for (int turns = 0; (state_.load(std::memory_order_acquire) & inside_mask) != 0; turns++) {
+    if (turns < 20000)
+      pause();
+    else
+      std::this_thread::yield();  // a worker has lost its core: let it have ours
+  }
+}
+
+void Pool::work(int worker) {
+  std::uint64_t seen = 0;
+  const auto waiting = [&] { return (state_.load() >> generation_shift) == seen && !stop_.load(); };
+  while (!stop_.load()) {
+    if (spin_) {
+      const auto until = std::chrono::steady_clock::now() + spin_time;
+      for (int turns = 1; waiting(); turns++) {
+        pause();
+        if (turns % 32 == 0 && std::chrono::steady_clock::now() > until) break;
+      }
+    }
+    if (waiting()) {
+      std::unique_lock lock(mutex_);
+      sleepers_.fetch_add(1);
+      wake_.wait(lock, [&] { return !waiting(); });
+      sleepers_.fetch_sub(1);
+    }
+    std::uint64_t state = state_.load();
+    bool entered = false;
+    while ((state & open_bit) && (state >> generation_shift) != seen) {
+      if (state_.compare_exchange_weak(state, state + 1)) {
+        entered = true;
+        break;
+      }
+    }
+    seen = state >> generation_shift;
+    if (entered) {
+      take(worker);
+      state_.fetch_sub(1, std::memory_order_release);
+    }
+  }
+}
+
+Context::~Context() {
+  for (auto& block : slots_)
+    if (block.data) memory->free(block.data, block.bytes);
+}
+
+float* Context::scratch(Slot slot, i64 floats) {
+  Block& block = slots_[static_cast<int>(slot)];
+  const std::size_t bytes = static_cast<std::size_t>(floats) * sizeof(float);
+  if (bytes > block.bytes) {
+    if (block.data) memory->free(block.data, block.bytes);
+    block = {};
+    bool dirty;
+    void* data = memory->alloc(bytes, &dirty);
+    if (!data) throw std::bad_alloc();
+    block = {data, bytes};
+  }
+  return static_cast<float*>(block.data);
+}
+
+}  // namespace attune

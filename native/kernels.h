@@ -1,0 +1,72 @@
+// The kernels as plain functions on pointers: the C++ side of src/engine/device/device.ts, which holds their meaning.
+// Every op file is compiled once per instruction set into its own namespace (ATTUNE_ISA); table.cpp gathers one Kernels
+// per set and dispatch.cpp picks one. Dims and layouts as in device.ts. No checks here: addon.cpp has made them.
+#pragma once
+#include <cstdint>
+
+namespace attune {
+
+using i64 = std::int64_t;
+struct Context;  // thread pool and scratch: context.h
+
+/// A frozen or trained matrix as stored: f32 or bf16.
+struct Weight {
+  const void* data;
+  bool bf16;
+};
+
+enum class Activation { silu, gelu_tanh };
+
+// name, arguments
+#define ATTUNE_KERNELS(X)                                                                                                        \
+  X(fill, (Context & c, float* x, float value, i64 n))                                                                          \
+  X(copy, (Context & c, float* out, const float* x, i64 n))                                                                     \
+  X(axpy, (Context & c, float* out, const float* x, float alpha, i64 n))                                                        \
+  X(sum_squares, (Context & c, float* out, const float* x, i64 n))                                                              \
+  X(dropout, (Context & c, float* out, const float* x, i64 n, double p, std::uint32_t seed))                                    \
+  X(narrow_bf16, (Context & c, std::uint16_t* out, const float* x, i64 n))                                                      \
+  X(gather_rows, (Context & c, float* out, Weight table, const std::int32_t* index, i64 N, i64 C))                              \
+  X(scatter_add_rows, (Context & c, float* table, const float* rows, const std::int32_t* index, i64 N, i64 C))                  \
+  X(linear, (Context & c, float* out, const float* x, Weight w, const float* bias, i64 N, i64 I, i64 O, float alpha, float beta)) \
+  X(linear_backward_input, (Context & c, float* dx, const float* dout, Weight w, i64 N, i64 I, i64 O, float alpha, float beta)) \
+  X(linear_backward_weight, (Context & c, float* dw, const float* dout, const float* x, i64 N, i64 I, i64 O, float alpha))      \
+  X(linear_backward_bias, (Context & c, float* dbias, const float* dout, i64 N, i64 O))                                         \
+  X(rms_norm, (Context & c, float* out, float* rstd, const float* x, const float* weight, i64 N, i64 C, float eps))             \
+  X(rms_norm_backward, (Context & c, float* dx, float* dweight, const float* dout, const float* x, const float* weight,         \
+                        const float* rstd, i64 N, i64 C))                                                                       \
+  X(rope, (Context & c, float* x, const float* cos_sin, const std::int32_t* positions, i64 N, i64 H, i64 D, i64 R, float direction)) \
+  X(attention, (Context & c, float* out, float* lse, const float* q, const float* k, const float* v, const std::int32_t* segments, \
+                i64 S, i64 H, i64 K, i64 D, float scale))                                                                       \
+  X(attention_backward, (Context & c, float* dq, float* dk, float* dv, const float* dout, const float* out, const float* lse,   \
+                         const float* q, const float* k, const float* v, const std::int32_t* segments, i64 S, i64 H, i64 K,     \
+                         i64 D, float scale))                                                                                   \
+  X(gated_activation, (Context & c, float* out, const float* gate, const float* up, i64 n, Activation activation))              \
+  X(gated_activation_backward, (Context & c, float* dgate, float* dup, const float* dout, const float* gate, const float* up,   \
+                                i64 n, Activation activation))                                                                  \
+  X(logprob, (Context & c, float* logprobs, float* lse, float* entropy, std::int32_t* best, const float* x, Weight w,           \
+              const std::int32_t* targets, i64 M, i64 C, i64 V))                                                                \
+  X(logprob_backward, (Context & c, float* dx, float* dw, const float* dlogprobs, const float* x, Weight w,                     \
+                       const std::int32_t* targets, const float* lse, i64 M, i64 C, i64 V))                                     \
+  X(adamw, (Context & c, float* w, const float* grad, float* m, float* v, i64 n, double lr, double beta1, double beta2,         \
+            double eps, double weight_decay, double step, double grad_scale))                                                   \
+  X(fma_burst, (Context & c, double* flops, i64 rounds))
+
+struct Kernels {
+  const char* name;
+#define X(name, arguments) void(*name) arguments;
+  ATTUNE_KERNELS(X)
+#undef X
+};
+
+#ifdef ATTUNE_ISA
+namespace ATTUNE_ISA {
+#define X(name, arguments) void name arguments;
+ATTUNE_KERNELS(X)
+#undef X
+}  // namespace ATTUNE_ISA
+#endif
+
+/// The best set this processor runs; ATTUNE_SIMD=avx512|avx2|neon|portable asks for a lower one.
+const Kernels& choose_kernels();
+
+}  // namespace attune

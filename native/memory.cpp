@@ -1,0 +1,111 @@
+// See memory.h.
+#include "memory.h"
+
+#include <cstdlib>
+#include <cstring>
+
+#ifdef _WIN32
+#include <malloc.h>
+#else
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
+
+namespace attune {
+
+namespace {
+
+constexpr std::size_t small_limit = 256 * 1024;
+constexpr std::size_t huge_page = 2 * 1024 * 1024;
+
+std::size_t rounded(std::size_t bytes) {
+  const std::size_t unit = bytes < small_limit ? 64 : bytes < huge_page ? 4096 : huge_page;
+  return bytes == 0 ? unit : (bytes + unit - 1) / unit * unit;
+}
+
+void* take(std::size_t bytes) {
+#ifdef _WIN32
+  void* data = _aligned_malloc(bytes, 64);
+  if (data) std::memset(data, 0, bytes);
+  return data;
+#else
+  if (bytes < small_limit) {
+    void* data = nullptr;
+    if (posix_memalign(&data, 64, bytes) != 0) return nullptr;
+    std::memset(data, 0, bytes);
+    return data;
+  }
+  // Linux lends more than it has: refuse what the machine could never hold, so that the caller hears it now.
+  const std::size_t physical = static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  if (bytes > physical) return nullptr;
+  if (bytes < huge_page) {
+    void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return data == MAP_FAILED ? nullptr : data;
+  }
+  // Over-ask, then trim, so that the block starts on a huge page.
+  char* base = static_cast<char*>(mmap(nullptr, bytes + huge_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  if (base == MAP_FAILED) return nullptr;
+  const std::size_t ahead = (huge_page - reinterpret_cast<std::size_t>(base) % huge_page) % huge_page;
+  if (ahead) munmap(base, ahead);
+  munmap(base + ahead + bytes, huge_page - ahead);
+#ifdef MADV_HUGEPAGE
+  madvise(base + ahead, bytes, MADV_HUGEPAGE);
+#endif
+  return base + ahead;
+#endif
+}
+
+void give(void* data, std::size_t bytes) {
+#ifdef _WIN32
+  (void)bytes;
+  _aligned_free(data);
+#else
+  if (bytes < small_limit)
+    std::free(data);
+  else
+    munmap(data, bytes);
+#endif
+}
+
+}  // namespace
+
+Memory::~Memory() { release(); }
+
+void Memory::release() {
+  for (auto& [bytes, blocks] : spare_)
+    for (void* data : blocks) give(data, bytes);
+  spare_.clear();
+}
+
+void* Memory::alloc(std::size_t wanted, bool* dirty) {
+  const std::size_t bytes = rounded(wanted);
+  *dirty = false;
+  void* data = nullptr;
+  auto spare = spare_.find(bytes);
+  if (spare != spare_.end() && !spare->second.empty()) {
+    data = spare->second.back();
+    spare->second.pop_back();
+    *dirty = true;
+  } else {
+    data = take(bytes);
+    if (!data && !spare_.empty()) {
+      release();
+      data = take(bytes);
+    }
+    if (!data) return nullptr;
+  }
+  bytes_ += bytes;
+  if (bytes_ > peak_bytes_) peak_bytes_ = bytes_;
+  return data;
+}
+
+void Memory::free(void* data, std::size_t wanted) {
+  const std::size_t bytes = rounded(wanted);
+  bytes_ -= bytes;
+  if (bytes < small_limit)
+    give(data, bytes);
+  else
+    spare_[bytes].push_back(data);
+}
+
+}  // namespace attune

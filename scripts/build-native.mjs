@@ -1,0 +1,114 @@
+#!/usr/bin/env node
+// Builds native/ into build/native/attune.node with the C++ compiler at hand: no node-gyp, no headers to download
+// (node-addon-api and node-api-headers bring them). Each kernel file is compiled once per instruction set; dispatch.cpp
+// chooses when the addon is loaded. Runs on plain Node 20. Does nothing when sources, compiler and flags are unchanged.
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
+import { dirname, join } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const sources = join(root, 'native');
+const output = join(root, 'build', 'native');
+const addon = join(output, 'attune.node');
+const require = createRequire(import.meta.url);
+
+/** Compiled once, for any processor of the family. The other .cpp files hold kernels. */
+const plainFiles = ['addon.cpp', 'context.cpp', 'dispatch.cpp', 'memory.cpp'];
+
+/** Instruction set → compiler flags. */
+const instructionSets = {
+  x64: { avx512: ['-mavx512f', '-mavx512bw', '-mavx512vl', '-mavx512dq', '-mavx2', '-mfma', '-mprefer-vector-width=512'], avx2: ['-mavx2', '-mfma'], portable: [] },
+  arm64: { neon: [] },
+}[process.arch] ?? { portable: [] };
+
+const flags = ['-O3', '-std=c++20', '-fPIC', '-pthread', '-fvisibility=hidden', '-fno-math-errno', '-fno-trapping-math', '-ffp-contract=fast', '-DNDEBUG'];
+const addonFlags = ['-DNAPI_VERSION=9', '-DNAPI_CPP_EXCEPTIONS', '-DNODE_ADDON_API_DISABLE_DEPRECATED', '-O1'];
+const linkFlags = process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared', '-static-libgcc'];
+
+const remedy =
+  'install one (Debian/Ubuntu: apt-get install g++; Fedora: dnf install gcc-c++; macOS: xcode-select --install), or name yours in CXX';
+
+/** First compiler that answers, as { command, version }. */
+function findCompiler() {
+  for (const command of process.env.CXX ? [process.env.CXX] : ['g++', 'clang++', 'c++']) {
+    const answer = spawnSync(command, ['--version'], { encoding: 'utf8' });
+    if (answer.status === 0) return { command, version: answer.stdout.split('\n')[0] };
+  }
+  throw new Error(`build-native: no C++20 compiler found (tried ${process.env.CXX ?? 'g++, clang++, c++'}); ${remedy}.`);
+}
+
+function compile(command, args) {
+  return new Promise((done, fail) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'pipe'] });
+    let text = '';
+    child.stderr.setEncoding('utf8').on('data', (chunk) => (text += chunk));
+    child.on('error', fail);
+    child.on('close', (status) => {
+      if (status === 0) return done();
+      process.stderr.write(text);
+      fail(new Error(`build-native: ${command} failed (exit ${status}) on ${args.at(-1)}; a compiler with C++20 is needed (g++ 11, clang 13 or newer).`));
+    });
+  });
+}
+
+/** Builds when needed; returns { built, seconds, compiler }. */
+export async function buildNative() {
+  const started = Date.now();
+  const compiler = findCompiler();
+  const napi = dirname(require.resolve('node-addon-api'));
+  const headers = join(dirname(require.resolve('node-api-headers/package.json')), 'include');
+  const files = readdirSync(sources).filter((name) => /\.(h|cpp)$/.test(name)).sort();
+  const common = createHash('sha256').update(JSON.stringify([compiler.version, process.arch, process.platform, flags, addonFlags, linkFlags, instructionSets]));
+  for (const name of files) if (name.endsWith('.h')) common.update(name).update(readFileSync(join(sources, name)));
+  const commonHash = common.digest('hex');
+
+  mkdirSync(output, { recursive: true });
+  const jobs = [];
+  for (const name of files.filter((each) => each.endsWith('.cpp'))) {
+    const plain = plainFiles.includes(name);
+    for (const [set, setFlags] of plain ? [['', []]] : Object.entries(instructionSets)) {
+      const hash = createHash('sha256').update(commonHash).update(name).update(set).update(readFileSync(join(sources, name))).digest('hex').slice(0, 16);
+      const object = join(output, `${name.slice(0, -4)}${set && `-${set}`}-${hash}.o`);
+      const extra = plain ? (name === 'addon.cpp' ? [...addonFlags, `-I${napi}`, `-I${headers}`] : []) : [...setFlags, `-DATTUNE_ISA=${set}`];
+      jobs.push({ object, args: [...flags, ...extra, '-c', join(sources, name)] });
+    }
+  }
+  const stamp = createHash('sha256').update(jobs.map((job) => job.object.slice(output.length)).join()).digest('hex');
+  const stampFile = join(output, 'stamp');
+  if (existsSync(addon) && existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) {
+    return { built: false, seconds: (Date.now() - started) / 1000, compiler };
+  }
+
+  // addon.cpp takes longest: first in the queue.
+  const queue = jobs.filter((job) => !existsSync(job.object)).sort((a, b) => b.args.at(-1).endsWith('addon.cpp') - a.args.at(-1).endsWith('addon.cpp'));
+  const worker = async () => {
+    for (let job; (job = queue.shift()); ) {
+      const part = `${job.object}.${process.pid}`; // renamed when whole: an interrupted build leaves no broken object
+      await compile(compiler.command, ['-o', part, ...job.args]);
+      renameSync(part, job.object);
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, worker));
+  const whole = `${addon}.${process.pid}`;
+  await compile(compiler.command, ['-pthread', ...linkFlags, '-o', whole, ...jobs.map((job) => job.object)]);
+  renameSync(whole, addon);
+  writeFileSync(stampFile, stamp);
+  const wanted = new Set(jobs.map((job) => job.object));
+  for (const name of readdirSync(output)) if (name.endsWith('.o') && !wanted.has(join(output, name))) rmSync(join(output, name));
+  return { built: true, seconds: (Date.now() - started) / 1000, compiler };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  try {
+    const { built, seconds, compiler } = await buildNative();
+    console.log(built ? `Native kernels built in ${seconds.toFixed(0)} s with ${compiler.version}.` : 'Native kernels are up to date.');
+  } catch (error) {
+    console.error(error.message);
+    process.exitCode = 1;
+  }
+}

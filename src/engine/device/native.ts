@@ -1,0 +1,106 @@
+/**
+ * The native CPU device: device.ts's kernels in C++ (native/), loaded from build/native/attune.node.
+ * Each call runs to its end before it returns, on the addon's own threads; shapes and storages are checked in the addon.
+ * Same inputs give the same bits at any number of threads (not across instruction sets: their sums run in other widths).
+ */
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import type { Device, HostArray, Storage, Tensor } from './device.ts';
+
+type Handle = { readonly native: unique symbol };
+type NativeTensor = Tensor & { readonly handle: Handle };
+
+/** Kernels take the device's handle, then device.ts's arguments with handles for tensors. */
+type Kernel = (device: Handle, ...args: unknown[]) => void;
+type Addon = Record<Exclude<keyof Device, 'name' | 'description' | 'alloc' | 'memory' | 'read'>, Kernel> & {
+  simd: 'avx512' | 'avx2' | 'neon' | 'portable';
+  open(threads: number): Handle;
+  alloc(device: Handle, length: number, storage: number): Handle;
+  memory(device: Handle): { bytes: number; peakBytes: number };
+  read(device: Handle, x: Handle, into: HostArray, offset: number): void;
+  fmaBurst(device: Handle, rounds: number): number;
+};
+
+const addonPath = fileURLToPath(new URL('../../../build/native/attune.node', import.meta.url));
+const storages: Storage[] = ['f32', 'bf16', 'i32'];
+const simdNames = { avx512: 'AVX-512', avx2: 'AVX2', neon: 'NEON', portable: 'portable' };
+
+function loadAddon(): Addon {
+  try {
+    return createRequire(import.meta.url)(addonPath) as Addon;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    throw new Error(`native device: the kernels could not be loaded (${reason}); run npm run setup`, { cause: error });
+  }
+}
+
+/** A foreign tensor has no handle: the addon then names the argument it came as. */
+const h = (x: Tensor): Handle => (x as NativeTensor).handle;
+const maybe = (x: Tensor | null): Handle | null => (x === null ? null : h(x));
+
+/** threads: 0 = all cores. */
+export function createNativeDevice(threads: number): Device {
+  if (!Number.isInteger(threads) || threads < 0 || threads > 1024) {
+    throw new Error(`native device: threads is ${threads}; give 0 (all cores) or a number of threads up to 1024`);
+  }
+  const addon = loadAddon();
+  const count = threads === 0 ? availableParallelism() : threads;
+  const device = addon.open(count);
+  return {
+    name: 'native',
+    description: `native, ${simdNames[addon.simd]}, ${count} thread${count === 1 ? '' : 's'}`,
+
+    alloc(length, storage = 'f32') {
+      return { storage, length, handle: addon.alloc(device, length, storages.indexOf(storage)) } as NativeTensor;
+    },
+    free: (x) => addon.free(device, h(x)),
+    memory: () => addon.memory(device),
+    write: (x, data, offset = 0) => addon.write(device, h(x), data, offset),
+    async read(x, offset = 0, length = x.length - offset) {
+      const into = x.storage === 'f32' ? new Float32Array(length) : x.storage === 'i32' ? new Int32Array(length) : new Uint16Array(length);
+      addon.read(device, h(x), into, offset);
+      return into;
+    },
+
+    fill: (x, value, n) => addon.fill(device, h(x), value, n),
+    copy: (out, outOffset, x, xOffset, n) => addon.copy(device, h(out), outOffset, h(x), xOffset, n),
+    axpy: (out, x, alpha, n) => addon.axpy(device, h(out), h(x), alpha, n),
+    sumSquares: (out, outIndex, x, n) => addon.sumSquares(device, h(out), outIndex, h(x), n),
+    dropout: (out, x, n, p, seed) => addon.dropout(device, h(out), h(x), n, p, seed),
+
+    gatherRows: (out, table, index, N, C) => addon.gatherRows(device, h(out), h(table), h(index), N, C),
+    scatterAddRows: (table, rows, index, N, C) => addon.scatterAddRows(device, h(table), h(rows), h(index), N, C),
+
+    linear: (out, x, w, bias, N, I, O, alpha, beta) => addon.linear(device, h(out), h(x), h(w), maybe(bias), N, I, O, alpha, beta),
+    linearBackwardInput: (dx, dout, w, N, I, O, alpha, beta) => addon.linearBackwardInput(device, h(dx), h(dout), h(w), N, I, O, alpha, beta),
+    linearBackwardWeight: (dw, dout, x, N, I, O, alpha) => addon.linearBackwardWeight(device, h(dw), h(dout), h(x), N, I, O, alpha),
+    linearBackwardBias: (dbias, dout, N, O) => addon.linearBackwardBias(device, h(dbias), h(dout), N, O),
+
+    rmsNorm: (out, rstd, x, weight, N, C, eps) => addon.rmsNorm(device, h(out), h(rstd), h(x), h(weight), N, C, eps),
+    rmsNormBackward: (dx, dweight, dout, x, weight, rstd, N, C) =>
+      addon.rmsNormBackward(device, h(dx), maybe(dweight), h(dout), h(x), h(weight), h(rstd), N, C),
+    rope: (x, cosSin, positions, N, H, D, R, direction) => addon.rope(device, h(x), h(cosSin), h(positions), N, H, D, R, direction),
+    attention: (out, lse, q, k, v, segments, S, H, K, D, scale) =>
+      addon.attention(device, h(out), h(lse), h(q), h(k), h(v), h(segments), S, H, K, D, scale),
+    attentionBackward: (dq, dk, dv, dout, out, lse, q, k, v, segments, S, H, K, D, scale) =>
+      addon.attentionBackward(device, h(dq), h(dk), h(dv), h(dout), h(out), h(lse), h(q), h(k), h(v), h(segments), S, H, K, D, scale),
+    gatedActivation: (out, gate, up, n, activation) => addon.gatedActivation(device, h(out), h(gate), h(up), n, activation),
+    gatedActivationBackward: (dgate, dup, dout, gate, up, n, activation) =>
+      addon.gatedActivationBackward(device, h(dgate), h(dup), h(dout), h(gate), h(up), n, activation),
+    logprob: (logprobs, lse, entropy, best, x, w, targets, M, C, V) =>
+      addon.logprob(device, h(logprobs), h(lse), maybe(entropy), maybe(best), h(x), h(w), h(targets), M, C, V),
+    logprobBackward: (dx, dw, dlogprobs, x, w, targets, lse, M, C, V) =>
+      addon.logprobBackward(device, h(dx), maybe(dw), h(dlogprobs), h(x), h(w), h(targets), h(lse), M, C, V),
+
+    adamw: (w, grad, m, v, n, lr, beta1, beta2, eps, weightDecay, step, gradScale) =>
+      addon.adamw(device, h(w), h(grad), h(m), h(v), n, lr, beta1, beta2, eps, weightDecay, step, gradScale),
+  };
+}
+
+/** For bench/kernels.ts: runs fused multiply-adds on registers on `threads` threads and returns how many floating point operations that was. */
+export function createFmaBurst(threads: number): (rounds: number) => number {
+  const addon = loadAddon();
+  const device = addon.open(threads);
+  return (rounds) => addon.fmaBurst(device, rounds);
+}
