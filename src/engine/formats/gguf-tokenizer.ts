@@ -10,12 +10,30 @@ import { readJsonFile } from './json.ts';
 import type { GgufValue } from './gguf.ts';
 
 type Added = { id: number; content: string; special: boolean };
-type Model = { type: string; vocab: Record<string, number>; merges: (string | [string, string])[]; unk_token?: string | null; byte_fallback?: boolean; ignore_merges?: boolean };
+type Model = {
+  type: string;
+  vocab: Record<string, number>;
+  merges: (string | [string, string])[];
+  unk_token?: string | null;
+  byte_fallback?: boolean;
+  ignore_merges?: boolean;
+};
 type Part = { type: string; [field: string]: unknown };
-type TokenizerJson = { model: Model; added_tokens?: Added[]; normalizer?: Part | null; pre_tokenizer?: Part | null; post_processor?: Part | null };
+type TokenizerJson = {
+  model: Model;
+  added_tokens?: Added[];
+  normalizer?: Part | null;
+  pre_tokenizer?: Part | null;
+  post_processor?: Part | null;
+};
 
 /** llama.cpp's token types. */
-const NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4, UNUSED = 5, BYTE = 6;
+const NORMAL = 1,
+  UNKNOWN = 2,
+  CONTROL = 3,
+  USER_DEFINED = 4,
+  UNUSED = 5,
+  BYTE = 6;
 
 /** Pre-tokenizers of byte-level BPE that llama.cpp has, by the regular expression tokenizer.json splits with. */
 const GPT2_REGEX = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
@@ -35,7 +53,13 @@ export async function ggufTokenizer(folder: string, config: Record<string, unkno
     throw new Error(`${path}: ${what}`);
   };
   const { model } = json;
-  if (typeof model !== 'object' || model === null || model.type !== 'BPE' || typeof model.vocab !== 'object' || !Array.isArray(model.merges)) {
+  if (
+    typeof model !== 'object' ||
+    model === null ||
+    model.type !== 'BPE' ||
+    typeof model.vocab !== 'object' ||
+    !Array.isArray(model.merges)
+  ) {
     return fail(`its model is ${JSON.stringify(model?.type)}; only BPE tokenizers can go into a GGUF file, so export safetensors instead`);
   }
   const added = json.added_tokens ?? [];
@@ -43,7 +67,9 @@ export async function ggufTokenizer(folder: string, config: Record<string, unkno
   const byId = new Map([...ids].map(([token, id]) => [id, token]));
   for (const [id, token] of byId) {
     if (!Number.isInteger(id) || id < 0 || id >= vocabSize) {
-      fail(`token ${JSON.stringify(token)} has id ${id} but the model has ${vocabSize} embedding rows; the tokenizer belongs to another model`);
+      fail(
+        `token ${JSON.stringify(token)} has id ${id} but the model has ${vocabSize} embedding rows; the tokenizer belongs to another model`,
+      );
     }
   }
 
@@ -98,7 +124,8 @@ function parts(part: Part | null | undefined, list: string): Part[] {
 /** llama.cpp's name of a byte-level pre-tokenizer. */
 function preTokenizer(json: TokenizerJson, fail: (what: string) => never): string {
   const way = 'llama.cpp would split text in another way, so export safetensors instead';
-  const odd = parts(json.normalizer, 'normalizers').find(({ type }) => type !== 'NFC'); // NFC: llama.cpp leaves it out, as its converter does
+  // NFC is let through: llama.cpp's converter leaves it out too, and text is nearly always composed already.
+  const odd = parts(json.normalizer, 'normalizers').find(({ type }) => type !== 'NFC');
   if (odd) fail(`its normalizer ${odd.type} has no counterpart in llama.cpp; ${way}`);
   const steps = parts(json.pre_tokenizer, 'pretokenizers');
   const last = steps.pop();
@@ -114,7 +141,8 @@ function preTokenizer(json: TokenizerJson, fail: (what: string) => never): strin
     }
   }
   if (pre === undefined) return fail(`its pre_tokenizer is none of gpt-2, smollm, qwen2 and llama-bpe; ${way}`);
-  if (json.model.ignore_merges === true && pre !== 'llama-bpe') return fail(`ignore_merges with the ${pre} pre_tokenizer has no counterpart in llama.cpp; ${way}`);
+  if (json.model.ignore_merges === true && pre !== 'llama-bpe')
+    return fail(`ignore_merges with the ${pre} pre_tokenizer has no counterpart in llama.cpp; ${way}`);
   return pre;
 }
 
@@ -124,11 +152,16 @@ function hasSpacePrefix(json: TokenizerJson, fail: (what: string) => never): boo
   const steps = parts(json.pre_tokenizer, 'pretokenizers');
   const isSpace = (pattern: unknown) => (pattern as { String?: string } | undefined)?.String === ' ';
   const odd = [
-    ...normalizers.filter((p) => !(p.type === 'Prepend' && p.prepend === '▁') && !(p.type === 'Replace' && isSpace(p.pattern) && p.content === '▁')),
+    ...normalizers.filter(
+      (p) => !(p.type === 'Prepend' && p.prepend === '▁') && !(p.type === 'Replace' && isSpace(p.pattern) && p.content === '▁'),
+    ),
     ...steps.filter((p) => p.type !== 'Metaspace' || p.replacement !== '▁'),
   ][0];
   if (odd) return fail(`its ${odd.type} step has no counterpart in llama.cpp's SentencePiece tokenizer; export safetensors instead`);
-  return normalizers.some((p) => p.type === 'Prepend') || steps.some((p) => (p.prepend_scheme ?? (p.add_prefix_space === false ? 'never' : 'always')) !== 'never');
+  return (
+    normalizers.some((p) => p.type === 'Prepend') ||
+    steps.some((p) => (p.prepend_scheme ?? (p.add_prefix_space === false ? 'never' : 'always')) !== 'never')
+  );
 }
 
 /**
@@ -165,7 +198,12 @@ async function specialTokens(
   const generation = (await readJsonFile(join(folder, 'generation_config.json'), true)) ?? {};
   const entries: [string, GgufValue][] = [];
   const found: Record<string, number | undefined> = {};
-  for (const [kind, key] of [['bos', 'bos'], ['eos', 'eos'], ['unk', 'unknown'], ['pad', 'padding']]) {
+  for (const [kind, key] of [
+    ['bos', 'bos'],
+    ['eos', 'eos'],
+    ['unk', 'unknown'],
+    ['pad', 'padding'],
+  ]) {
     const token = settings[`${kind}_token`];
     const text = typeof token === 'string' ? token : ((token as { content?: string } | null | undefined)?.content ?? undefined);
     const fallback = [config[`${kind}_token_id`]].flat()[0]; // Llama 3 lists several ends
@@ -178,13 +216,21 @@ async function specialTokens(
 
   const template = parts(json.post_processor, 'processors').find(({ type }) => type === 'TemplateProcessing');
   const single = (template?.single ?? []) as { SpecialToken?: { id: string } }[];
-  for (const [kind, item] of [['bos', single[0]], ['eos', single[single.length - 1]]] as const) {
+  for (const [kind, item] of [
+    ['bos', single[0]],
+    ['eos', single[single.length - 1]],
+  ] as const) {
     const token = item?.SpecialToken?.id;
     if (token !== undefined && ids.get(token) !== found[kind]) {
-      fail(`its post_processor adds ${JSON.stringify(token)}, which is not the ${kind} token; llama.cpp cannot add it, so export safetensors instead`);
+      fail(
+        `its post_processor adds ${JSON.stringify(token)}, not the ${kind} token, which llama.cpp cannot do; export safetensors instead`,
+      );
     }
     const setting = settings[`add_${kind}_token`];
-    entries.push([`tokenizer.ggml.add_${kind}_token`, { bool: (typeof setting === 'boolean' ? setting : token !== undefined) && found[kind] !== undefined }]);
+    entries.push([
+      `tokenizer.ggml.add_${kind}_token`,
+      { bool: (typeof setting === 'boolean' ? setting : token !== undefined) && found[kind] !== undefined },
+    ]);
   }
 
   const chatTemplate = await readChatTemplate(folder, settings);
@@ -201,6 +247,7 @@ async function readChatTemplate(folder: string, settings: Record<string, unknown
   });
   if (file !== null) return file;
   const template = settings.chat_template;
-  if (Array.isArray(template)) return (template as { name?: string; template?: string }[]).find(({ name }) => name === 'default')?.template ?? null;
+  if (Array.isArray(template))
+    return (template as { name?: string; template?: string }[]).find(({ name }) => name === 'default')?.template ?? null;
   return typeof template === 'string' ? template : null;
 }

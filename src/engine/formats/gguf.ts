@@ -1,6 +1,6 @@
 /**
  * Writes GGUF version 3, llama.cpp's one-file format (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md): metadata, the tokenizer,
- * then tensors at multiples of 32 bytes. Llama, Qwen2 and Qwen3; names, row order and types as convert_hf_to_gguf.py of llama.cpp gives them.
+ * then tensors at multiples of 32 bytes. Llama, Qwen2 and Qwen3; names, row order and types as llama.cpp's converter gives them.
  * It does not read GGUF. One tensor is in memory at a time. Shapes here are Hugging Face's, outermost first; GGUF stores them reversed.
  */
 import { fromBf16, fromF16, toBf16, toF16 } from './float.ts';
@@ -13,10 +13,21 @@ export type GgufType = 'f32' | 'f16' | 'bf16' | 'q8_0';
 
 /** A metadata value under its GGUF type. */
 export type GgufValue =
-  | { u32: number } | { f32: number } | { bool: boolean } | { string: string } | { strings: string[] } | { f32s: Float32Array } | { i32s: Int32Array };
+  | { u32: number }
+  | { f32: number }
+  | { bool: boolean }
+  | { string: string }
+  | { strings: string[] }
+  | { f32s: Float32Array }
+  | { i32s: Int32Array };
 
 /** GGUF's numbers of value types. */
-const U32 = 4, I32 = 5, F32 = 6, BOOL = 7, STRING = 8, ARRAY = 9;
+const U32 = 4,
+  I32 = 5,
+  F32 = 6,
+  BOOL = 7,
+  STRING = 8,
+  ARRAY = 9;
 const ALIGNMENT = 32; // bytes
 /** ggml's number of a tensor type, and of a file that is mostly of that type. */
 const GGML_TYPE: Record<GgufType, number> = { f32: 0, f16: 1, bf16: 30, q8_0: 8 };
@@ -58,7 +69,9 @@ export async function writeGguf(
   };
   const architecture = String(config.model_type);
   if (!Object.hasOwn(BIASES, architecture)) {
-    throw new Error(`cannot write ${path}: model_type ${architecture} has no GGUF writer yet (only ${Object.keys(BIASES).join(', ')}); export safetensors instead`);
+    throw new Error(
+      `cannot write ${path}: model_type ${architecture} is none of ${Object.keys(BIASES).join(', ')}; export safetensors instead`,
+    );
   }
   const heads = number('num_attention_heads');
   const kvHeads = config.num_key_value_heads == null ? heads : number('num_key_value_heads');
@@ -66,9 +79,19 @@ export async function writeGguf(
   const rope = readRope(config, path);
   const planned = plan(model, path, heads, kvHeads);
   if (rope.type === 'llama3') {
-    if (architecture !== 'llama') throw new Error(`cannot write ${path}: llama3 rope scaling in a ${architecture} model has no counterpart in llama.cpp; export safetensors instead`);
+    if (architecture !== 'llama')
+      throw new Error(
+        `cannot write ${path}: llama3 rope scaling in a ${architecture} model has no counterpart in llama.cpp; export safetensors instead`,
+      );
     const factors = llama3Factors(rope, headDim);
-    planned.push({ name: 'rope_freqs.weight', shape: [factors.length], type: 'f32', bytes: 4 * factors.length, heads: 0, read: () => Promise.resolve(factors) });
+    planned.push({
+      name: 'rope_freqs.weight',
+      shape: [factors.length],
+      type: 'f32',
+      bytes: 4 * factors.length,
+      heads: 0,
+      read: () => Promise.resolve(factors),
+    });
   }
 
   const key = (name: string) => `${architecture}.${name}`;
@@ -107,7 +130,8 @@ export async function writeGguf(
     for (const tensor of planned) {
       const values = await tensor.read();
       const count = tensor.shape.reduce((a, b) => a * b, 1);
-      if (values.length !== count) throw new Error(`cannot write ${path}: tensor ${tensor.name} has ${values.length} values where its shape needs ${count}`);
+      if (values.length !== count)
+        throw new Error(`cannot write ${path}: tensor ${tensor.name} has ${values.length} values where its shape needs ${count}`);
       await write(encode(tensor.heads > 0 ? interleave(values, tensor.shape, tensor.heads) : values, tensor.type));
       await write(padding(tensor.bytes));
     }
@@ -122,13 +146,17 @@ function readRope(config: Record<string, unknown>, path: string): Rope {
   const type = String(fields.rope_type ?? fields.type ?? 'default');
   const refused: [bad: boolean, what: string][] = [
     [!['default', 'linear', 'llama3', 'yarn'].includes(type), `rope scaling ${type}`],
-    [['attention_factor', 'mscale', 'mscale_all_dim', 'beta_fast', 'beta_slow', 'truncate'].some((f) => fields[f] != null), `rope scaling with ${Object.keys(fields).join(', ')}`],
+    [
+      ['attention_factor', 'mscale', 'mscale_all_dim', 'beta_fast', 'beta_slow', 'truncate'].some((f) => fields[f] != null),
+      `rope scaling with ${Object.keys(fields).join(', ')}`,
+    ],
     [(config.partial_rotary_factor ?? fields.partial_rotary_factor ?? 1) !== 1, 'partial_rotary_factor'],
     [(config.hidden_act ?? 'silu') !== 'silu', `hidden_act ${String(config.hidden_act)}`],
     [config.use_sliding_window === true, 'use_sliding_window'],
   ];
   for (const [bad, what] of refused) {
-    if (bad) throw new Error(`cannot write ${path}: ${what} in config.json has no counterpart in this GGUF writer; export safetensors instead`);
+    if (bad)
+      throw new Error(`cannot write ${path}: ${what} in config.json has no counterpart in this GGUF writer; export safetensors instead`);
   }
   const theta = fields.rope_theta ?? config.rope_theta ?? 10000;
   return {
@@ -188,12 +216,20 @@ function plan(
       sources.delete(`${from}.${suffix}`);
       const { shape } = source;
       if (from === 'model.embed_tokens' && shape[0] !== config.vocab_size) {
-        throw new Error(`cannot write ${path}: the embedding has ${shape[0]} rows where config.json has vocab_size ${String(config.vocab_size)}; correct config.json`);
+        throw new Error(
+          `cannot write ${path}: the embedding has ${shape[0]} rows, vocab_size in config.json is ${String(config.vocab_size)}; correct it`,
+        );
       }
-      const tensorType = shape.length < 2 || /norm$/.test(from) ? 'f32' : type === 'q8_0' && shape[shape.length - 1] % Q8_0_BLOCK !== 0 ? 'f16' : type;
+      const tensorType =
+        shape.length < 2 || /norm$/.test(from) ? 'f32' : type === 'q8_0' && shape[shape.length - 1] % Q8_0_BLOCK !== 0 ? 'f16' : type;
       const rotated = config.model_type !== 'llama' ? 0 : /\.q_proj$/.test(from) ? heads : /\.k_proj$/.test(from) ? kvHeads : 0;
       planned.push({
-        name: `${to}.${suffix}`, shape, type: tensorType, bytes: bytesOfType(shape, tensorType), heads: rotated, read: () => readFloats(source, path),
+        name: `${to}.${suffix}`,
+        shape,
+        type: tensorType,
+        bytes: bytesOfType(shape, tensorType),
+        heads: rotated,
+        read: () => readFloats(source, path),
       });
     }
   };
@@ -206,7 +242,9 @@ function plan(
   }
   for (const [from, to] of NAMES.slice(last + 1)) take(from, to);
   for (const name of sources.keys()) {
-    throw new Error(`cannot write ${path}: tensor ${name} has no place in a ${String(config.model_type)} GGUF file; export safetensors instead`);
+    throw new Error(
+      `cannot write ${path}: tensor ${name} has no place in a ${String(config.model_type)} GGUF file; export safetensors instead`,
+    );
   }
   return planned;
 }

@@ -3,6 +3,7 @@
  * where JSON.parse would silently keep the last. It checks no schema; the caller does.
  */
 import { readFile } from 'node:fs/promises';
+import { writeFileBeside } from './write-beside.ts';
 
 /** `where` starts every message: a file, or a file and its part. */
 export function parseJsonObject(bytes: Uint8Array, where: string): Record<string, unknown> {
@@ -18,7 +19,8 @@ export function parseJsonObject(bytes: Uint8Array, where: string): Record<string
   } catch (error) {
     throw new Error(`${where} is not valid JSON (${(error as Error).message}): mend it or download it again`, { cause: error });
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error(`${where} is JSON but not an object: download it again`);
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new Error(`${where} is JSON but not an object: download it again`);
   const twice = duplicateKey(text);
   if (twice !== null) throw new Error(`${where} names ${twice.slice(0, 120)} twice: remove one of the two or download it again`);
   return value as Record<string, unknown>;
@@ -34,9 +36,16 @@ export async function readJsonFile(path: string, optional = false): Promise<Reco
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' && optional) return null;
-    throw new Error(code === 'ENOENT' ? `there is no ${path}; a model folder needs this file` : `cannot read ${path}: ${message}`, { cause: error });
+    throw new Error(code === 'ENOENT' ? `there is no ${path}; a model folder needs this file` : `cannot read ${path}: ${message}`, {
+      cause: error,
+    });
   }
   return parseJsonObject(bytes, path);
+}
+
+/** Indented by two, keys in the order they have; the file appears whole or not at all. */
+export async function writeJsonFile(path: string, value: unknown): Promise<{ bytes: number; sha256: string }> {
+  return writeFileBeside(path, (write) => write(`${JSON.stringify(value, null, 2)}\n`));
 }
 
 /** The first key some object holds twice, in text already known to be valid JSON. */

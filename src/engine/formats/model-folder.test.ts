@@ -20,7 +20,10 @@ beforeEach(async () => {
 });
 
 const tensor = (name: string, ...values: number[]): TensorSource => ({
-  name, shape: [values.length], dtype: 'F32', read: () => Promise.resolve(Float32Array.from(values)),
+  name,
+  shape: [values.length],
+  dtype: 'F32',
+  read: () => Promise.resolve(Float32Array.from(values)),
 });
 const write = (name: string, value: unknown) => writeFile(join(folder, name), typeof value === 'string' ? value : JSON.stringify(value));
 
@@ -41,7 +44,11 @@ describe('opening', () => {
     await write('generation_config.json', { eos_token_id: 2 });
     await writeSafetensors(join(folder, 'model-00001-of-00002.safetensors'), [tensor('a', 1)]);
     await writeSafetensors(join(folder, 'model-00002-of-00002.safetensors'), [tensor('b', 2), tensor('c', 3)]);
-    const map: Record<string, unknown> = { a: 'model-00001-of-00002.safetensors', b: 'model-00002-of-00002.safetensors', c: 'model-00002-of-00002.safetensors' };
+    const map: Record<string, unknown> = {
+      a: 'model-00001-of-00002.safetensors',
+      b: 'model-00002-of-00002.safetensors',
+      c: 'model-00002-of-00002.safetensors',
+    };
     const index = (weights: unknown) => write('model.safetensors.index.json', { metadata: {}, weight_map: weights });
     await index(map);
     const model = await openModelFolder(folder);
@@ -82,7 +89,9 @@ describe('opening', () => {
     await write('config.json', {});
     for (const name of ['pytorch_model.bin', 'model.pt', 'consolidated.00.pth', 'weights.pkl']) {
       await write(name, '');
-      await expect(openModelFolder(folder)).rejects.toThrow(new RegExp(`${name} is a pickle file, .*run any code.*convert the weights to model.safetensors`));
+      await expect(openModelFolder(folder)).rejects.toThrow(
+        new RegExp(`${name} is a pickle, .*run any code.*convert the weights to model.safetensors`),
+      );
       await rm(join(folder, name));
     }
   });
@@ -90,10 +99,31 @@ describe('opening', () => {
 
 describe('writing', () => {
   it('writes weights and configs and carries the tokenizer along', async () => {
-    for (const name of ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'chat_template.jinja', 'README.md', 'optimizer.bin']) await write(name, name);
+    for (const name of [
+      'tokenizer.json',
+      'tokenizer_config.json',
+      'special_tokens_map.json',
+      'chat_template.jinja',
+      'README.md',
+      'optimizer.bin',
+    ])
+      await write(name, name);
     const out = join(root, 'written', 'deep');
-    const files = await writeModelFolder(out, { config: { a: 1 }, generationConfig: { b: 2 }, tensors: [tensor('w', 1)], copyFrom: folder });
-    const expected = ['chat_template.jinja', 'config.json', 'generation_config.json', 'model.safetensors', 'special_tokens_map.json', 'tokenizer.json', 'tokenizer_config.json'];
+    const files = await writeModelFolder(out, {
+      config: { a: 1 },
+      generationConfig: { b: 2 },
+      tensors: [tensor('w', 1)],
+      copyFrom: folder,
+    });
+    const expected = [
+      'chat_template.jinja',
+      'config.json',
+      'generation_config.json',
+      'model.safetensors',
+      'special_tokens_map.json',
+      'tokenizer.json',
+      'tokenizer_config.json',
+    ];
     expect((await readdir(out)).sort()).toEqual(expected);
     expect(files.map((f) => f.name).sort()).toEqual(expected);
     expect(await readFile(join(out, 'config.json'), 'utf8')).toBe('{\n  "a": 1\n}\n');
@@ -106,7 +136,14 @@ describe('writing', () => {
   it('leaves nothing behind when a tensor fails, and what was there stays', async () => {
     const bad: TensorSource = { name: 'z', shape: [1], dtype: 'F32', read: () => Promise.reject(new Error('broken source')) };
     const out = join(folder, 'out');
-    await expect(writeModelFolder(out, { config: {}, generationConfig: null, tensors: [tensor('a', 1), bad] })).rejects.toThrow('broken source');
+    await expect(writeModelFolder(out, { config: {}, generationConfig: null, tensors: [tensor('a', 1), bad] })).rejects.toThrow(
+      'broken source',
+    );
+    expect(await readdir(folder)).toEqual([]);
+    const short = { ...bad, read: () => Promise.resolve(new Float32Array(2)) };
+    await expect(writeModelFolder(out, { config: {}, generationConfig: null, tensors: [short] })).rejects.toThrow(
+      `cannot write ${join(out, 'model.safetensors')}: tensor z has 2`,
+    );
     expect(await readdir(folder)).toEqual([]);
     await writeModelFolder(out, { config: { good: true }, generationConfig: null, tensors: [tensor('a', 1)] });
     await writeFile(join(out, 'README.md'), 'mine');
@@ -118,7 +155,9 @@ describe('writing', () => {
 
   it('says when a file is in the way', async () => {
     await write('taken', 'a file');
-    await expect(writeModelFolder(join(folder, 'taken'), { config: {}, generationConfig: null, tensors: [] })).rejects.toThrow(/cannot write .*taken: a file of that name/);
+    await expect(writeModelFolder(join(folder, 'taken'), { config: {}, generationConfig: null, tensors: [] })).rejects.toThrow(
+      /cannot write .*taken: a file of that name/,
+    );
     expect(await readdir(folder)).toEqual(['taken']);
   });
 });
@@ -129,8 +168,17 @@ describe.skipIf(!existsSync(assets))('real models (skipped where ../shared/asset
       values: { param: string; layer: number | null; flat_index: number; value: number }[];
     };
     const names: Record<string, string> = {
-      embedding_table: 'lm_head.weight', rms_att_w: 'input_layernorm', rms_ffn_w: 'post_attention_layernorm', rms_out_w: 'model.norm.weight',
-      w_down: 'mlp.down_proj', w_up: 'mlp.up_proj', w_gate: 'mlp.gate_proj', wq: 'self_attn.q_proj', wk: 'self_attn.k_proj', wv: 'self_attn.v_proj', wo: 'self_attn.o_proj',
+      embedding_table: 'lm_head.weight',
+      rms_att_w: 'input_layernorm',
+      rms_ffn_w: 'post_attention_layernorm',
+      rms_out_w: 'model.norm.weight',
+      w_down: 'mlp.down_proj',
+      w_up: 'mlp.up_proj',
+      w_gate: 'mlp.gate_proj',
+      wq: 'self_attn.q_proj',
+      wk: 'self_attn.k_proj',
+      wv: 'self_attn.v_proj',
+      wo: 'self_attn.o_proj',
     };
     for (const folderName of ['TinyStories-656K-hf', 'TinyStories-656K-hf-bf16']) {
       const model = await openModelFolder(join(assets, 'models', folderName));
@@ -149,6 +197,8 @@ describe.skipIf(!existsSync(assets))('real models (skipped where ../shared/asset
     await write('config.json', {});
     const whole = await readFile(join(assets, 'models/TinyStories-656K-hf/model.safetensors'));
     await writeFile(join(folder, 'model.safetensors'), whole.subarray(0, 2_000_000));
-    await expect(openModelFolder(folder)).rejects.toThrow(/tensor model\.\S+ says bytes \d+\.\.\d+ but the file ends at 2000000: it is truncated; download it again/);
+    await expect(openModelFolder(folder)).rejects.toThrow(
+      /tensor model\.\S+ says bytes \d+\.\.\d+ but the file ends at 2000000: it is truncated; download it again/,
+    );
   });
 });

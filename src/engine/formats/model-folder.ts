@@ -5,9 +5,9 @@
  */
 import { copyFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readJsonFile } from './json.ts';
+import { readJsonFile, writeJsonFile } from './json.ts';
 import { openSafetensors, writeSafetensors, type Safetensors, type TensorInfo, type TensorSource } from './safetensors.ts';
-import { hashFile, isFile, writeFileBeside, writeFolderBeside, type WrittenFile } from './write-beside.ts';
+import { hashFile, isFile, writeFolderBeside, type WrittenFile } from './write-beside.ts';
 
 export type ModelFolder = {
   folder: string;
@@ -56,7 +56,7 @@ export async function openModelFolder(folder: string, { weights = true } = {}): 
       const pickle = names.find((name) => PICKLE.test(name));
       throw new Error(
         pickle
-          ? `${join(folder, pickle)} is a pickle file, and loading one can run any code inside it, so it is refused; convert the weights to ${WEIGHTS}`
+          ? `${join(folder, pickle)} is a pickle, and loading one can run any code inside it: refused; convert the weights to ${WEIGHTS}`
           : `${folder} has no weights: expected ${WEIGHTS} or ${INDEX}; download them into the folder`,
       );
     }
@@ -66,7 +66,10 @@ export async function openModelFolder(folder: string, { weights = true } = {}): 
   }
   const find = (name: string): Safetensors => {
     const shard = owner.get(name);
-    if (!shard) throw new Error(`${folder}: the weights have no tensor ${name}; the model is incomplete or of another family than its config.json says`);
+    if (!shard)
+      throw new Error(
+        `${folder}: the weights have no tensor ${name}; the model is incomplete or of another family than its config.json says`,
+      );
     return shard;
   };
   return {
@@ -83,7 +86,8 @@ export async function openModelFolder(folder: string, { weights = true } = {}): 
 async function openShards(folder: string, shards: Safetensors[], owner: Map<string, Safetensors>): Promise<void> {
   const path = join(folder, INDEX);
   const { weight_map: map } = await readJsonFile(path);
-  if (typeof map !== 'object' || map === null || Array.isArray(map)) throw new Error(`${path}: weight_map is missing; download the file again`);
+  if (typeof map !== 'object' || map === null || Array.isArray(map))
+    throw new Error(`${path}: weight_map is missing; download the file again`);
   const entries = Object.entries(map as Record<string, unknown>);
   const byFile = new Map<string, Set<string>>();
   for (const [name, file] of entries) {
@@ -95,15 +99,18 @@ async function openShards(folder: string, shards: Safetensors[], owner: Map<stri
     else byFile.set(file, new Set([name]));
   }
   for (const [file, names] of byFile) {
-    if (!(await isFile(join(folder, file)))) throw new Error(`${join(folder, file)} is missing, though ${INDEX} names it; download that shard`);
+    if (!(await isFile(join(folder, file))))
+      throw new Error(`${join(folder, file)} is missing, though ${INDEX} names it; download that shard`);
     const shard = await openSafetensors(join(folder, file));
     shards.push(shard);
     for (const name of names) {
-      if (!shard.tensors.has(name)) throw new Error(`${path}: tensor ${name} should be in ${file} but is not; download the index and the shards again`);
+      if (!shard.tensors.has(name))
+        throw new Error(`${path}: tensor ${name} should be in ${file} but is not; download the index and the shards again`);
       owner.set(name, shard);
     }
     for (const name of shard.tensors.keys()) {
-      if (!names.has(name)) throw new Error(`${join(folder, file)}: tensor ${name} is not in ${INDEX}; download the index and the shards again`);
+      if (!names.has(name))
+        throw new Error(`${join(folder, file)}: tensor ${name} is not in ${INDEX}; download the index and the shards again`);
     }
   }
 }
@@ -114,12 +121,7 @@ async function openShards(folder: string, shards: Safetensors[], owner: Map<stri
  */
 export async function writeModelFolder(
   out: string,
-  model: {
-    config: Record<string, unknown>;
-    generationConfig: Record<string, unknown> | null;
-    tensors: TensorSource[];
-    copyFrom?: string;
-  },
+  model: { config: Record<string, unknown>; generationConfig: Record<string, unknown> | null; tensors: TensorSource[]; copyFrom?: string },
 ): Promise<WrittenFile[]> {
   return writeFolderBeside(out, 'config.json', async (folder) => {
     const files: WrittenFile[] = [];
@@ -136,8 +138,4 @@ export async function writeModelFolder(
     }
     return files;
   });
-}
-
-export async function writeJsonFile(path: string, value: unknown): Promise<{ bytes: number; sha256: string }> {
-  return writeFileBeside(path, (write) => write(`${JSON.stringify(value, null, 2)}\n`));
 }

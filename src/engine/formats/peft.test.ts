@@ -53,7 +53,14 @@ it('names tensors and fields as PEFT does', async () => {
   ]);
   await file.close();
   expect(JSON.parse(await readFile(join(folder, 'adapter_config.json'), 'utf8'))).toMatchObject({
-    peft_type: 'LORA', task_type: 'CAUSAL_LM', r: 2, lora_alpha: 6, lora_dropout: 0.1, target_modules: ['q_proj', 'v_proj'], bias: 'none', inference_mode: true,
+    peft_type: 'LORA',
+    task_type: 'CAUSAL_LM',
+    r: 2,
+    lora_alpha: 6,
+    lora_dropout: 0.1,
+    target_modules: ['q_proj', 'v_proj'],
+    bias: 'none',
+    inference_mode: true,
   });
 });
 
@@ -65,11 +72,30 @@ it('turns the rank-stabilised scale into the plain one', async () => {
 
 it('refuses every feature that would change what the matrices mean, by name', async () => {
   const features: Record<string, unknown> = {
-    use_dora: true, modules_to_save: ['lm_head'], bias: 'all', rank_pattern: { q_proj: 4 }, alpha_pattern: { q_proj: 4 }, fan_in_fan_out: true,
-    lora_bias: true, trainable_token_indices: [1], target_parameters: ['x'], layer_replication: [[0, 1]],
+    use_dora: true,
+    modules_to_save: ['lm_head'],
+    bias: 'all',
+    rank_pattern: { q_proj: 4 },
+    alpha_pattern: { q_proj: 4 },
+    fan_in_fan_out: true,
+    lora_bias: true,
+    trainable_token_indices: [1],
+    target_parameters: ['x'],
+    layer_replication: [[0, 1]],
   };
   for (const [field, value] of Object.entries(features)) {
-    const off = { use_dora: false, modules_to_save: null, bias: 'none', rank_pattern: {}, alpha_pattern: {}, fan_in_fan_out: false, lora_bias: false, trainable_token_indices: null, target_parameters: null, layer_replication: null };
+    const off = {
+      use_dora: false,
+      modules_to_save: null,
+      bias: 'none',
+      rank_pattern: {},
+      alpha_pattern: {},
+      fan_in_fan_out: false,
+      lora_bias: false,
+      trainable_token_indices: null,
+      target_parameters: null,
+      layer_replication: null,
+    };
     await change({ ...off, [field]: value });
     await expect(readAdapter(folder)).rejects.toThrow(new RegExp(`adapter_config.json: ${field} is .* not supported`));
   }
@@ -77,14 +103,17 @@ it('refuses every feature that would change what the matrices mean, by name', as
 
 it('refuses configs and tensors that do not fit', async () => {
   await change({ r: 4 });
-  await expect(readAdapter(folder)).rejects.toThrow(/lora_A.weight has shape \[2, 3\], which does not fit r = 4/);
+  await expect(readAdapter(folder)).rejects.toThrow(/lora_A.weight has shape \[2, 3\], not fitting r = 4/);
   await change({ r: 0 });
   await expect(readAdapter(folder)).rejects.toThrow('r is 0; expected a whole number');
   await change({ r: 2, peft_type: 'IA3' });
   await expect(readAdapter(folder)).rejects.toThrow('peft_type is "IA3"');
   await change({ peft_type: 'LORA' });
   const tensor = (name: string, shape: number[]): TensorSource => ({
-    name: `base_model.model.${name}.weight`, shape, dtype: 'F32', read: () => Promise.resolve(new Float32Array(shape[0] * shape[1])),
+    name: `base_model.model.${name}.weight`,
+    shape,
+    dtype: 'F32',
+    read: () => Promise.resolve(new Float32Array(shape[0] * shape[1])),
   });
   const path = join(folder, 'adapter_model.safetensors');
   await writeSafetensors(path, [tensor(`${Q}.lora_A`, [2, 3])]);

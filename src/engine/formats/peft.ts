@@ -5,9 +5,8 @@
  */
 import { join } from 'node:path';
 import type { Lora } from '../../shared/recipe.ts';
-import { readJsonFile } from './json.ts';
+import { readJsonFile, writeJsonFile } from './json.ts';
 import { openSafetensors, writeSafetensors, type TensorSource } from './safetensors.ts';
-import { writeJsonFile } from './model-folder.ts';
 import { writeFolderBeside, type WrittenFile } from './write-beside.ts';
 
 const CONFIG = 'adapter_config.json';
@@ -28,9 +27,24 @@ export type ReadAdapter = {
 
 /** Fields that must be off (null, false, empty, or the value given) for an adapter to be plain LoRA. */
 const UNSUPPORTED: Record<string, unknown> = {
-  bias: 'none', lora_bias: false, fan_in_fan_out: false, use_dora: false, modules_to_save: null, rank_pattern: {}, alpha_pattern: {},
-  trainable_token_indices: null, target_parameters: null, layer_replication: null, megatron_config: null, alora_invocation_tokens: null,
-  use_qalora: false, use_bdlora: null, arrow_config: null, kasa_config: null, velora_config: null, monteclora_config: null,
+  bias: 'none',
+  lora_bias: false,
+  fan_in_fan_out: false,
+  use_dora: false,
+  modules_to_save: null,
+  rank_pattern: {},
+  alpha_pattern: {},
+  trainable_token_indices: null,
+  target_parameters: null,
+  layer_replication: null,
+  megatron_config: null,
+  alora_invocation_tokens: null,
+  use_qalora: false,
+  use_bdlora: null,
+  arrow_config: null,
+  kasa_config: null,
+  velora_config: null,
+  monteclora_config: null,
 };
 
 export async function readAdapter(folder: string): Promise<ReadAdapter> {
@@ -42,15 +56,24 @@ export async function readAdapter(folder: string): Promise<ReadAdapter> {
   if (config.peft_type !== 'LORA') fail(`peft_type is ${JSON.stringify(config.peft_type)}; only LORA adapters are read`);
   for (const [field, off] of Object.entries(UNSUPPORTED)) {
     const value = config[field];
-    const isOff = value === undefined || value === null || value === off || value === false || (typeof value === 'object' && Object.keys(value).length === 0);
-    if (!isOff) fail(`${field} is ${JSON.stringify(value)}, which is not supported; merge the adapter into its base with PEFT, or train one without it`);
+    const isOff =
+      value === undefined ||
+      value === null ||
+      value === off ||
+      value === false ||
+      (typeof value === 'object' && Object.keys(value).length === 0);
+    if (!isOff)
+      fail(
+        `${field} is ${JSON.stringify(value)}, which is not supported; merge the adapter into its base with PEFT, or train one without it`,
+      );
   }
   const r = config.r as number;
   if (!Number.isSafeInteger(r) || r < 1) fail(`r is ${JSON.stringify(r)}; expected a whole number from 1 up`);
   const alpha = config.lora_alpha as number;
   if (typeof alpha !== 'number' || !(alpha > 0)) fail(`lora_alpha is ${JSON.stringify(alpha)}; expected a number above 0`);
   const dropout = (config.lora_dropout ?? 0) as number;
-  if (typeof dropout !== 'number' || !(dropout >= 0 && dropout < 1)) fail(`lora_dropout is ${JSON.stringify(dropout)}; expected 0 or more, below 1`);
+  if (typeof dropout !== 'number' || !(dropout >= 0 && dropout < 1))
+    fail(`lora_dropout is ${JSON.stringify(dropout)}; expected 0 or more, below 1`);
   const base = config.base_model_name_or_path;
 
   const tensors = await readMatrices(join(folder, WEIGHTS), r);
@@ -70,22 +93,29 @@ async function readMatrices(path: string, r: number): Promise<ReadAdapter['tenso
     const tensors: ReadAdapter['tensors'] = new Map();
     for (const { name, shape } of file.tensors.values()) {
       const match = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/.exec(name);
-      if (!match) throw new Error(`${path}: tensor ${name} is not a LoRA matrix of a linear layer; only these are supported, so merge the adapter with PEFT`);
+      if (!match)
+        throw new Error(
+          `${path}: tensor ${name} is not a LoRA matrix of a linear layer; only these are supported, so merge the adapter with PEFT`,
+        );
       const [, module, which] = match;
       const rank = which === 'A' ? shape[0] : shape[1];
       if (shape.length !== 2 || rank !== r) {
-        throw new Error(`${path}: tensor ${name} has shape [${shape.join(', ')}], which does not fit r = ${r} of ${CONFIG}; the two files belong to different adapters`);
+        throw new Error(
+          `${path}: tensor ${name} has shape [${shape.join(', ')}], not fitting r = ${r} of ${CONFIG}; the files are of different adapters`,
+        );
       }
       if (which === 'B') continue;
       const partner = `${PREFIX}${module}.lora_B.weight`;
-      if (!file.tensors.has(partner)) throw new Error(`${path}: tensor ${name} has no partner ${partner}; the adapter is incomplete, save it again`);
+      if (!file.tensors.has(partner))
+        throw new Error(`${path}: tensor ${name} has no partner ${partner}; the adapter is incomplete, save it again`);
       tensors.set(module, { a: await file.read(name), b: await file.read(partner) });
     }
     const pairs = 2 * tensors.size;
     if (pairs === 0) throw new Error(`${path}: it holds no LoRA matrices; save the adapter again`);
     for (const name of file.tensors.keys()) {
       const partner = name.replace(/\.lora_B\.weight$/, '.lora_A.weight');
-      if (!file.tensors.has(partner)) throw new Error(`${path}: tensor ${name} has no partner ${partner}; the adapter is incomplete, save it again`);
+      if (!file.tensors.has(partner))
+        throw new Error(`${path}: tensor ${name} has no partner ${partner}; the adapter is incomplete, save it again`);
     }
     return tensors;
   } finally {

@@ -12,7 +12,12 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-function source(name: string, shape: number[], dtype: TensorSource['dtype'], values: Float32Array | Int32Array | Uint16Array): TensorSource {
+function source(
+  name: string,
+  shape: number[],
+  dtype: TensorSource['dtype'],
+  values: Float32Array | Int32Array | Uint16Array,
+): TensorSource {
   return { name, shape, dtype, read: () => Promise.resolve(values) };
 }
 
@@ -143,7 +148,8 @@ describe('writing', () => {
       source('d', [], 'I32', Int32Array.of(5)),
     ]);
     const header =
-      '{"__metadata__":{"format":"pt"},"c":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},"d":{"dtype":"I32","shape":[],"data_offsets":[8,12]},' +
+      '{"__metadata__":{"format":"pt"},"c":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},' +
+      '"d":{"dtype":"I32","shape":[],"data_offsets":[8,12]},' +
       '"b":{"dtype":"BF16","shape":[2],"data_offsets":[12,16]},"a":{"dtype":"F16","shape":[2],"data_offsets":[16,20]}}';
     const written = await readFile(path);
     expect(Number(written.readBigUInt64LE(0)) % 8).toBe(0);
@@ -164,7 +170,11 @@ describe('writing', () => {
   it('reads back what it wrote', async () => {
     const path = join(folder, 'back.safetensors');
     const values = Float32Array.from({ length: 12 }, (_, i) => (i - 6) / 4); // exact in every type
-    await writeSafetensors(path, ['F32', 'F16', 'BF16'].map((dtype) => source(dtype, [3, 4], dtype as 'F32', values)), { note: 'x' });
+    await writeSafetensors(
+      path,
+      ['F32', 'F16', 'BF16'].map((dtype) => source(dtype, [3, 4], dtype as 'F32', values)),
+      { note: 'x' },
+    );
     const opened = await openSafetensors(path);
     expect(opened.metadata).toEqual({ note: 'x' });
     for (const name of ['F32', 'F16', 'BF16']) {
@@ -181,7 +191,9 @@ describe('writing', () => {
     const before = await readFile(path);
     const bad: TensorSource = { name: 'z', shape: [1], dtype: 'F32', read: () => Promise.reject(new Error('the source broke')) };
     await expect(writeSafetensors(path, [good, bad])).rejects.toThrow('the source broke');
-    await expect(writeSafetensors(path, [source('a', [2], 'F32', Float32Array.of(1))])).rejects.toThrow('tensor a has 1 values where shape [2] needs 2');
+    await expect(writeSafetensors(path, [source('a', [2], 'F32', Float32Array.of(1))])).rejects.toThrow(
+      'tensor a has 1 values where shape [2] needs 2',
+    );
     await expect(writeSafetensors(path, [good, good])).rejects.toThrow('two tensors are named a');
     await expect(writeSafetensors(path, [source('a', [1], 'I32', Float32Array.of(1))])).rejects.toThrow('cannot become I32');
     expect(await readFile(path)).toEqual(before);
@@ -194,7 +206,10 @@ describe.skipIf(!existsSync(assets))('files of other programs (skipped where ../
   it('reads ranks and types', async () => {
     const dtypes = join(assets, 'models/safetensors-dtypes');
     const shapes: Record<string, [string, number[]]> = {
-      '1d-int32': ['I32', [3]], '2d-float64': ['F64', [2, 3]], '3d-float32': ['F32', [2, 2, 3]], '4d-float32': ['F32', [2, 3, 1, 3]],
+      '1d-int32': ['I32', [3]],
+      '2d-float64': ['F64', [2, 3]],
+      '3d-float32': ['F32', [2, 2, 3]],
+      '4d-float32': ['F32', [2, 3, 1, 3]],
     };
     for (const [name, [dtype, shape]] of Object.entries(shapes)) {
       const opened = await openSafetensors(join(dtypes, `tensor-${name}.safetensors`));
@@ -205,6 +220,8 @@ describe.skipIf(!existsSync(assets))('files of other programs (skipped where ../
   it('refuses the fixture whose lengths do not match', async () => {
     const path = join(assets, 'malformed/weight-inspect/fixtures/tiny.safetensors');
     // 8 + 75 bytes of header, 64 · 128 · 4 of tensor, and five more that belong to nothing
-    await expect(openSafetensors(path)).rejects.toThrow('tiny.safetensors: the last tensor ends at byte 32851 but the file has 32856 bytes');
+    await expect(openSafetensors(path)).rejects.toThrow(
+      'tiny.safetensors: the last tensor ends at byte 32851 but the file has 32856 bytes',
+    );
   });
 });

@@ -32,10 +32,23 @@ export type TensorSource = {
 
 /** Bytes of one element. Types smaller than a byte are not read. */
 const DTYPE_BYTES: Record<string, number> = {
-  BOOL: 1, U8: 1, I8: 1, F8_E4M3: 1, F8_E5M2: 1, F8_E8M0: 1,
-  I16: 2, U16: 2, F16: 2, BF16: 2,
-  I32: 4, U32: 4, F32: 4,
-  I64: 8, U64: 8, F64: 8, C64: 8,
+  BOOL: 1,
+  U8: 1,
+  I8: 1,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
+  F8_E8M0: 1,
+  I16: 2,
+  U16: 2,
+  F16: 2,
+  BF16: 2,
+  I32: 4,
+  U32: 4,
+  F32: 4,
+  I64: 8,
+  U64: 8,
+  F64: 8,
+  C64: 8,
 };
 
 const WRITE_ORDER = ['F32', 'I32', 'BF16', 'F16']; // of the Rust crate
@@ -115,7 +128,8 @@ function checkTensor(name: string, value: unknown, path: string, start: number, 
   if (!isObject(value)) return fail(`is not described by an object with dtype, shape and data_offsets: ${damaged}`);
   const { dtype, shape, data_offsets: offsets } = value;
   const width = typeof dtype === 'string' && Object.hasOwn(DTYPE_BYTES, dtype) ? DTYPE_BYTES[dtype] : undefined;
-  if (width === undefined) return fail(`has dtype ${show(dtype)}; known are ${Object.keys(DTYPE_BYTES).join(', ')}: convert it to F32, F16 or BF16`);
+  if (width === undefined)
+    return fail(`has dtype ${show(dtype)}; known are ${Object.keys(DTYPE_BYTES).join(', ')}: convert it to F32, F16 or BF16`);
   if (!Array.isArray(shape) || !shape.every(isCount)) return fail(`has shape ${show(shape)}; expected whole numbers from 0 up: ${damaged}`);
   let bytes = width;
   if (shape.includes(0)) bytes = 0;
@@ -146,13 +160,17 @@ function checkCoverage(tensors: Map<string, TensorInfo>, path: string, start: nu
   for (const { name, begin, end } of [...tensors.values()].sort((a, b) => a.begin - b.begin || a.end - b.end)) {
     if (begin !== at) {
       const what = begin < at ? `overlaps ${show(before)}, which ends at` : `leaves a hole after ${show(before)}, which ends at`;
-      throw new Error(`${path}: tensor ${show(name)} begins at byte ${begin} and ${what} ${at}: the header is damaged; download the file again`);
+      throw new Error(
+        `${path}: tensor ${show(name)} begins at byte ${begin} and ${what} ${at}: the header is damaged; download the file again`,
+      );
     }
     at = end;
     before = name;
   }
   if (at !== size) {
-    throw new Error(`${path}: the last tensor ends at byte ${at} but the file has ${size} bytes: the header does not match; download the file again`);
+    throw new Error(
+      `${path}: the last tensor ends at byte ${at} but the file has ${size} bytes: the header does not match; download the file again`,
+    );
   }
 }
 
@@ -164,7 +182,9 @@ async function readFloats(file: FileHandle, info: TensorInfo): Promise<Float32Ar
     return out;
   }
   if (dtype !== 'F16' && dtype !== 'BF16') {
-    throw new Error(`${info.file}: tensor ${info.name} has dtype ${dtype} where F32, F16 or BF16 is needed; convert the weights to one of these`);
+    throw new Error(
+      `${info.file}: tensor ${info.name} has dtype ${dtype} where F32, F16 or BF16 is needed; convert the weights to one of these`,
+    );
   }
   const out = new Float32Array((end - begin) / 2);
   const buffer = new Uint16Array(Math.min(CHUNK, end - begin) / 2);
@@ -178,9 +198,10 @@ async function readFloats(file: FileHandle, info: TensorInfo): Promise<Float32Ar
 }
 
 async function readFully(file: FileHandle, info: TensorInfo, bytes: Uint8Array, position: number): Promise<void> {
-  for (let at = 0; at < bytes.byteLength; ) {
+  for (let at = 0; at < bytes.byteLength;) {
     const { bytesRead } = await file.read(bytes, at, Math.min(CHUNK, bytes.byteLength - at), position + at);
-    if (bytesRead === 0) throw new Error(`${info.file}: it became shorter while tensor ${info.name} was read; leave the file alone and try again`);
+    if (bytesRead === 0)
+      throw new Error(`${info.file}: it became shorter while tensor ${info.name} was read; leave the file alone and try again`);
     at += bytesRead;
   }
 }

@@ -4,7 +4,7 @@
  * It knows nothing of what it writes.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 export type WrittenFile = { name: string; bytes: number; sha256: string };
@@ -23,7 +23,7 @@ export async function writeFileBeside(path: string, produce: (write: Write) => P
       await produce(async (data) => {
         const all = typeof data === 'string' ? Buffer.from(data, 'utf8') : data;
         hash.update(all);
-        for (let at = 0; at < all.byteLength; ) at += (await file.write(all, at, Math.min(CHUNK, all.byteLength - at))).bytesWritten;
+        for (let at = 0; at < all.byteLength;) at += (await file.write(all, at, Math.min(CHUNK, all.byteLength - at))).bytesWritten;
         bytes += all.byteLength;
       });
       await file.sync();
@@ -40,25 +40,30 @@ export async function writeFileBeside(path: string, produce: (write: Write) => P
 }
 
 /**
- * `produce` fills an empty folder, which then becomes `out`; where `out` already is a folder its other files stay and files of the same
- * names are replaced, `last` (the file that makes the folder count as whole) after all others.
+ * `produce` fills an empty folder, which then becomes `out` in one step. Where `out` already is a folder, its other files stay and files of
+ * the same names are replaced one by one, `last` (the one that makes the folder count as whole) after all others.
  */
 export async function writeFolderBeside<T>(out: string, last: string, produce: (folder: string) => Promise<T>): Promise<T> {
-  let temporary: string | undefined;
+  const temporary = join(dirname(out), `.${basename(out)}.${process.pid}.tmp`);
   try {
     await mkdir(dirname(out), { recursive: true });
-    temporary = await mkdtemp(join(dirname(out), `.${basename(out)}.`));
+    await rm(temporary, { recursive: true, force: true }); // of a process that was killed and had this number
+    await mkdir(temporary);
     const result = await produce(temporary);
-    await mkdir(out, { recursive: true });
-    const names = await readdir(temporary);
-    for (const name of [...names.filter((n) => n !== last).sort(), ...names.filter((n) => n === last)]) {
-      await rename(join(temporary, name), join(out, name));
+    if (await stat(out).catch(() => null)) {
+      await mkdir(out, { recursive: true }); // fails where `out` is a file
+      const names = (await readdir(temporary)).filter((name) => name !== last).sort();
+      for (const name of [...names, last]) await rename(join(temporary, name), join(out, name));
+      await rmdir(temporary);
+      await syncFolder(out);
+    } else {
+      await rename(temporary, out);
     }
-    await rmdir(temporary);
-    await syncFolder(out);
+    await syncFolder(dirname(out));
     return result;
   } catch (error) {
-    if (temporary) await rm(temporary, { recursive: true, force: true });
+    await rm(temporary, { recursive: true, force: true });
+    if (error instanceof Error) error.message = error.message.replaceAll(temporary, out);
     throw explainWriteError(error, out);
   }
 }
