@@ -1,0 +1,90 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Recipe } from '../../shared/recipe.ts';
+import { insertCheckpoint, listCheckpoints } from './checkpoints.ts';
+import { type Database, openDatabase } from './database.ts';
+import { insertMetrics, listMetrics } from './metrics.ts';
+import { claimRun, deleteRun, getRun, getRunByName, insertRun, updateRun } from './runs.ts';
+
+let folder: string;
+let db: Database;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'attune-db-'));
+  db = openDatabase(join(folder, 'library.db'));
+});
+afterEach(() => {
+  db.close();
+  rmSync(folder, { recursive: true });
+});
+
+function newRun(name: string): number {
+  const recipe = Recipe.parse({ method: 'sft', model: 'base', dataset: 'rows' });
+  return insertRun(db, { name, method: 'sft', recipe, model: { folder: '/m' }, parentCheckpointId: null, seed: 42, owner: null });
+}
+
+test('a new database is in WAL mode, enforces foreign keys, and every table is strict', () => {
+  expect(db.pragma('journal_mode', { simple: true })).toBe('wal');
+  expect(db.pragma('foreign_keys', { simple: true })).toBe(1);
+  const tables = db.prepare("select name, strict from pragma_table_list where schema = 'main' and name not like 'sqlite_%'").all() as { name: string; strict: number }[];
+  expect(tables.map(({ name }) => name).sort()).toEqual([
+    'checkpoints', 'dataset_files', 'datasets', 'examples', 'metrics', 'models', 'preference_pairs', 'row_problems', 'runs',
+  ]);
+  expect(tables.filter(({ strict }) => strict !== 1)).toEqual([]);
+});
+
+test('a database of a newer schema is refused with a sentence and left as it is', () => {
+  db.pragma('user_version = 99');
+  db.close();
+  expect(() => openDatabase(join(folder, 'library.db'))).toThrow(/newer Attune \(schema 99, this one knows 1\): update Attune/);
+  expect(() => openDatabase(join(folder, 'library.db'))).toThrow();
+});
+
+test('a file that is no database is refused with a sentence', () => {
+  writeFileSync(join(folder, 'other.db'), 'this is plain text, and long enough to be read as a header '.repeat(20));
+  expect(() => openDatabase(join(folder, 'other.db'))).toThrow(/other\.db: not a SQLite database: move it away/);
+});
+
+test('a run comes back as it went in, changes column by column, and takes metrics and checkpoints with it', () => {
+  const id = newRun('first');
+  updateRun(db, id, { status: 'running', totalSteps: 20, trainSha256: 'abc' });
+  expect(getRun(db, id)).toMatchObject({ name: 'first', status: 'running', totalSteps: 20, trainSha256: 'abc', model: { folder: '/m' } });
+  expect(getRunByName(db, 'first')!.recipe.optimizer.learningRate).toBe(2e-5);
+  insertMetrics(db, id, { step: 1, values: { loss: 2 } });
+  insertCheckpoint(db, id, { step: 1, path: '/c', sha256: 'x', best: true });
+  deleteRun(db, id);
+  expect(db.prepare('select (select count(*) from metrics) + (select count(*) from checkpoints) as n').get()).toEqual({ n: 0 });
+});
+
+test('of two that claim an interrupted run only the first gets it', () => {
+  const id = newRun('one');
+  expect(claimRun(db, id, 'a')).toBe(false); // queued: somebody works on it
+  updateRun(db, id, { status: 'interrupted' });
+  expect(claimRun(db, id, 'a')).toBe(true);
+  expect(claimRun(db, id, 'b')).toBe(false);
+  expect(getRun(db, id)!.owner).toBe('a');
+});
+
+test('metrics are kept by step and name; a step told again replaces the old value; NaN survives', () => {
+  const id = newRun('curve');
+  insertMetrics(db, id, { step: 2, values: { loss: 3, grad_norm: NaN } });
+  insertMetrics(db, id, { step: 1, values: { loss: 4 } });
+  insertMetrics(db, id, { step: 2, values: { loss: 2.5 } });
+  expect(listMetrics(db, id)).toEqual([
+    { step: 1, values: { loss: 4 } },
+    { step: 2, values: { grad_norm: NaN, loss: 2.5 } },
+  ]);
+});
+
+test('a new best checkpoint takes the mark from the old one, and a step written again keeps its row', () => {
+  const id = newRun('checkpoints');
+  insertCheckpoint(db, id, { step: 10, path: '/10', sha256: 'a', best: true });
+  const [{ id: row }] = listCheckpoints(db, id);
+  insertCheckpoint(db, id, { step: 20, path: '/20', sha256: 'b', best: true });
+  insertCheckpoint(db, id, { step: 10, path: '/10', sha256: 'c', best: false });
+  expect(listCheckpoints(db, id)).toMatchObject([
+    { id: row, step: 10, sha256: 'c', best: false },
+    { step: 20, best: true },
+  ]);
+});
