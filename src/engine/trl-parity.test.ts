@@ -1,0 +1,142 @@
+/**
+ * Ten-step runs of TRL's SFTTrainer and DPOTrainer, repeated by our algorithms from the same weights and the same token ids: every metric it
+ * logged and the weights it ended with. fixtures/trl holds them; fixtures/README.md tells what TRL computes and where we differ.
+ * Not here: how text becomes those ids beyond the last test, and the run loop (run.test.ts).
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { type DpoRecipe, Recipe, type SftRecipe } from '../shared/recipe.ts';
+import { dpo, referenceLogprobs } from './algorithms/dpo.ts';
+import { sft } from './algorithms/sft.ts';
+import type { StepReport, Training } from './algorithms/training.ts';
+import type { PreferenceSequences, Sequence } from './data/pack.ts';
+import type { Device } from './device/device.ts';
+import { createNativeDevice } from './device/native.ts';
+import { createReferenceDevice } from './device/reference.ts';
+import { openModelFolder } from './formats/model-folder.ts';
+import { readAdapter } from './formats/peft.ts';
+import { openSafetensors } from './formats/safetensors.ts';
+import { type LanguageModel, type LoadOptions, loadLanguageModel } from './model/language-model.ts';
+import { readParameter } from './model/parameters.ts';
+import { relativeError } from './model/testing.ts';
+import { createAdamW } from './optim/adamw.ts';
+
+type Check = { shape: number[]; sum: number; norm: number; stride: number; elements: number[] };
+type SftRow = { input_ids: number[]; labels: number[] };
+type DpoRow = { prompt_ids: number[]; chosen_ids: number[]; rejected_ids: number[] };
+type Run<Row> = { recipe: unknown; rows: Row[]; steps: number[][][]; metrics: Record<string, number>[]; weights: Record<string, Check> };
+
+const fixture = (path: string) => fileURLToPath(new URL(`../../fixtures/${path}`, import.meta.url));
+const readRun = <Row>(name: string) => JSON.parse(readFileSync(fixture(`trl/${name}/run.json`), 'utf8')) as Run<Row>;
+
+/** Of the number itself; both sides compute in f32, and ten AdamW steps amplify the rounding of the first. */
+const RELATIVE = 1e-4;
+/** A reward is β · a difference of sums of some 100 nats in f32: below this there is only rounding. */
+const ABSOLUTE = 1e-5;
+
+const devices: [string, () => Device][] = [['reference', createReferenceDevice]];
+if (existsSync(fileURLToPath(new URL('../../build/native/attune.node', import.meta.url)))) devices.push(['native', () => createNativeDevice(2)]);
+
+describe.each(devices)('on the %s device', (_, createDevice) => {
+  const load = async (device: Device, options: Partial<LoadOptions> = {}) => {
+    const folder = await openModelFolder(fixture('models/llama'));
+    const model = await loadLanguageModel(device, folder, { storage: 'f32', trainable: 'all', ...options });
+    await folder.close();
+    return model;
+  };
+  const loadTrained = async (device: Device, name: string, { lora }: Recipe) =>
+    lora ? load(device, { trainable: 'lora', adapter: await readAdapter(fixture(`trl/${name}/initial`)) }) : load(device);
+
+  test.each(['sft', 'sft-accumulation', 'sft-all-tokens', 'sft-truncated', 'sft-plain', 'sft-lora'])('repeats the SFTTrainer run %s', async (name) => {
+    const run = readRun<SftRow>(name);
+    const recipe = Recipe.parse(run.recipe) as SftRecipe;
+    const device = createDevice();
+    const model = await loadTrained(device, name, recipe);
+    const train: Sequence[] = run.rows.map(({ input_ids, labels }) => ({
+      tokens: Int32Array.from(input_ids),
+      loss: Uint8Array.from(labels, (label) => (label === -100 ? 0 : 1)),
+    }));
+    const data = { train, steps: plans(run), validation: [], evalSteps: 0, evalTokens: 0 };
+    const reports = await collect(sft(training(model, recipe, run.steps.length), data));
+    checkMetrics(reports, run, recipe);
+    await checkWeights(model, name, run);
+    model.free();
+  });
+
+  test.each(['dpo', 'dpo-accumulation', 'dpo-label-smoothing', 'dpo-ipo', 'dpo-lora'])('repeats the DPOTrainer run %s', async (name) => {
+    const run = readRun<DpoRow>(name);
+    const recipe = Recipe.parse(run.recipe) as DpoRecipe;
+    const device = createDevice();
+    const train: PreferenceSequences[] = run.rows.map((row) => ({
+      prompt: Int32Array.from(row.prompt_ids),
+      chosen: Int32Array.from(row.chosen_ids),
+      rejected: Int32Array.from(row.rejected_ids),
+    }));
+    const base = await load(device, { trainable: 'none' }); // with LoRA, too: TRL's reference is the base with the adapter off
+    const trainReference = await referenceLogprobs(base, train, 5);
+    base.free();
+    const model = await loadTrained(device, name, recipe);
+    const data = { train, trainReference, steps: plans(run), validation: [], validationReference: new Float64Array(), evalSteps: 0, evalBatchSize: 4 };
+    const reports = await collect(dpo(training(model, recipe, run.steps.length), data, recipe));
+    checkMetrics(reports, run, recipe);
+    await checkWeights(model, name, run);
+    model.free();
+  });
+});
+
+function training(model: LanguageModel, recipe: Recipe, totalSteps: number): Training {
+  const adamw = createAdamW(model.device, model.parameters, recipe.optimizer);
+  return { model, adamw, settings: recipe.optimizer, totalSteps, startStep: 0, seed: recipe.seed };
+}
+
+const plans = (run: Run<unknown>) => run.steps.map((microBatches) => microBatches.map((rows) => Int32Array.from(rows)));
+
+async function collect(reports: AsyncGenerator<StepReport, void, void>): Promise<StepReport[]> {
+  const all: StepReport[] = [];
+  for await (const report of reports) all.push(report);
+  return all;
+}
+
+/** What TRL logs and we leave out: means over whole rows of logits, which the engine never holds. */
+const LEFT_OUT = ['logits/chosen', 'logits/rejected'];
+
+function checkMetrics(reports: StepReport[], run: Run<unknown>, recipe: SftRecipe | DpoRecipe): void {
+  expect(reports.map(({ step }) => step)).toEqual(run.metrics.map((_, i) => i + 1));
+  let numTokens = 0;
+  for (const { step, values, tokens } of reports) {
+    numTokens += tokens;
+    const logged = { ...run.metrics[step - 1] };
+    for (const name of LEFT_OUT) delete logged[name];
+    if (recipe.gradientAccumulationSteps > 1) {
+      // TRL takes the mean of the micro-batches' means; we weigh them by tokens, as the loss is
+      delete logged.entropy;
+      delete logged.mean_token_accuracy;
+    }
+    if (Math.abs(logged['rewards/margins'] ?? 1) < ABSOLUTE) delete logged['rewards/accuracies']; // the policy is its reference: which of two equal numbers is larger is noise
+    for (const [name, want] of Object.entries(logged)) {
+      const got = name === 'num_tokens' ? numTokens : values[name];
+      expect(got, `${name} of step ${step}`).toBeTypeOf('number');
+      const allowed = Math.max(RELATIVE * Math.abs(want), ABSOLUTE);
+      expect(Math.abs(got - want), `${name} of step ${step}: got ${got}, TRL logged ${want}`).toBeLessThanOrEqual(allowed);
+    }
+  }
+}
+
+/** Against the few numbers kept of every tensor, and of adapters against every element. */
+async function checkWeights(model: LanguageModel, name: string, run: Run<unknown>): Promise<void> {
+  expect(model.parameters.map((p) => p.name).sort()).toEqual(Object.keys(run.weights).sort());
+  const final = name.endsWith('-lora') ? await openSafetensors(fixture(`trl/${name}/final/adapter_model.safetensors`)) : null;
+  for (const parameter of model.parameters) {
+    const got = await readParameter(model.device, parameter);
+    const want = run.weights[parameter.name];
+    const sum = got.reduce((total, x) => total + x, 0);
+    const norm = Math.hypot(...got);
+    expect(Math.abs(norm - want.norm), `norm of ${parameter.name}`).toBeLessThan(RELATIVE * want.norm);
+    expect(Math.abs(sum - want.sum), `sum of ${parameter.name}`).toBeLessThan(RELATIVE * want.norm);
+    const elements = want.elements.map((_, i) => got[i * want.stride]);
+    expect(relativeError(elements, want.elements), `elements of ${parameter.name}`).toBeLessThan(RELATIVE);
+    if (final) expect(relativeError(got, await final.read(parameter.name)), parameter.name).toBeLessThan(RELATIVE);
+  }
+  await final?.close();
+}
