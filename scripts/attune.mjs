@@ -8,7 +8,7 @@ import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { node24, setup } from './setup.mjs';
 
-setup({ quiet: true });
+await setup({ quiet: true });
 
 const cli = fileURLToPath(new URL('../src/main/cli.ts', import.meta.url));
 const child = spawn(node24, ['--disable-warning=ExperimentalWarning', cli, ...process.argv.slice(2)], { stdio: 'inherit' });

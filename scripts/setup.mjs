@@ -5,7 +5,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -17,7 +17,7 @@ const windows = process.platform === 'win32';
 export const node24 = join(modules, 'node', 'bin', windows ? 'node.exe' : 'node');
 
 /** Output of the steps goes to stderr when `quiet`, so that a command's stdout stays its own. */
-export function setup({ quiet = false } = {}) {
+export async function setup({ quiet = false } = {}) {
   const say = (line) => (quiet ? console.error(line) : console.log(line));
   const stdio = ['ignore', quiet ? 2 : 1, 2];
   const wanted = `${createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')} ${process.platform} ${process.arch}`;
@@ -25,7 +25,7 @@ export function setup({ quiet = false } = {}) {
 
   if (stamped !== wanted && !(stamped === '' && packagesMatchLock())) {
     say('setup: installing npm packages');
-    run('npm', ['ci', '--no-audit', '--no-fund'], { stdio, cwd: root, env: outerEnvironment(), shell: windows }, 'npm ci failed; its message is above');
+    run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { stdio, cwd: root, env: outerEnvironment(), shell: windows }, 'npm ci failed; its message is above');
   }
   if (!pinnedNodeWorks()) {
     // npm may have been told not to run install scripts: run the package's own, which links the binary from a registry package
@@ -34,13 +34,18 @@ export function setup({ quiet = false } = {}) {
     run(outerNode(), ['installArchSpecificPackage.js'], where, 'the pinned Node could not be installed; run npm ci with install scripts allowed');
     if (!pinnedNodeWorks()) fail(`${node24} is not Node 24; delete node_modules and run npm run setup again`);
   }
-  const bin = join(modules, '.bin', 'attune');
-  if (!existsSync(bin) && !windows) symlinkSync(join('..', '..', 'scripts', 'attune.mjs'), bin); // so that npx attune finds it
+  if (!windows) {
+    link('node', join('..', 'node', 'bin', 'node')); // npm leaves it out when it may not run the install script
+    link('attune', join('..', '..', 'scripts', 'attune.mjs')); // so that npx attune finds it
+  }
   if (stamped !== wanted) writeFileSync(stamp, wanted + '\n');
 
-  const buildNative = join(root, 'scripts', 'build-native.mjs');
-  if (existsSync(buildNative)) {
-    run(node24, [buildNative], { stdio, cwd: root }, 'the native kernels could not be built; a C++20 compiler (g++, clang++ or MSVC) must be on PATH');
+  try {
+    const { buildNative } = await import('./build-native.mjs'); // it needs the packages, so not before they are there
+    const { built, seconds } = await buildNative();
+    if (built) say(`setup: native kernels built in ${seconds.toFixed(0)} s`);
+  } catch (error) {
+    fail(error.message);
   }
 }
 
@@ -55,6 +60,13 @@ function packagesMatchLock() {
   } catch {
     return false;
   }
+}
+
+function link(name, target) {
+  const path = join(modules, '.bin', name);
+  if (existsSync(path)) return;
+  rmSync(path, { force: true }); // a link to nothing
+  symlinkSync(target, path);
 }
 
 function pinnedNodeWorks() {
@@ -83,4 +95,4 @@ function fail(message) {
   process.exit(1);
 }
 
-if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) setup();
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) await setup();
