@@ -39,7 +39,7 @@ export function modelConfig(vocabSize: number): Record<string, unknown> {
     tie_word_embeddings: true,
     vocab_size: vocabSize,
     bos_token_id: null,
-    eos_token_id: 2,
+    eos_token_id: 0,
     pad_token_id: 0,
     torch_dtype: 'bfloat16',
   };
@@ -76,7 +76,7 @@ if (import.meta.main) {
   json('tokenizer_config.json', {
     tokenizer_class: 'PreTrainedTokenizerFast',
     bos_token: null,
-    eos_token: TURN_END,
+    eos_token: END_OF_TEXT,
     pad_token: END_OF_TEXT,
     unk_token: null,
     add_bos_token: false,
@@ -85,7 +85,7 @@ if (import.meta.main) {
     model_max_length: 512,
     chat_template: CHAT_TEMPLATE,
   });
-  json('special_tokens_map.json', { eos_token: TURN_END, pad_token: END_OF_TEXT, additional_special_tokens: [TURN_START] });
+  json('special_tokens_map.json', { eos_token: END_OF_TEXT, pad_token: END_OF_TEXT, additional_special_tokens: [TURN_START, TURN_END] });
   json('config.json', config);
   // Either token ends an answer: the base, which knows no turns, closes its texts with <|endoftext|>.
   json('generation_config.json', { eos_token_id: [2, 0], pad_token_id: 0 });

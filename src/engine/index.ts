@@ -18,7 +18,8 @@ if (!process.send) {
   process.exit(2);
 }
 
-const emit = (event: EngineEvent): void => void process.send!(event);
+/** To main; when main is gone the channel's end ends this process too, so a failed send is nobody's to hear of. */
+const emit = (event: EngineEvent): void => void process.send!(event, () => {});
 
 let signalChange = (): void => {};
 const control: Control = { paused: false, stopped: false, changed: Promise.resolve() };

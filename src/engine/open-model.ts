@@ -33,11 +33,13 @@ export async function openModel(
     checkTokenizerFits(parseModelConfig(folder.config, join(path.folder, 'config.json')), tokenizer.vocabSize, path.folder);
     const adapter = path.adapter ? await readAdapter(path.adapter) : undefined;
     if (adapter && options.lora) checkSameLora(adapter, options.lora, path.adapter!);
+    const merge = adapter !== undefined && options.trainable === 'none';
     const storedBf16 = [...folder.tensors.values()].some((tensor) => tensor.dtype === 'BF16');
     const model = await loadLanguageModel(device, folder, {
       ...options,
-      storage: storage === 'bf16-if-stored' && storedBf16 ? 'bf16' : 'f32',
-      adapter,
+      // merged weights stay f32: rounded to bf16 they would answer differently from the trainer
+      storage: storage === 'bf16-if-stored' && storedBf16 && !merge ? 'bf16' : 'f32',
+      ...(merge ? { mergeAdapter: adapter } : { adapter }),
     });
     return { model, source: { config: folder.config, generationConfig: folder.generationConfig } };
   } finally {

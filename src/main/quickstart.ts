@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import type { EngineEvent, EvaluateResult, ExportResult, ModelPath } from '../shared/job.ts';
 import type { Example, Message } from '../shared/dataset.ts';
 import { Sampling } from '../shared/sampling.ts';
+import { withExamplesFile } from './datasets/examples-file.ts';
 import { askEngine, startEngine } from './engine.ts';
 import { exportModel } from './exports/index.ts';
 import type { Library } from './library.ts';
@@ -44,11 +45,13 @@ export type QuickstartResult = {
   peakMemoryBytes: number;
 };
 
+type Machine = { device: 'native' | 'reference'; threads: number };
+
 export type QuickstartStage = 'sft' | 'dpo' | 'evaluate' | 'compare' | 'export';
 
 export async function quickstart(
   library: Library,
-  machine: { threads: number },
+  machine: Machine,
   onEvent: (stage: QuickstartStage, event: EngineEvent | null) => void,
 ): Promise<QuickstartResult> {
   const start = performance.now();
@@ -73,17 +76,19 @@ export async function quickstart(
     dpo: resolveModel(library, dpo).path,
   };
   onEvent('evaluate', null);
-  const evaluate = (model: ModelPath, reference?: ModelPath) =>
-    askEngine<EvaluateResult>(
-      {
-        type: 'evaluate', device: 'native', ...machine, model, reference, beta: 0.1, template: 'chat',
-        instructions: INSTRUCTIONS, preferences: PREFERENCES, maxLength: 512,
-      },
-      follow('evaluate'),
-    );
-  const base = await evaluate(paths.base);
-  const tuned = await evaluate(paths.sft);
-  const preferred = await evaluate(paths.dpo, paths.sft);
+  const evaluations = await withExamplesFile(library, INSTRUCTIONS, { splits: ['train'] }, (instructions) =>
+    withExamplesFile(library, PREFERENCES, { splits: ['train'] }, async (preferences) => {
+      const evaluate = (model: ModelPath, reference?: ModelPath) =>
+        askEngine<EvaluateResult>(
+          {
+            type: 'evaluate', ...machine, model, reference, beta: 0.1, template: 'chat', instructions, preferences, maxLength: 512,
+          },
+          follow('evaluate'),
+        );
+      return { base: await evaluate(paths.base), sft: await evaluate(paths.sft), dpo: await evaluate(paths.dpo, paths.sft) };
+    }),
+  );
+  const { base, sft: tuned, dpo: preferred } = evaluations;
 
   onEvent('compare', null);
   const prompts = readPreferencePrompts(COMPARED_PROMPTS);
@@ -123,11 +128,11 @@ export async function quickstart(
 
 type Answer = { text: string; judged: Judged };
 
-async function greedyAnswers(model: ModelPath, prompts: string[], machine: { threads: number }, onEvent: (event: EngineEvent) => void): Promise<Answer[]> {
+async function greedyAnswers(model: ModelPath, prompts: string[], machine: Machine, onEvent: (event: EngineEvent) => void): Promise<Answer[]> {
   const answers: Answer[] = [];
   const messages = (prompt: string): Message[] => [{ role: 'user', content: prompt }];
   const job = {
-    type: 'sample', device: 'native', ...machine, model, template: 'chat', batchSize: 32,
+    type: 'sample', ...machine, model, template: 'chat', batchSize: 32,
     prompts: prompts.map((prompt) => ({ messages: messages(prompt) })),
     sampling: Sampling.parse({ temperature: 0, maxTokens: MAX_ANSWER_TOKENS }),
   } as const;

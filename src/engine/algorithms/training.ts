@@ -5,7 +5,7 @@
 import type { Optimizer } from '../../shared/recipe.ts';
 import type { LanguageModel } from '../model/language-model.ts';
 import type { AdamW } from '../optim/adamw.ts';
-import { gradNorm } from '../optim/clip.ts';
+import { clipScale, gradNorm } from '../optim/clip.ts';
 import { learningRateAt } from '../optim/schedule.ts';
 
 export type Training = {
@@ -35,10 +35,8 @@ export async function optimizerStep(training: Training, step: number): Promise<{
   if (!Number.isFinite(norm)) {
     throw new Error(`step ${step + 1}: the gradient is ${norm}; the run has diverged: lower optimizer.learningRate or branch from an earlier checkpoint`);
   }
-  // torch.nn.utils.clip_grad_norm_: the coefficient is max / (norm + 1e-6), never above 1
-  const gradScale = settings.maxGradNorm > 0 ? Math.min(1, settings.maxGradNorm / (norm + 1e-6)) : 1;
   const learningRate = learningRateAt(step, training.totalSteps, settings);
-  adamw.step(learningRate, gradScale);
+  adamw.step(learningRate, clipScale(norm, settings.maxGradNorm));
   model.zeroGrad();
   return { grad_norm: norm, learning_rate: learningRate };
 }

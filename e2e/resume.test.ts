@@ -1,0 +1,115 @@
+/**
+ * Bit-exact runs, proven on the real engine process: killed with SIGKILL at ten random instants and resumed, a run ends with the same sha256
+ * as one never interrupted; so does the same recipe with another number of threads. Full weights, LoRA and DPO.
+ */
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Job } from '../src/shared/job.ts';
+import { Recipe } from '../src/shared/recipe.ts';
+import { startEngine } from '../src/main/engine.ts';
+
+const resources = fileURLToPath(new URL('../resources', import.meta.url));
+const base = join(resources, 'models', 'attune-base');
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'attune-resume-'));
+  // a model so small that a step takes milliseconds, with the embedded model's tokenizer
+  mkdirSync(join(folder, 'tiny'));
+  for (const name of readdirSync(base)) if (name.startsWith('tokenizer') || name.startsWith('special')) cpSync(join(base, name), join(folder, 'tiny', name));
+  const config = JSON.parse(readFileSync(join(base, 'config.json'), 'utf8')) as Record<string, unknown>;
+  const tiny = { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2, num_attention_heads: 2, num_key_value_heads: 1, head_dim: 16 };
+  writeFileSync(join(folder, 'tiny', 'config.json'), JSON.stringify({ ...config, ...tiny }));
+  const rows = (name: string, count: number, kind: string) => {
+    const lines = readFileSync(join(resources, 'datasets', name), 'utf8').trim().split('\n').slice(0, count);
+    const file = join(folder, name);
+    writeFileSync(file, lines.map((line) => JSON.stringify({ kind, ...(JSON.parse(line) as object) })).join('\n') + '\n');
+    return file;
+  };
+  rows('instructions.train.jsonl', 160, 'instruction');
+  rows('instructions.validation.jsonl', 20, 'instruction');
+  rows('preferences.train.jsonl', 96, 'preference');
+  rows('preferences.validation.jsonl', 16, 'preference');
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Drives one engine process; kills it after `killAfterMs` when given. Returns the last checkpoint's sha256, or null when it was killed. */
+async function drive(job: Job, killAfterMs?: number): Promise<string | null> {
+  const engine = startEngine(job);
+  const timer = killAfterMs === undefined ? undefined : setTimeout(() => engine.kill(), killAfterMs);
+  let sha256: string | null = null;
+  try {
+    for await (const event of engine.events) if (event.type === 'checkpoint') sha256 = event.sha256;
+    return sha256;
+  } catch (error) {
+    if (killAfterMs === undefined || !String(error).includes('SIGKILL')) throw error;
+    return null;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function job(name: string, overrides: Record<string, unknown>, model: string, threads = 2): Job {
+  const data = overrides.method === 'dpo' ? 'preferences' : 'instructions';
+  const recipe = Recipe.parse({
+    model: 'tiny', dataset: data, perDeviceTrainBatchSize: 4, gradientAccumulationSteps: 2, maxLength: 64, evalSteps: 4, saveSteps: 2,
+    optimizer: { learningRate: 1e-3 }, seed: 3, ...overrides,
+  });
+  return {
+    type: 'train', device: 'native', threads, folder: join(folder, name), recipe, model: { folder: model },
+    train: join(folder, `${data}.train.jsonl`), validation: join(folder, `${data}.validation.jsonl`),
+  };
+}
+
+/** Uninterrupted, then killed `kills` times somewhere within the time that took, then left to end. */
+async function expectSameAfterKills(name: string, overrides: Record<string, unknown>, model: string, kills: number): Promise<void> {
+  const start = performance.now();
+  const whole = await drive(job(`${name}-whole`, overrides, model));
+  const took = performance.now() - start;
+  expect(whole).toMatch(/^[0-9a-f]{64}$/);
+  let killed = 0;
+  for (let i = 0; i < kills; i++) if ((await drive(job(`${name}-killed`, overrides, model), Math.random() * took)) === null) killed++;
+  expect(await drive(job(`${name}-killed`, overrides, model))).toBe(whole);
+  expect(killed).toBeGreaterThan(0);
+}
+
+describe('a run killed at random instants and resumed', () => {
+  it('ends bit-identical: full weights, ten kills', async () => {
+    await expectSameAfterKills('pretrain', { method: 'pretrain', fromScratch: true, maxSteps: 40 }, join(folder, 'tiny'), 10);
+  }, 120_000);
+
+  it('ends bit-identical: LoRA with dropout', async () => {
+    const start = await newest('pretrain-whole');
+    await expectSameAfterKills('lora', { method: 'sft', lora: { r: 4, loraDropout: 0.1 }, maxSteps: 20 }, start, 3);
+  }, 60_000);
+
+  it('ends bit-identical: DPO, whose reference log-probs are kept', async () => {
+    const start = await newest('pretrain-whole');
+    await expectSameAfterKills('dpo', { method: 'dpo', maxSteps: 20 }, start, 3);
+  }, 60_000);
+});
+
+describe('the same recipe and seed', () => {
+  it('gives the same sha256 twice, and with 1 and 2 threads; another seed gives another', async () => {
+    const overrides = { method: 'sft', maxSteps: 10 };
+    const start = await newest('pretrain-whole');
+    const [first, again, oneThread, otherSeed] = [
+      await drive(job('sft-a', overrides, start)),
+      await drive(job('sft-b', overrides, start)),
+      await drive(job('sft-1', overrides, start, 1)),
+      await drive(job('sft-seed', { ...overrides, seed: 4 }, start)),
+    ];
+    expect(again).toBe(first);
+    expect(oneThread).toBe(first);
+    expect(otherSeed).not.toBe(first);
+  }, 60_000);
+});
+
+async function newest(run: string): Promise<string> {
+  const checkpoints = join(folder, run, 'checkpoints');
+  return join(checkpoints, readdirSync(checkpoints).sort().at(-1)!);
+}

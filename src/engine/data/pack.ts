@@ -1,0 +1,70 @@
+/**
+ * Token sequences → one packed batch (batch.ts): end to end, no padding, each sequence a segment that sees nothing of the others.
+ * A preference pair is three segments: the prompt once, and its two answers, which continue it.
+ */
+import type { Batch } from './batch.ts';
+
+/** loss[i] = 1: token i is a target, predicted from the token before it. The first token never is one. */
+export type Sequence = { tokens: Int32Array; loss: Uint8Array };
+
+/** Answers include their end-of-turn token. */
+export type PreferenceSequences = { prompt: Int32Array; chosen: Int32Array; rejected: Int32Array };
+
+export function packSequences(sequences: Sequence[]): Batch {
+  const packing = startPacking(sequences.reduce((sum, { tokens }) => sum + tokens.length, 0));
+  for (const [index, { tokens, loss }] of sequences.entries()) {
+    const start = packing.append(tokens, null);
+    for (let i = 1; i < tokens.length; i++) if (loss[i]) packing.site(start + i - 1, tokens[i], index);
+  }
+  return packing.finish(sequences.length);
+}
+
+/** Sequence 2i is the chosen answer of pair i, 2i + 1 the rejected one; every token of both carries loss. */
+export function packPreferences(pairs: PreferenceSequences[]): Batch {
+  const packing = startPacking(pairs.reduce((sum, { prompt, chosen, rejected }) => sum + prompt.length + chosen.length + rejected.length, 0));
+  for (const [pair, { prompt, chosen, rejected }] of pairs.entries()) {
+    if (prompt.length === 0) throw new Error('packPreferences: a pair has no prompt token, so nothing predicts the first token of its answers');
+    const prefix = { start: packing.append(prompt, null), length: prompt.length };
+    for (const [which, answer] of [chosen, rejected].entries()) {
+      const start = packing.append(answer, prefix);
+      // the prompt's last token predicts the first token of both answers
+      answer.forEach((token, i) => packing.site(i === 0 ? prefix.start + prefix.length - 1 : start + i - 1, token, 2 * pair + which));
+    }
+  }
+  return packing.finish(2 * pairs.length);
+}
+
+function startPacking(N: number) {
+  const tokens = new Int32Array(N);
+  const positions = new Int32Array(N);
+  const segments: Batch['segments'] = [];
+  const rows: number[] = [];
+  const targets: number[] = [];
+  const sequences: number[] = [];
+  let end = 0;
+  return {
+    /** Returns the row its first token got. */
+    append(segment: Int32Array, prefix: { start: number; length: number } | null): number {
+      const start = end;
+      tokens.set(segment, start);
+      for (let i = 0; i < segment.length; i++) positions[start + i] = (prefix?.length ?? 0) + i;
+      if (segment.length > 0) segments.push({ start, length: segment.length, prefix });
+      end += segment.length;
+      return start;
+    },
+    site(row: number, target: number, sequence: number): void {
+      rows.push(row);
+      targets.push(target);
+      sequences.push(sequence);
+    },
+    finish: (sequenceCount: number): Batch => ({
+      tokens,
+      positions,
+      segments,
+      rows: Int32Array.from(rows),
+      targets: Int32Array.from(targets),
+      sequences: Int32Array.from(sequences),
+      sequenceCount,
+    }),
+  };
+}
