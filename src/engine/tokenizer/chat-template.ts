@@ -1,0 +1,202 @@
+/**
+ * A model's own jinja chat template: conversation → pieces, with loss on every assistant turn, its end-of-turn token included.
+ * Rendering is @huggingface/jinja's with transformers' settings. Spans come from {% generation %} where the template marks them, else from
+ * rendering: a turn begins where the generation prompt ends and ends with the special token that closes it. A mask that cannot be
+ * told for sure is refused. Special-token strings in messages ride through the template as placeholders and stay plain text.
+ */
+import { Template as Jinja } from '@huggingface/jinja';
+import type { Message } from '../../shared/dataset.ts';
+import type { Piece, Tokenizer } from './tokenizer.ts';
+
+export type ChatTemplate = {
+  /** Everything up to where the model answers. */
+  prompt(messages: Message[]): Piece[];
+  conversation(messages: Message[]): Piece[];
+  /** What a person should know about this template, one sentence each. */
+  warnings: string[];
+};
+
+// Unicode noncharacters: for a program's own use, never part of interchanged text (and escaped where a message holds one all the same)
+const MARKS = { open: '\uFDD0', close: '\uFDD1', generation: '\uFDD2', endGeneration: '\uFDD3', answerEnd: '\uFDD4' };
+
+export function compileChatTemplate(source: string, tokenizer: Tokenizer): ChatTemplate {
+  const marked = /\{%-?\s*generation\s*-?%\}/.test(source);
+  const jinja = parse(source);
+  const specials = [...tokenizer.specialTokens, ...Object.values(MARKS)];
+  const specialPattern = alternatives(specials);
+  const closing = new RegExp(`^\\s*(?:${alternatives([...tokenizer.specialTokens, '\uFFFF']).source})`);
+  const eos = tokenizer.eosIds.length > 0 ? tokenizer.token(tokenizer.eosIds[0]) : null;
+
+  const escape = (messages: Message[]): Message[] =>
+    messages.map(({ role, content }) => ({
+      role,
+      content: content.replace(specialPattern, (special) => MARKS.open + specials.indexOf(special) + MARKS.close),
+    }));
+
+  function render(messages: Message[], addGenerationPrompt: boolean): string {
+    try {
+      return jinja.render({
+        bos_token: '',
+        eos_token: '',
+        ...tokenizer.namedTokens,
+        messages,
+        tools: null,
+        documents: null,
+        add_generation_prompt: addGenerationPrompt,
+        strftime_now_in_english: strftimeNow,
+      });
+    } catch (error) {
+      throw new Error(`the chat template refuses this conversation (${(error as Error).message}): mend the row, or choose template: chatml`, {
+        cause: error,
+      });
+    }
+  }
+
+  /** Text of a rendering, cut at `cuts` and placeholders. */
+  function pieces(text: string, spans: Span[]): Piece[] {
+    const result: Piece[] = [];
+    const emit = (part: string, loss: boolean): void => {
+      part.split(/\uFDD0(\d+)\uFDD1/).forEach((piece, i) => {
+        if (i % 2 === 1) result.push({ text: specials[Number(piece)], loss });
+        else if (piece !== '') result.push({ text: piece, loss, special: true });
+      });
+    };
+    let at = 0;
+    for (const { begin, end, append } of spans) {
+      emit(text.slice(at, begin), false);
+      emit(text.slice(begin, end), true);
+      if (append !== null) result.push({ text: append, loss: true, special: true });
+      at = end;
+    }
+    emit(text.slice(at), false);
+    return result;
+  }
+
+  /** Where the answer of turn i ends in the whole rendering, before what closes it. */
+  function answerEnd(messages: Message[], i: number, full: string): number {
+    for (const content of [messages[i].content, messages[i].content.trimEnd()]) {
+      const parts = render(messages.with(i, { role: 'assistant', content: content + MARKS.answerEnd }), false).split(MARKS.answerEnd);
+      if (parts.length === 2 && parts[0] + parts[1] === full) return parts[0].length;
+    }
+    throw new Error(`${unstable(i)}: its answer cannot be found again in the rendering`);
+  }
+
+  function derivedSpans(messages: Message[], full: string): Span[] {
+    const spans: Span[] = [];
+    messages.forEach(({ role }, i) => {
+      if (role !== 'assistant') return;
+      let before: string;
+      try {
+        before = render(messages.slice(0, i), true);
+      } catch (error) {
+        if (i === 0) return; // a greeting before anyone asked: context, since nothing is a prompt for it
+        throw error;
+      }
+      if (!full.startsWith(before)) throw new Error(`${unstable(i)}: it is rendered otherwise inside a conversation than when it is asked for`);
+      const end = answerEnd(messages, i, full);
+      if (end < before.length) throw new Error(`${unstable(i)}: the template writes part of it before the answer begins`);
+      const close = closes() ? closing.exec(full.slice(end)) : null;
+      if (close === null && eos === null) throw new Error('the tokenizer names no eos_token and the chat template closes no answer: set eos_token in tokenizer_config.json');
+      spans.push({ begin: before.length, end: end + (close?.[0].length ?? 0), append: close === null ? eos : null });
+    });
+    return spans;
+  }
+
+  let closesAnswers: boolean | undefined;
+  /** Whether a special token follows the last answer. */
+  function closes(): boolean {
+    closesAnswers ??= closing.test(render([USER, { role: 'assistant', content: `a${MARKS.answerEnd}` }], false).split(MARKS.answerEnd)[1] ?? '');
+    return closesAnswers;
+  }
+
+  return {
+    prompt: (messages) => pieces(render(escape(messages), true).replaceAll(/[\uFDD2\uFDD3]/g, ''), []),
+    conversation(messages) {
+      const escaped = escape(messages);
+      const full = render(escaped, false);
+      if (!marked) return pieces(full, derivedSpans(escaped, full));
+      const { text, spans } = readMarkedSpans(full);
+      return pieces(text, spans);
+    },
+    get warnings() {
+      const warnings: string[] = [];
+      try {
+        if (!render([{ role: 'system', content: 'Attend.' }, USER], true).includes('Attend.')) {
+          warnings.push('the chat template drops system messages: they are not trained on');
+        }
+      } catch {
+        warnings.push('the chat template refuses system messages');
+      }
+      try {
+        if (!marked && !closes()) {
+          warnings.push(`the chat template does not close an answer with an end-of-turn token: ${eos ?? 'the eos token'} is added after each`);
+        }
+      } catch (error) {
+        warnings.push((error as Error).message);
+      }
+      return warnings;
+    },
+  };
+}
+
+/** [begin, end) of the rendered text that carries loss; `append` is put after it, with loss. */
+type Span = { begin: number; end: number; append: string | null };
+
+const USER: Message = { role: 'user', content: 'q' };
+
+const unstable = (i: number): string => `the chat template gives no sure loss mask for message ${i + 1} (choose template: chatml, or mark answers with {% generation %})`;
+
+function parse(source: string): Jinja {
+  // {% generation %} as a block that also writes a mark; blocks keep the whitespace rules of the tag they stand for
+  const source2 = source
+    .replace(/\{%(-?)\s*generation\s*(-?)%\}/g, (_, left, right) => `{%${left} if true %}{{ '${MARKS.generation}' }}{% endif ${right}%}`)
+    .replace(/\{%(-?)\s*endgeneration\s*(-?)%\}/g, (_, left, right) => `{%${left} if true %}{{ '${MARKS.endGeneration}' }}{% endif ${right}%}`)
+    .replace(/\bstrftime_now\b/g, 'strftime_now_in_english'); // the library's own speaks the machine's language
+  try {
+    return new Jinja(source2);
+  } catch (error) {
+    throw new Error(`the chat template is not readable jinja (${(error as Error).message}): mend it, or choose template: chatml`, { cause: error });
+  }
+}
+
+function readMarkedSpans(full: string): { text: string; spans: Span[] } {
+  const spans: Span[] = [];
+  let text = '';
+  full.split(/([\uFDD2\uFDD3])/).forEach((part) => {
+    if (part === MARKS.generation) spans.push({ begin: text.length, end: -1, append: null });
+    else if (part === MARKS.endGeneration) spans[spans.length - 1].end = text.length;
+    else text += part;
+  });
+  return { text, spans };
+}
+
+const alternatives = (strings: string[]): RegExp =>
+  new RegExp(
+    strings
+      .filter((string) => string !== '')
+      .sort((a, b) => b.length - a.length)
+      .map((string) => string.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+      .join('|'),
+    'g',
+  );
+
+/** Python's strftime in the C locale, now; the codes chat templates use. */
+function strftimeNow(format: string): string {
+  const now = new Date();
+  const two = (n: number): string => String(n).padStart(2, '0');
+  const name = (options: Intl.DateTimeFormatOptions): string => new Intl.DateTimeFormat('en-US', options).format(now);
+  const codes: Record<string, () => string> = {
+    Y: () => String(now.getFullYear()),
+    m: () => two(now.getMonth() + 1),
+    d: () => two(now.getDate()),
+    H: () => two(now.getHours()),
+    M: () => two(now.getMinutes()),
+    S: () => two(now.getSeconds()),
+    b: () => name({ month: 'short' }),
+    B: () => name({ month: 'long' }),
+    a: () => name({ weekday: 'short' }),
+    A: () => name({ weekday: 'long' }),
+    '%': () => '%',
+  };
+  return format.replace(/%([YmdHMSbBaA%])/g, (_, code: string) => codes[code]());
+}
