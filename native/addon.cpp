@@ -91,6 +91,20 @@ class Arguments {
   }
   Napi::Value any() { return info_[next_++]; }
 
+  struct Array {
+    napi_typedarray_type type;
+    i64 length;
+    void* data;
+  };
+  Array array(const Napi::Value& value) {
+    if (!value.IsTypedArray()) fail("data: expected a typed array, got " + describe(value));
+    napi_typedarray_type type;
+    std::size_t length = 0;
+    void* data = nullptr;
+    napi_get_typedarray_info(info_.Env(), value, &type, &length, &data, nullptr, nullptr);
+    return {type, static_cast<i64>(length), data};
+  }
+
   template <class T>
   T* need(Block& block, const char* name, Storage storage, i64 length) {
     if (block.storage != storage)
@@ -186,11 +200,7 @@ void write(const Napi::CallbackInfo& info) {
   Block& x = a.tensor("x");
   const Napi::Value value = a.any();
   const i64 offset = a.integer("offset");
-  if (!value.IsTypedArray()) a.fail("data: expected a typed array, got " + Arguments::describe(value));
-  const auto data = value.As<Napi::TypedArray>();
-  const i64 n = static_cast<i64>(data.ElementLength());
-  const auto type = data.TypedArrayType();
-  const void* from = static_cast<const char*>(data.ArrayBuffer().Data()) + data.ByteOffset();
+  const auto [type, n, from] = a.array(value);
   if (offset + n > x.length)
     a.fail("data: " + std::to_string(n) + " elements at offset " + std::to_string(offset) + " do not fit a tensor of " + std::to_string(x.length));
   const std::size_t element = storage_bytes[static_cast<int>(x.storage)];
@@ -208,12 +218,11 @@ void write(const Napi::CallbackInfo& info) {
 void read(const Napi::CallbackInfo& info) {
   Arguments a(info, "read");
   Block& x = a.tensor("x");
-  const auto data = a.any().As<Napi::TypedArray>();
-  const i64 offset = a.integer("offset"), n = static_cast<i64>(data.ElementLength());
+  const auto [type, n, to] = a.array(a.any());
+  const i64 offset = a.integer("offset");
   if (offset + n > x.length)
     a.fail(std::to_string(n) + " elements at offset " + std::to_string(offset) + " reach past a tensor of " + std::to_string(x.length));
   const std::size_t element = storage_bytes[static_cast<int>(x.storage)];
-  char* to = static_cast<char*>(data.ArrayBuffer().Data()) + data.ByteOffset();
   if (n > 0) std::memcpy(to, static_cast<char*>(x.data) + static_cast<std::size_t>(offset) * element, static_cast<std::size_t>(n) * element);
 }
 

@@ -109,34 +109,29 @@ void attend_tile(float* out, float* lse, const float* q, const float* k, const f
   float* max = sums + padded * wide;                             // (padded)
   float* total = max + padded;                                   // (padded)
 
-  for (i64 r = 0; r < padded; r += tile_mr) {
-    float* panel = queries_packed + r * a.D;
-    for (i64 i = 0; i < tile_mr; i++) {
-      const float* from = r + i < rows ? q + ((s.query_start + j0 + (r + i) / a.G) * a.H + kv * a.G + (r + i) % a.G) * a.D : nullptr;
-      for (i64 d = 0; d < a.D; d++) panel[d * tile_mr + i] = from ? from[d] * a.scale : 0.0f;
-    }
-  }
+  pack_left(queries_packed, q, s.query_start + j0, rows, padded, a.G, a.H, a.D, kv, a.scale);
   for (i64 r = 0; r < padded; r++) max[r] = -INFINITY, total[r] = 0;
   memset(sums, 0, static_cast<size_t>(padded * wide) * sizeof(float));
 
   const i64 blocks = block_count(s.prefix_length) + block_count(s.key_length);
   for (i64 b = 0; b < blocks; b++) {
     const KeyBlock block = block_at(s, b);
-    if (visible(s, block, j0 + queries - 1) == 0) break;
-    for (i64 n = 0; n < key_block; n += tile_nr) {
-      const i64 width = block.length - n < 0 ? 0 : block.length - n < tile_nr ? block.length - n : tile_nr;
+    const i64 keys = visible(s, block, j0 + queries - 1), columns = round_up(keys, tile_nr);
+    if (keys == 0) break;
+    for (i64 n = 0; n < columns; n += tile_nr) {
+      const i64 width = keys - n < tile_nr ? keys - n : tile_nr;
       pack_panel<tile_nr>(block_packed + n * a.D, k + (block.start + n) * stride + kv * a.D, stride, 1, width, a.D);
     }
-    tile_product<Into::write, 1, tile_mr>(scores, key_block, queries_packed, tile_mr * a.D, block_packed, padded, key_block, a.D);
+    tile_product<Into::write, 1, tile_mr>(scores, key_block, queries_packed, tile_mr * a.D, block_packed, padded, columns, a.D);
     for (i64 r = 0; r < rows; r++) {
       const float shrink = soften(scores + r * key_block, visible(s, block, j0 + r / a.G), max[r], total[r]);
       if (shrink != 1.0f)
         for (i64 d = 0; d < wide; d += W) store(sums + r * wide + d, load(sums + r * wide + d) * shrink);
     }
     for (i64 d = 0; d < wide; d += tile_nr)
-      pack_panel<tile_nr>(block_packed + d * block.length, v + block.start * stride + kv * a.D + d, 1, stride,
-                          a.D - d < tile_nr ? a.D - d : tile_nr, block.length);
-    tile_product<Into::add, key_block, 1>(sums, wide, scores, tile_mr * key_block, block_packed, padded, wide, block.length);
+      pack_panel<tile_nr>(block_packed + d * keys, v + block.start * stride + kv * a.D + d, 1, stride,
+                          a.D - d < tile_nr ? a.D - d : tile_nr, keys);
+    tile_product<Into::add, key_block, 1>(sums, wide, scores, tile_mr * key_block, block_packed, padded, wide, keys);
   }
   for (i64 r = 0; r < rows; r++) {
     const i64 head = (s.query_start + j0 + r / a.G) * a.H + kv * a.G + r % a.G;

@@ -44,4 +44,28 @@ ATTUNE_INLINE i64 visible(const Segment& s, const KeyBlock& b, i64 j) {
   return seen < 0 ? 0 : seen < b.length ? seen : b.length;
 }
 
+/// Row r of a tile whose first query is `first`, in a tensor (queries, H, D).
+ATTUNE_INLINE i64 row_offset(i64 first, i64 r, i64 G, i64 H, i64 D, i64 kv) { return ((first + r / G) * H + kv * G + r % G) * D; }
+
+/// Packs a tile's rows as the left operand of a product over D: panels of (D, tile_mr), scaled, rows past the end zero.
+static inline void pack_left(float* out, const float* x, i64 first, i64 rows, i64 padded, i64 G, i64 H, i64 D, i64 kv, float scale) {
+  for (i64 r0 = 0; r0 < padded; r0 += tile_mr, out += tile_mr * D) {
+    const float* from[tile_mr];
+    for (i64 i = 0; i < tile_mr; i++) from[i] = r0 + i < rows ? x + row_offset(first, r0 + i, G, H, D, kv) : nullptr;
+    for (i64 d = 0; d < D; d += W) {
+      const i64 count = D - d < W ? D - d : W;
+      vf block[W];
+#pragma GCC unroll 16
+      for (int i = 0; i < W; i++) block[i] = i < tile_mr && from[i < tile_mr ? i : 0] ? load_some(from[i < tile_mr ? i : 0] + d, count) : vf{};
+      transpose(block);
+      if (count == W) {  // each store's surplus is overwritten by the next
+#pragma GCC unroll 16
+        for (int i = 0; i < W; i++) store(out + (d + i) * tile_mr, block[i] * scale);
+      } else {
+        for (i64 i = 0; i < count; i++) store(out + (d + i) * tile_mr, block[i] * scale);
+      }
+    }
+  }
+}
+
 }  // namespace attune::ATTUNE_ISA

@@ -1,6 +1,8 @@
 // Causal attention over packed segments, backward: scores are recomputed tile by tile from q, k and the kept log-sum-exp.
 //   P = e^(S − lse), dV += Pᵀ dO, dP = dO Vᵀ, dS = P ∘ (dP − Σ dO ∘ O), dQ += dS K · scale, dK += dSᵀ Q · scale
-// A task owns one key head of one group of segments that share keys, so that a shared prefix gathers in order of s.
+// A task owns one key head of one group of segments that share keys, so that a shared prefix gathers in order of s. Where such
+// tasks are too few for the threads, segments go one by one, and a task owns some keys or some queries of one: scores are then
+// computed twice, but every sum keeps its order, so the bits are the same.
 #include "attention.h"
 
 namespace attune::ATTUNE_ISA {
@@ -51,20 +53,14 @@ i64 lay_out(Scratch& s, float* base, i64 padded, i64 D, i64 wide) {
   return at;
 }
 
-/// Both packings of a tile's rows of x(·, H, D): as the left operand (over D) and as the right one (over rows).
-void pack_rows(float* left, float* right, const float* x, i64 first_query, i64 rows, i64 padded, const Shape& a, i64 kv) {
+/// Packs a tile's rows as the right operand of a product over rows: panels of (rows, tile_nr).
+void pack_right(float* out, const float* x, i64 first, i64 rows, const Shape& a, i64 kv) {
   const i64 wide = round_up(a.D, tile_nr);
-  for (i64 r = 0; r < padded; r++) {
-    const float* from = r < rows ? x + ((first_query + r / a.G) * a.H + kv * a.G + r % a.G) * a.D : nullptr;
-    float* panel = left + r / tile_mr * tile_mr * a.D + r % tile_mr;
-    for (i64 d = 0; d < a.D; d++) panel[d * tile_mr] = from ? from[d] : 0.0f;
-    if (!from) continue;
-    for (i64 n = 0; n < wide; n += tile_nr) {
-      float* to = right + n * rows + r * tile_nr;
-      for (i64 i = 0; i < tile_nr; i += W) {
-        const i64 left_over = a.D - n - i;
-        store(to + i, left_over <= 0 ? vf{} : load_some(from + n + i, left_over < W ? left_over : W));
-      }
+  for (i64 r = 0; r < rows; r++) {
+    const float* from = x + row_offset(first, r, a.G, a.H, a.D, kv);
+    for (i64 n = 0; n < wide; n += W) {
+      const i64 left = a.D - n;
+      store(out + n / tile_nr * tile_nr * rows + r * tile_nr + n % tile_nr, left <= 0 ? vf{} : load_some(from + n, left < W ? left : W));
     }
   }
 }
@@ -78,59 +74,76 @@ void add_rows(float* to, i64 stride, const float* from, i64 wide, i64 rows, i64 
     }
 }
 
-void segment_backward(const Tensors& t, const Segment& s, const Shape& a, i64 kv, const Scratch& w) {
+/// Which key blocks and which queries of a segment: gradients of the keys (dk, dv), of the queries (dq), or both.
+struct Part {
+  i64 block_begin, block_end, query_begin, query_end;
+};
+
+template <bool of_keys, bool of_queries>
+void segment_backward(const Tensors& t, const Segment& s, const Shape& a, i64 kv, const Part& part, const Scratch& w) {
   const i64 per_tile = queries_per_tile(a.G);
   const i64 wide = round_up(a.D, tile_nr), stride = a.K * a.D;
-  const i64 blocks = block_count(s.prefix_length) + block_count(s.key_length);
-  for (i64 b = 0; b < blocks; b++) {
+  for (i64 b = part.block_begin; b < part.block_end; b++) {
     const KeyBlock block = block_at(s, b);
+    if (visible(s, block, part.query_end - 1) == 0) break;
     const i64 offset = block.start * stride + kv * a.D;
-    for (i64 n = 0; n < key_block; n += tile_nr) {
-      const i64 width = block.length - n < 0 ? 0 : block.length - n < tile_nr ? block.length - n : tile_nr;
+    for (i64 n = 0; n < block.length; n += tile_nr) {
+      const i64 width = block.length - n < tile_nr ? block.length - n : tile_nr;
       pack_panel<tile_nr>(w.keys_t + n * a.D, t.k + offset + n * stride, stride, 1, width, a.D);
       pack_panel<tile_nr>(w.values_t + n * a.D, t.v + offset + n * stride, stride, 1, width, a.D);
     }
-    for (i64 d = 0; d < wide; d += tile_nr)
-      pack_panel<tile_nr>(w.keys + d * block.length, t.k + offset + d, 1, stride, a.D - d < tile_nr ? a.D - d : tile_nr, block.length);
-    memset(w.dkeys, 0, static_cast<size_t>(key_block * wide) * sizeof(float));
-    memset(w.dvalues, 0, static_cast<size_t>(key_block * wide) * sizeof(float));
-
-    for (i64 j0 = 0; j0 < s.query_length; j0 += per_tile) {
+    if (of_queries)
+      for (i64 d = 0; d < wide; d += tile_nr)
+        pack_panel<tile_nr>(w.keys + d * block.length, t.k + offset + d, 1, stride, a.D - d < tile_nr ? a.D - d : tile_nr, block.length);
+    if (of_keys) {
+      memset(w.dkeys, 0, static_cast<size_t>(key_block * wide) * sizeof(float));
+      memset(w.dvalues, 0, static_cast<size_t>(key_block * wide) * sizeof(float));
+    }
+    for (i64 j0 = part.query_begin; j0 < part.query_end; j0 += per_tile) {
       const i64 queries = s.query_length - j0 < per_tile ? s.query_length - j0 : per_tile;
-      if (visible(s, block, j0 + queries - 1) == 0) continue;
+      const i64 keys = visible(s, block, j0 + queries - 1), columns = round_up(keys, tile_nr);
+      if (keys == 0) continue;
       const i64 rows = queries * a.G, padded = round_up(rows, tile_mr), first = s.query_start + j0;
-      pack_rows(w.queries_a, w.queries_b, t.q, first, rows, padded, a, kv);
-      pack_rows(w.douts_a, w.douts_b, t.dout, first, rows, padded, a, kv);
-      tile_product<Into::write, 1, tile_mr>(w.scores, key_block, w.queries_a, tile_mr * a.D, w.keys_t, padded, key_block, a.D);
-      tile_product<Into::write, 1, tile_mr>(w.dscores, key_block, w.douts_a, tile_mr * a.D, w.values_t, padded, key_block, a.D);
+      pack_left(w.queries_a, t.q, first, rows, padded, a.G, a.H, a.D, kv, 1.0f);
+      pack_left(w.douts_a, t.dout, first, rows, padded, a.G, a.H, a.D, kv, 1.0f);
+      tile_product<Into::write, 1, tile_mr>(w.scores, key_block, w.queries_a, tile_mr * a.D, w.keys_t, padded, columns, a.D);
+      tile_product<Into::write, 1, tile_mr>(w.dscores, key_block, w.douts_a, tile_mr * a.D, w.values_t, padded, columns, a.D);
       for (i64 r = 0; r < rows; r++) {
-        const i64 head = (first + r / a.G) * a.H + kv * a.G + r % a.G;
+        const i64 row = row_offset(first, r, a.G, a.H, a.D, kv);
         vf dot = {};
         for (i64 d = 0; d < a.D; d += W) {
           const i64 count = a.D - d < W ? a.D - d : W;
-          dot = load_some(t.dout + head * a.D + d, count) * load_some(t.out + head * a.D + d, count) + dot;
+          dot = load_some(t.dout + row + d, count) * load_some(t.out + row + d, count) + dot;
         }
-        const vf delta = broadcast(sum(dot)), base = broadcast(t.lse[head]);
-        const i64 seen = visible(s, block, j0 + r / a.G);
+        const vf delta = broadcast(sum(dot)), base = broadcast(t.lse[row / a.D]);
         float* scores = w.scores + r * key_block;
         float* dscores = w.dscores + r * key_block;
-#pragma GCC unroll 4
-        for (i64 i = 0; i < key_block; i += W) {
+        for (i64 i = 0; i < columns; i += W) {
           const vf p = vexp(load(scores + i) * a.scale - base);
           store(scores + i, p);
           store(dscores + i, p * (load(dscores + i) - delta));
         }
-        for (i64 i = seen; i < key_block; i++) scores[i] = dscores[i] = 0;
+        for (i64 i = visible(s, block, j0 + r / a.G); i < columns; i++) scores[i] = dscores[i] = 0;
       }
-      const i64 keys = round_up(block.length, tile_mr);
-      tile_product<Into::add, 1, key_block>(w.dvalues, wide, w.scores, tile_mr, w.douts_b, keys, wide, rows);
-      tile_product<Into::add, 1, key_block>(w.dkeys, wide, w.dscores, tile_mr, w.queries_b, keys, wide, rows);
-      tile_product<Into::write, key_block, 1>(w.dquery, wide, w.dscores, tile_mr * key_block, w.keys, padded, wide, block.length);
-      for (i64 j = 0; j < queries; j++)
-        add_rows(t.dq + ((first + j) * a.H + kv * a.G) * a.D, a.D, w.dquery + j * a.G * wide, wide, a.G, a.D, a.scale);
+      if (of_keys) {
+        pack_right(w.queries_b, t.q, first, rows, a, kv);
+        pack_right(w.douts_b, t.dout, first, rows, a, kv);
+        tile_product<Into::add, 1, key_block>(w.dvalues, wide, w.scores, tile_mr, w.douts_b, round_up(keys, tile_mr), wide, rows);
+        tile_product<Into::add, 1, key_block>(w.dkeys, wide, w.dscores, tile_mr, w.queries_b, round_up(keys, tile_mr), wide, rows);
+      }
+      if (of_queries) {
+        // The panels of w.keys are as deep as the block; keys out of sight have dscores 0.
+        for (i64 r = 0; r < padded; r++)
+          for (i64 i = columns; i < block.length; i++) w.dscores[r * key_block + i] = 0;
+        tile_product<Into::write, key_block, 1>(w.dquery, wide, w.dscores, tile_mr * key_block, w.keys, padded, wide, block.length);
+        for (i64 j = 0; j < queries; j++)
+          add_rows(t.dq + row_offset(first, j * a.G, a.G, a.H, a.D, kv), a.D, w.dquery + j * a.G * wide, wide, a.G, a.D, a.scale);
+      }
     }
-    add_rows(t.dk + offset, stride, w.dkeys, wide, block.length, a.D, a.scale);
-    add_rows(t.dv + offset, stride, w.dvalues, wide, block.length, a.D, 1.0f);
+    if (of_keys) {
+      add_rows(t.dk + offset, stride, w.dkeys, wide, block.length, a.D, a.scale);
+      add_rows(t.dv + offset, stride, w.dvalues, wide, block.length, a.D, 1.0f);
+    }
   }
 }
 
@@ -191,13 +204,41 @@ void attention_backward(Context& c, float* dq, float* dk, float* dv, const float
   const i64 each = lay_out(measure, nullptr, padded, D, wide);
   float* scratch = c.scratch(Slot::workers, each * c.pool.threads());
   for (i64 s = 0; s < S; s++) parent[s] = root_of(parent, s);
-  parallel(c, groups * K, [&](i64 task, int worker) {
+  const auto scratch_of = [&](int worker) {
     Scratch mine;
     lay_out(mine, scratch + worker * each, padded, D, wide);
-    const i64 leader = leaders[task / K];
-    for (i64 s = leader; s < S; s++)
-      if (parent[s] == leader) segment_backward(t, segment_at(segments, s), a, task % K, mine);
-  });
+    return mine;
+  };
+  const auto blocks_of = [](const Segment& s) { return block_count(s.prefix_length) + block_count(s.key_length); };
+
+  // Products per tile: 5 together, 4 + 3 apart. Whichever ends first, were all groups of one size.
+  const i64 threads = c.pool.threads(), tasks = groups * K;
+  if (5 * ((tasks + threads - 1) / threads) * threads <= 7 * tasks) {
+    parallel(c, tasks, [&](i64 task, int worker) {
+      const i64 leader = leaders[task / K];
+      for (i64 i = leader; i < S; i++) {
+        if (parent[i] != leader) continue;
+        const Segment s = segment_at(segments, i);
+        segment_backward<true, true>(t, s, a, task % K, {0, blocks_of(s), 0, s.query_length}, scratch_of(worker));
+      }
+    });
+    return;
+  }
+  const i64 per_tile = queries_per_tile(a.G);
+  for (i64 i = 0; i < S; i++) {
+    const Segment s = segment_at(segments, i);
+    const i64 blocks = blocks_of(s), tiles = (s.query_length + per_tile - 1) / per_tile;
+    parallel(c, (blocks + tiles) * K, [&](i64 task, int worker) {
+      const i64 kv = task % K, part = task / K;
+      if (part < blocks) {
+        segment_backward<true, false>(t, s, a, kv, {part, part + 1, 0, s.query_length}, scratch_of(worker));
+      } else {
+        const i64 begin = (tiles - 1 - (part - blocks)) * per_tile;  // the last queries first: they see the most keys
+        const i64 end = begin + per_tile < s.query_length ? begin + per_tile : s.query_length;
+        segment_backward<false, true>(t, s, a, kv, {0, blocks, begin, end}, scratch_of(worker));
+      }
+    });
+  }
 }
 
 }  // namespace attune::ATTUNE_ISA
