@@ -73,10 +73,11 @@ function readEvents(child: ChildProcess): Engine['events'] {
         if (!event) await new Promise<void>((resolve) => (wake = resolve));
       }
     } finally {
-      if (ended === null) {
-        child.disconnect?.();
+      // 'exit', not 'close': a channel closed from both sides at once leaves 'close' unsaid
+      if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) {
+        if (child.connected) child.disconnect();
         const killer = setTimeout(() => child.kill('SIGKILL'), 2000);
-        await new Promise<void>((resolve) => (ended === null ? child.once('close', () => resolve()) : resolve()));
+        await new Promise<void>((resolve) => child.once('exit', () => resolve()));
         clearTimeout(killer);
       }
     }
