@@ -140,7 +140,8 @@ export function createReferenceDevice(real: Float32ArrayConstructor | Float64Arr
 
     // ── plain vectors ───────────────────────────────────────────────────────────────────────────────────────────────
     fill(x, value, n) {
-      dataOf(x, 'f32', 'i32').fill(value, 0, n);
+      const data = dataOf(x, 'f32', 'bf16', 'i32');
+      data.fill(x.storage === 'bf16' ? bf16Bits(Float32Array.of(value))[0] : value, 0, n);
     },
 
     copy(out, outOffset, x, xOffset, n) {
