@@ -1,16 +1,18 @@
 /**
  * Ten-step runs of TRL's SFTTrainer and DPOTrainer, repeated by our algorithms from the same weights and the same token ids: every metric it
  * logged and the weights it ended with. fixtures/trl holds them; fixtures/README.md tells what TRL computes and where we differ.
- * Not here: how text becomes those ids beyond the last test, and the run loop (run.test.ts).
+ * The last test gets those token ids from the rows' text. Not here: the run loop (run.ts), which orders rows by its own seed.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import type { Example, Message, PreferenceExample } from '../shared/dataset.ts';
 import { type DpoRecipe, Recipe, type SftRecipe } from '../shared/recipe.ts';
 import { dpo, referenceLogprobs } from './algorithms/dpo.ts';
 import { sft } from './algorithms/sft.ts';
 import type { StepReport, Training } from './algorithms/training.ts';
 import type { PreferenceSequences, Sequence } from './data/pack.ts';
+import { tokenizeExample, tokenizePreference } from './data/tokenize.ts';
 import type { Device } from './device/device.ts';
 import { createNativeDevice } from './device/native.ts';
 import { createReferenceDevice } from './device/reference.ts';
@@ -21,6 +23,7 @@ import { type LanguageModel, type LoadOptions, loadLanguageModel } from './model
 import { readParameter } from './model/parameters.ts';
 import { relativeError } from './model/testing.ts';
 import { createAdamW } from './optim/adamw.ts';
+import { loadTokenizer } from './tokenizer/tokenizer.ts';
 
 type Check = { shape: number[]; sum: number; norm: number; stride: number; elements: number[] };
 type SftRow = { input_ids: number[]; labels: number[] };
@@ -82,6 +85,40 @@ describe.each(devices)('on the %s device', (_, createDevice) => {
     checkMetrics(reports, run, recipe);
     await checkWeights(model, name, run);
     model.free();
+  });
+});
+
+describe('rows become the ids and masks TRL makes of them', () => {
+  const rows = <Row>(file: string) => readFileSync(fixture(`trl/${file}`), 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line) as Row);
+  const settings = async (recipe: SftRecipe | DpoRecipe) => ({
+    template: recipe.template,
+    tokenizer: await loadTokenizer(fixture('models/llama')),
+    maxLength: recipe.maxLength,
+    completionOnlyLoss: recipe.method === 'sft' && recipe.completionOnlyLoss,
+  });
+
+  test.each(['sft', 'sft-all-tokens', 'sft-truncated', 'sft-plain'])('%s', async (name) => {
+    const run = readRun<SftRow>(name);
+    const how = await settings(Recipe.parse(run.recipe) as SftRecipe);
+    const examples = rows<{ messages: Message[] }>('instructions.jsonl').map(({ messages }): Example => {
+      if (name !== 'sft-plain') return { kind: 'conversation', messages };
+      return { kind: 'completion', prompt: `${messages[0].content}\n`, completion: messages[1].content };
+    });
+    const got = examples.map((example) => {
+      const { tokens, loss } = tokenizeExample(example, how);
+      return { input_ids: [...tokens], labels: [...tokens].map((id, i) => (loss[i] ? id : -100)) };
+    });
+    expect(got).toEqual(run.rows);
+  });
+
+  test('dpo', async () => {
+    const run = readRun<DpoRow>('dpo');
+    const how = await settings(Recipe.parse(run.recipe) as DpoRecipe);
+    const got = rows<Omit<PreferenceExample, 'kind'>>('preferences.jsonl').map((row) => {
+      const { prompt, chosen, rejected } = tokenizePreference({ kind: 'preference', ...row }, how);
+      return { prompt_ids: [...prompt], chosen_ids: [...chosen], rejected_ids: [...rejected] };
+    });
+    expect(got).toEqual(run.rows);
   });
 });
 
