@@ -1,0 +1,62 @@
+/**
+ * Rows with a chosen and a rejected answer: strings, messages, LLaMA-Factory's conversations, whole conversations (UltraFeedback), transcripts (HH-RLHF).
+ * All become one prompt and two answers; a pair whose answers are equal teaches nothing and is refused.
+ */
+import type { Message, PreferenceExample } from '../../../shared/dataset.ts';
+import { answerOf, optionalText, type Row, RowError, textOf } from './row.ts';
+import { readTranscript, readTurn, readTurns } from './turns.ts';
+
+export function readPreference(row: Row): PreferenceExample {
+  const chosen = readSide(row.chosen, 'chosen');
+  const rejected = readSide(row.rejected, 'rejected');
+  const prompt = readPrompt(row);
+  // whole conversations: what comes before the last turn is the prompt, and both must agree on it
+  const context = chosen.slice(0, -1);
+  if (!sameTurns(context, rejected.slice(0, -1))) throw new RowError('chosen and rejected differ before their last turn');
+  const whole = context.some(({ role }) => role === 'user');
+  return pair(whole ? context : [...prompt, ...context], chosen[chosen.length - 1], rejected[rejected.length - 1]);
+}
+
+/** The transcripts agree up to some answer; that answer is the pair. Turns after it (a few rows have some) are left out. */
+export function readTranscripts(row: Row): PreferenceExample {
+  const chosen = readTranscript(textOf(row.chosen, 'chosen'), 'chosen');
+  const rejected = readTranscript(textOf(row.rejected, 'rejected'), 'rejected');
+  let shared = 0;
+  while (shared < chosen.length && shared < rejected.length && sameTurns([chosen[shared]], [rejected[shared]])) shared++;
+  if (shared === chosen.length && shared === rejected.length) throw new RowError('chosen and rejected are equal');
+  if (shared === chosen.length || shared === rejected.length) throw new RowError('one transcript is the beginning of the other: there are no two answers to compare');
+  return pair(chosen.slice(0, shared), chosen[shared], rejected[shared]);
+}
+
+function pair(prompt: Message[], chosen: Message, rejected: Message): PreferenceExample {
+  if (chosen.role !== 'assistant' || rejected.role !== 'assistant') throw new RowError('chosen and rejected do not part in an assistant turn');
+  const answers = { chosen: answerOf(chosen.content, 'chosen'), rejected: answerOf(rejected.content, 'rejected') };
+  if (answers.chosen.trim() === answers.rejected.trim()) throw new RowError('chosen and rejected are equal');
+  const last = prompt.at(-1);
+  if (last === undefined) throw new RowError('there is no prompt');
+  if (last.role === 'assistant' || last.role === 'system') throw new RowError(`the prompt ends with the ${last.role}, not with the user`);
+  return { kind: 'preference', prompt: prompt.length === 1 && last.role === 'user' ? last.content : prompt, ...answers };
+}
+
+function readSide(value: unknown, field: string): Message[] {
+  if (Array.isArray(value)) return readTurns(value, field);
+  if (typeof value === 'object' && value !== null) return [readTurn(value, field)];
+  return [{ role: 'assistant', content: textOf(value, field) }];
+}
+
+function readPrompt(row: Row): Message[] {
+  const system = optionalText(row.system, 'system');
+  const lead: Message[] = system.trim() === '' ? [] : [{ role: 'system', content: system }];
+  const prompt = row.prompt ?? row.conversations ?? row.messages ?? row.question;
+  if (Array.isArray(prompt)) return [...lead, ...readTurns(prompt, 'prompt')];
+  if (prompt !== undefined && prompt !== null) {
+    const text = textOf(prompt, 'prompt');
+    return text.trim() === '' ? lead : [...lead, { role: 'user', content: text }];
+  }
+  if (row.instruction === undefined) return lead;
+  const input = optionalText(row.input, 'input');
+  return [...lead, { role: 'user', content: textOf(row.instruction, 'instruction') + (input.trim() === '' ? '' : `\n${input}`) }];
+}
+
+const sameTurns = (a: Message[], b: Message[]): boolean =>
+  a.length === b.length && a.every(({ role, content }, i) => role === b[i].role && content === b[i].content);

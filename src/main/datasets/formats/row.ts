@@ -1,0 +1,21 @@
+/** What converters share: a row, and why one cannot be read. */
+export type Row = Record<string, unknown>;
+
+/** A row that is skipped; the message is the reason a person reads. */
+export class RowError extends Error {}
+
+export function textOf(value: unknown, field: string): string {
+  if (typeof value === 'string') return value;
+  if (value === undefined) throw new RowError(`${field} is missing`);
+  if (typeof value === 'number') return String(value);
+  throw new RowError(`${field} is ${value === null ? 'null' : Array.isArray(value) ? 'a list' : `a ${typeof value}`}, not text`);
+}
+
+/** '' for a field that is absent or null. */
+export const optionalText = (value: unknown, field: string): string => (value === undefined || value === null ? '' : textOf(value, field));
+
+export function answerOf(value: unknown, field: string): string {
+  const text = textOf(value, field);
+  if (text.trim() === '') throw new RowError(`${field} is empty`);
+  return text;
+}
