@@ -1,6 +1,6 @@
 /** `attune sample`, `chat`, `logprobs` and `tokenize`: talking to a model, and looking at what it makes of a text. */
 import type { Command } from 'commander';
-import { createInterface } from 'node:readline';
+import { createInterface, type Interface } from 'node:readline';
 import type { Message, Template } from '../../shared/dataset.ts';
 import type { LogprobsResult, Prompt, TokenizeResult } from '../../shared/job.ts';
 import type { Sampling } from '../../shared/sampling.ts';
@@ -110,12 +110,7 @@ async function runChat(library: Library, name: string, options: ChatFlags): Prom
   let answering = false;
   let left = false;
   const terminal = process.stdin.isTTY === true;
-  const input = createInterface({ input: process.stdin, output: terminal ? process.stderr : undefined, terminal });
-  input.setPrompt('> ');
-  input.on('SIGINT', () => {
-    if (answering) engine.send({ type: 'stop' });
-    else input.close();
-  });
+  let input: Interface | null = null;
 
   try {
     for (let ready = false; !ready; ) {
@@ -124,6 +119,13 @@ async function runChat(library: Library, name: string, options: ChatFlags): Prom
       if (event.type === 'ready' && terminal) tell(`${model.name} on ${event.device}; /reset, /exit`);
       ready = event.type === 'result';
     }
+    // not before the model is there: lines that come while nobody listens are lost
+    input = createInterface({ input: process.stdin, output: terminal ? process.stderr : undefined, terminal });
+    input.setPrompt('> ');
+    input.on('SIGINT', () => {
+      if (answering) engine.send({ type: 'stop' });
+      else input!.close();
+    });
     if (terminal) input.prompt();
     for await (const line of input) {
       const text = line.trim();
@@ -140,7 +142,7 @@ async function runChat(library: Library, name: string, options: ChatFlags): Prom
     }
     left = true;
   } finally {
-    input.close();
+    input?.close();
     if (left) await engine.events.return();
     else engine.kill();
   }
