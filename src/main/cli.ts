@@ -3,10 +3,11 @@
  * An error is one sentence on stderr; ATTUNE_DEBUG=1 adds where it came from. What a command does is in commands/.
  */
 import { Command, CommanderError } from 'commander';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { addCompareCommands } from './commands/compare.ts';
 import { addDataCommands } from './commands/data.ts';
 import { addModelCommands } from './commands/models.ts';
+import { addQuickstart } from './commands/quickstart.ts';
 import { addSampleCommands } from './commands/sample.ts';
 import { addTrainCommands } from './commands/train.ts';
 import { libraryFolder } from './library.ts';
@@ -21,6 +22,9 @@ const program = new Command('attune')
   .showHelpAfterError('(--help tells more)')
   .exitOverride()
   .addHelpText('after', `
+The whole road on the embedded model, in minutes:
+  attune quickstart
+
 From base to export:
   attune import instructions.jsonl --name my-data     rows into the library
   attune show attune-base my-data                     what is trained: tokens and their loss mask
@@ -35,8 +39,7 @@ addTrainCommands(program);
 addSampleCommands(program);
 addCompareCommands(program);
 addModelCommands(program);
-const quickstart = new URL('./commands/quickstart.ts', import.meta.url);
-if (existsSync(quickstart)) ((await import(quickstart.href)) as { addQuickstart(program: Command): void }).addQuickstart(program);
+addQuickstart(program);
 
 // a reader that has seen enough (attune … | head) is no failure
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -118,6 +118,13 @@ function drive(library: Library, run: Run, { device = 'native', threads = 0 }: M
 
   async function* events(): AsyncGenerator<EngineEvent, void, void> {
     let settled = false;
+    let reached: Extract<EngineEvent, { type: 'progress' }> | null = null;
+    let stored = 0; // when, ms
+    const storeReached = (): void => {
+      if (reached) store(library, run.id, reached);
+      reached = null;
+      stored = Date.now();
+    };
     try {
       const notes: string[] = [];
       const job = await prepare(library, run, { device, threads }, (text) => notes.push(text));
@@ -125,19 +132,17 @@ function drive(library: Library, run: Run, { device = 'native', threads = 0 }: M
       if (killed) return;
       engine = startEngine(job);
       if (stopped) engine.send({ type: 'stop' });
-      let stored = 0; // when the step was last stored, ms
       for await (const event of engine.events) {
-        if (event.type === 'progress' && Date.now() - stored < 1000 && event.step < event.totalSteps) {
-          yield event;
-          continue;
-        }
-        if (event.type === 'progress') stored = Date.now();
-        store(library, run.id, event);
+        // steps may be many a second: the one reached is stored once a second, and before anything else is
+        if (event.type === 'progress') reached = event;
+        if (event.type !== 'progress' || Date.now() - stored >= 1000) storeReached();
+        if (event.type !== 'progress') store(library, run.id, event);
         settled = event.type === 'done';
         yield event;
       }
     } catch (error) {
       settled = true;
+      storeReached();
       updateRun(db, run.id, killed
         ? { status: 'interrupted', owner: null }
         : { status: 'failed', owner: null, error: (error as Error).message, finishedAt: new Date().toISOString() });
