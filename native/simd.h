@@ -124,7 +124,7 @@ ATTUNE_INLINE vf vexp(vf x) {
   p = p * r + broadcast(1.6666665459e-1f);
   p = p * r + broadcast(5.0000001201e-1f);
   p = p * (r * r) + r + broadcast(1.0f);
-  vi bits, exponent;
+  vu bits, exponent;  // unsigned: lanes out of range wrap, and are replaced below
   memcpy(&exponent, &shifted, sizeof exponent);
   memcpy(&bits, &p, sizeof bits);
   bits += exponent << 23;  // the low bits of `shifted` are n

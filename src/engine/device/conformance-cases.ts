@@ -49,7 +49,8 @@ const normal = createNormal(20240607);
 const random = (n: number, scale = 1): Float32Array => Float32Array.from({ length: n }, () => scale * normal());
 /** To be written, never read. */
 const unset = (n: number): Float32Array => new Float32Array(n).fill(NaN);
-const indices = (n: number, below: number): Int32Array => Int32Array.from({ length: n }, () => Math.floor(Math.abs(normal()) * 1e6) % below);
+const indices = (n: number, below: number): Int32Array =>
+  Int32Array.from({ length: n }, () => Math.floor(Math.abs(normal()) * 1e6) % below);
 /** The upper half of an f32 is a bf16; truncated, which is as random as before. */
 const bf16 = (values: Float32Array): Uint16Array => Uint16Array.from(new Uint32Array(values.buffer), (bits) => bits >>> 16);
 
@@ -161,7 +162,11 @@ for (const [at, [N, I, O]] of LINEAR_SHAPES.entries()) {
           output: 'out',
           upstream: 'dout',
           // dx keeps beta of what it held; the check subtracts what it held in full
-          inputs: { ...(beta === 0.25 ? {} : { x: 'dx' }), ...(storage === 'f32' ? { w: 'dw' } : {}), ...(biased ? { bias: 'dbias' } : {}) },
+          inputs: {
+            ...(beta === 0.25 ? {} : { x: 'dx' }),
+            ...(storage === 'f32' ? { w: 'dw' } : {}),
+            ...(biased ? { bias: 'dbias' } : {}),
+          },
         },
       });
     }
@@ -192,7 +197,8 @@ cases.push({
 });
 
 // ── rope ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-for (const [N, H, D, R] of [[1, 1, 2, 2], [1, 14, 64, 64], [5, 3, 16, 16], [7, 2, 80, 32], [67, 5, 128, 128], [131, 3, 80, 80], [3, 1, 22, 14]]) {
+const ROPE_SHAPES = [[1, 1, 2, 2], [1, 14, 64, 64], [5, 3, 16, 16], [7, 2, 80, 32], [67, 5, 128, 128], [131, 3, 80, 80], [3, 1, 22, 14]];
+for (const [N, H, D, R] of ROPE_SHAPES) {
   const angles = random(41 * (R / 2), 3);
   const cosSin = Float32Array.from({ length: 41 * R }, (_, i) => {
     const angle = angles[Math.floor(i / R) * (R / 2) + (i % (R / 2))];
@@ -217,7 +223,8 @@ for (const [N, H, D, R] of [[1, 1, 2, 2], [1, 14, 64, 64], [5, 3, 16, 16], [7, 2
 
 // ── attention ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 type Span = { start: number; length: number };
-type AttentionCase = { name: string; heads: [H: number, K: number, D: number]; segments: { query: Span; prefix?: Span; key?: Span }[]; large?: boolean };
+type Spans = { query: Span; prefix?: Span; key?: Span };
+type AttentionCase = { name: string; heads: [H: number, K: number, D: number]; segments: Spans[]; large?: boolean };
 const span = (start: number, length: number): Span => ({ start, length });
 /** Sequences end to end, each seeing itself. */
 const packed = (...lengths: number[]): { query: Span }[] =>
@@ -313,7 +320,10 @@ for (const activation of ['silu', 'gelu_pytorch_tanh'] satisfies Activation[]) {
 }
 
 // ── logprob ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-for (const [M, C, V, large] of [[1, 1, 1], [1, 7, 5], [3, 64, 257], [37, 80, 1031], [131, 48, 4099], [1, 64, 9973], [67, 7, 129], [521, 16, 2053], [11, 64, 521, 1]]) {
+const LOGPROB_SHAPES = [
+  [1, 1, 1], [1, 7, 5], [3, 64, 257], [37, 80, 1031], [131, 48, 4099], [1, 64, 9973], [67, 7, 129], [521, 5, 2053], [11, 64, 521, 1],
+];
+for (const [M, C, V, large] of LOGPROB_SHAPES) {
   for (const storage of ['f32', 'bf16']) {
     // logits of size about 1, so that no probability is all of it; or of hundreds, where a naive exp overflows
     const [x, w] = [random(M * C, large ? 20 : C ** -0.5), random(V * C)];
@@ -345,7 +355,7 @@ for (const [M, C, V, large] of [[1, 1, 1], [1, 7, 5], [3, 64, 257], [37, 80, 103
   }
 }
 {
-  // Small whole numbers add exactly in any order; logit = w's first entry, the same for ids ≡ mod 11, so the best is id 10 where x > 0, id 0 where x < 0.
+  // Small whole numbers add exactly in any order. A logit is ±(id mod 11), so the best is id 10 where x > 0 and id 0 where x < 0.
   const [M, C, V] = [5, 3, 2053];
   cases.push({
     name: 'logprob best is the lowest id on a tie',

@@ -77,7 +77,8 @@ function activate(x: number, activation: Activation): { value: number; slope: nu
 /** One call per (query row, the key rows it sees in order): prefix first, then its own up to itself. See `attention` in device.ts. */
 function forEachQuery(segments: Int32Array, S: number, visit: (query: number, keys: number[]) => void): void {
   for (let s = 0; s < S; s++) {
-    const [queryStart, queryLength, prefixStart, prefixLength, keyStart, keyLength] = segments.subarray(s * SEGMENT_FIELDS, (s + 1) * SEGMENT_FIELDS);
+    const fields = segments.subarray(s * SEGMENT_FIELDS, (s + 1) * SEGMENT_FIELDS);
+    const [queryStart, queryLength, prefixStart, prefixLength, keyStart, keyLength] = fields;
     for (let j = 0; j < queryLength; j++) {
       const keys: number[] = [];
       for (let t = 0; t < prefixLength; t++) keys.push(prefixStart + t);
