@@ -12,10 +12,16 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 it('keeps U+2028 and U+2029 inside a row', async () => {
   const rows = [{ kind: 'text', text: 'a\u2028b\u2029c' }, { kind: 'text', text: 'd' }];
   writeFileSync(path, rows.map((row) => JSON.stringify(row)).join('\n'));
-  expect(await Array.fromAsync(readExamples(path))).toEqual(rows);
+  expect(await collect(readExamples(path))).toEqual(rows);
 });
 
 it('names file, line and field of a row that is not an example', async () => {
   writeFileSync(path, '{"kind":"text","text":"a"}\n{"kind":"text"}\n');
-  await expect(Array.fromAsync(readExamples(path))).rejects.toThrow(/rows\.jsonl:2: text: /);
+  await expect(collect(readExamples(path))).rejects.toThrow(/rows\.jsonl:2: text: /);
 });
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
