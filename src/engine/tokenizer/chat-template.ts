@@ -25,7 +25,8 @@ export function compileChatTemplate(source: string, tokenizer: Tokenizer): ChatT
   const specials = [...tokenizer.specialTokens, ...Object.values(MARKS)];
   const specialPattern = alternatives(specials);
   const closing = new RegExp(`^\\s*(?:${alternatives([...tokenizer.specialTokens, '\uFFFF']).source})`);
-  const eos = tokenizer.eosIds.length > 0 ? tokenizer.token(tokenizer.eosIds[0]) : null;
+  const eosStrings = tokenizer.eosIds.map((id) => tokenizer.token(id)).filter((token) => token !== '');
+  const eos = eosStrings[0] ?? null;
 
   const escape = (messages: Message[]): Message[] =>
     messages.map(({ role, content }) => ({
@@ -102,6 +103,13 @@ export function compileChatTemplate(source: string, tokenizer: Tokenizer): ChatT
     return spans;
   }
 
+  /** A marked answer that leaves its end-of-turn token outside takes it in. */
+  function withEnd(text: string, span: Span): Span {
+    const ended = eosStrings.some((token) => text.slice(span.begin, span.end).trimEnd().endsWith(token));
+    const token = ended ? undefined : eosStrings.find((string) => text.startsWith(string, span.end));
+    return token === undefined ? span : { ...span, end: span.end + token.length };
+  }
+
   let closesAnswers: boolean | undefined;
   /** Whether a special token follows the last answer. */
   function closes(): boolean {
@@ -116,7 +124,7 @@ export function compileChatTemplate(source: string, tokenizer: Tokenizer): ChatT
       const full = render(escaped, false);
       if (!marked) return pieces(full, derivedSpans(escaped, full));
       const { text, spans } = readMarkedSpans(full);
-      return pieces(text, spans);
+      return pieces(text, spans.map((span, i) => (spans[i + 1]?.begin === span.end ? span : withEnd(text, span))));
     },
     get warnings() {
       const warnings: string[] = [];
@@ -148,12 +156,13 @@ const unstable = (i: number): string => `the chat template gives no sure loss ma
 
 function parse(source: string): Jinja {
   // {% generation %} as a block that also writes a mark; blocks keep the whitespace rules of the tag they stand for
-  const source2 = source
+  const prepared = source
+    .replace(/\r\n?/g, '\n') // as jinja2 does
     .replace(/\{%(-?)\s*generation\s*(-?)%\}/g, (_, left, right) => `{%${left} if true %}{{ '${MARKS.generation}' }}{% endif ${right}%}`)
     .replace(/\{%(-?)\s*endgeneration\s*(-?)%\}/g, (_, left, right) => `{%${left} if true %}{{ '${MARKS.endGeneration}' }}{% endif ${right}%}`)
     .replace(/\bstrftime_now\b/g, 'strftime_now_in_english'); // the library's own speaks the machine's language
   try {
-    return new Jinja(source2);
+    return new Jinja(prepared);
   } catch (error) {
     throw new Error(`the chat template is not readable jinja (${(error as Error).message}): mend it, or choose template: chatml`, { cause: error });
   }

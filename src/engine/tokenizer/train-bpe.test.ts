@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { describe, expect, it } from 'vitest';
 import { BYTE_CHARACTERS, trainBpe } from './train-bpe.ts';
@@ -49,5 +51,13 @@ describe('trainBpe', () => {
       expect(tokenizer.decode(ids, { clean_up_tokenization_spaces: false })).toBe(text);
     }
     expect(tokenizer.encode('the cat<eos>').ids.at(-1)).toBe(0);
+  });
+
+  it('finds the same merges as the tokenizers package', () => {
+    const { bpe } = JSON.parse(readFileSync(join(import.meta.dirname, '../../../fixtures/text/expected.json'), 'utf8'));
+    const { model } = trainBpe([bpe.corpus], { vocabSize: 400, specialTokens: ['<eos>'] });
+    expect(model.merges).toHaveLength(400 - 257);
+    expect(model.merges).toEqual(bpe.merges);
+    expect(Math.max(...Object.values(model.vocab))).toBe(bpe.last);
   });
 });
