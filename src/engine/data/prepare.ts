@@ -1,5 +1,6 @@
 /** Example rows on disk → token sequences in memory, for a whole split. Says how many rows were cut or left out, and why. Not the tokenising itself. */
-import type { Template } from '../../shared/dataset.ts';
+import type { Example, Template } from '../../shared/dataset.ts';
+import { templateWarnings } from '../tokenizer/template.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { PreferenceSequences, Sequence } from './pack.ts';
 import { readExamples } from './read.ts';
@@ -15,45 +16,48 @@ export type PrepareSettings = {
 };
 
 export async function prepareSequences(path: string, settings: PrepareSettings): Promise<Sequence[]> {
-  const rows: Sequence[] = [];
-  let cut = 0;
-  let silent = 0;
-  for await (const example of readExamples(path)) {
+  return prepare(path, settings, (example) => {
     const { tokens, loss, truncated } = tokenizeExample(example, settings);
-    if (truncated) cut++;
     // the first token is never a target: a row needs one after it that carries loss
-    if (!loss.subarray(1).includes(1)) {
-      silent++;
-      continue;
-    }
-    rows.push({ tokens, loss });
-  }
-  report(settings, path, rows.length, cut, silent);
-  return rows;
+    return { row: loss.subarray(1).includes(1) ? { tokens, loss } : null, truncated };
+  });
 }
 
 export async function preparePreferences(path: string, settings: PrepareSettings): Promise<PreferenceSequences[]> {
-  const rows: PreferenceSequences[] = [];
-  let cut = 0;
-  let silent = 0;
-  for await (const example of readExamples(path)) {
-    if (example.kind !== 'preference') {
-      throw new Error(`${path}: a ${example.kind} row stands where dpo needs preference pairs (prompt, chosen, rejected): choose a preference dataset`);
-    }
+  return prepare(path, settings, (example) => {
+    if (example.kind !== 'preference') throw new Error(`a ${example.kind} row stands where preference pairs (prompt, chosen, rejected) are needed`);
     const { prompt, chosen, rejected, truncated } = tokenizePreference(example, settings);
-    if (truncated) cut++;
-    if (chosen.length === 0 || rejected.length === 0) {
-      silent++;
-      continue;
-    }
-    rows.push({ prompt, chosen, rejected });
-  }
-  report(settings, path, rows.length, cut, silent);
-  return rows;
+    return { row: chosen.length > 0 && rejected.length > 0 ? { prompt, chosen, rejected } : null, truncated };
+  });
 }
 
-function report({ warn, maxLength }: PrepareSettings, path: string, kept: number, cut: number, silent: number): void {
-  if (cut > 0) warn(`${cut} of ${kept + silent} rows were longer than maxLength (${maxLength} tokens) and were cut at the end`);
-  if (silent > 0) warn(`${silent} rows were left out: after the cut to maxLength (${maxLength} tokens) nothing of the answer remained`);
-  if (kept === 0) throw new Error(`${path}: no usable row: nothing to train or evaluate on`);
+/** `tokenize` gives null for a row of whose answer nothing is left, and throws where a template refuses the row; both are counted and told. */
+async function prepare<Row>(
+  path: string,
+  { warn, maxLength, template, tokenizer }: PrepareSettings,
+  tokenize: (example: Example) => { row: Row | null; truncated: boolean },
+): Promise<Row[]> {
+  const rows: Row[] = [];
+  let [cut, silent, refused] = [0, 0, 0];
+  let reason = '';
+  let templated = false;
+  for await (const example of readExamples(path)) {
+    templated ||= example.kind !== 'text' && example.kind !== 'completion';
+    try {
+      const { row, truncated } = tokenize(example);
+      if (truncated) cut++;
+      if (row) rows.push(row);
+      else silent++;
+    } catch (error) {
+      refused++;
+      reason ||= (error as Error).message;
+    }
+  }
+  if (rows.length === 0) throw new Error(`${path}: no usable row to train or evaluate on${reason && `: ${reason}`}`);
+  if (templated) for (const text of templateWarnings(template, tokenizer)) warn(text);
+  const all = rows.length + silent + refused;
+  if (cut > 0) warn(`${cut} of ${all} rows were longer than maxLength (${maxLength} tokens) and were cut at the end`);
+  if (silent > 0) warn(`${silent} of ${all} rows were left out: after the cut to maxLength (${maxLength} tokens) nothing of the answer remained`);
+  if (refused > 0) warn(`${refused} of ${all} rows were left out; the first because ${reason}`);
+  return rows;
 }
