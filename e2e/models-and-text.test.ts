@@ -64,6 +64,7 @@ test('show marks the answer and the token that ends it, and nothing of the promp
 test('compare sets two models side by side on every prompt', async () => {
   const result = await json(['compare', 'tiny', 'tiny', '--prompts', 'prompts.txt', '--max-tokens', '6', '--json']);
   expect(result.rows.map(({ prompt }: { prompt: string }) => prompt)).toEqual(['Say river.', 'Say stone.']);
+  expect(result.judged).toMatchObject({ a: 0, tie: 2, b: 0 });
   for (const { a, b } of result.rows) {
     expect(a).toEqual(b); // the same model, greedy
     expect(a.tokens).toBeLessThanOrEqual(6);

@@ -29,7 +29,7 @@ test('JSONL rows may be texts, prompts, instructions or conversations, whose ans
     { prompt: [{ role: 'user', content: 'f' }] },
   ];
   expect(prompts('p.jsonl', rows.map((row) => JSON.stringify(row)).join('\n'))).toEqual([
-    user('a'), user('b'), user('c\n\nd'), [{ role: 'system', content: 's' }, ...user('e')], user('f'),
+    user('a'), user('b'), user('c\nd'), [{ role: 'system', content: 's' }, ...user('e')], user('f'),
   ]);
   expect(prompts('p.json', JSON.stringify(rows))).toHaveLength(5);
 });

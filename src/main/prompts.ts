@@ -1,5 +1,6 @@
 /**
- * Reads a file of prompts: plain text has one prompt a line; JSON and JSONL have strings, or rows with `prompt`, `messages` or `instruction` (and `input`).
+ * Reads a file of prompts: plain text has one prompt a line; JSON and JSONL have strings, or rows with `prompt`, `messages` or
+ * `instruction` (and `input`).
  * Answers in the rows are ignored. Not a dataset: nothing is stored.
  */
 import { readFileSync } from 'node:fs';
@@ -54,7 +55,10 @@ function parseRows(file: string, text: string): { line: number; value: unknown }
 
 function toPrompt(row: z.infer<typeof Row>, where: string): PromptRow {
   if (typeof row === 'string') return fromText(row);
-  if ('instruction' in row && typeof row.instruction === 'string') return fromText(row.input ? `${row.instruction}\n\n${row.input}` : row.instruction);
+  if ('instruction' in row) {
+    const { instruction, input } = row as { instruction: string; input: string };
+    return fromText(input.trim() === '' ? instruction : `${instruction}\n${input}`); // as an instruction row is trained
+  }
   if ('prompt' in row && typeof row.prompt === 'string') return fromText(row.prompt);
   const all = (('messages' in row ? row.messages : row.prompt) as Message[]).map(({ role, content }) => ({ role, content }));
   const messages = all.slice(0, all.findLastIndex(({ role }) => role === 'user') + 1);

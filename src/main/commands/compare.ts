@@ -2,21 +2,31 @@
 import type { Command } from 'commander';
 import type { RowProblem, Template } from '../../shared/dataset.ts';
 import type { EvaluateResult } from '../../shared/job.ts';
-import { type Answer, answerPrompts } from '../playground/index.ts';
 import { withExamplesFile } from '../datasets/examples-file.ts';
 import { askEngine } from '../engine.ts';
 import type { Library } from '../library.ts';
 import { resolveModel } from '../models/index.ts';
+import { type Answer, answerPrompts } from '../playground/index.ts';
+import { compareJudged, judgeAnswer, RULE_TEXT } from '../playground/judge.ts';
 import { readPrompts } from '../prompts.ts';
 import { print, printJson, sideBySide, table, tell } from '../terminal.ts';
 import { UserError } from '../user-error.ts';
-import { addMachineOptions, addSamplingOptions, addTemplateOption, type MachineOptions, parseCount, parseNumber, readSampling, readTemplate } from './options.ts';
+import {
+  addMachineOptions,
+  addSamplingOptions,
+  addTemplateOption,
+  type MachineOptions,
+  parseCount,
+  parseNumber,
+  readSampling,
+  readTemplate,
+} from './options.ts';
 import { withLibrary } from './with-library.ts';
 
 export function addCompareCommands(program: Command): void {
   const compare = program
     .command('compare')
-    .description('two models answer the same prompts, side by side')
+    .description('two models answer the same prompts, side by side, judged by a stated rule')
     .argument('<a>')
     .argument('<b>')
     .requiredOption('--prompts <file>', 'a prompt a line, or JSON/JSONL rows with prompt, messages or instruction')
@@ -62,27 +72,36 @@ type EvaluateFlags = MachineOptions & {
 };
 
 async function runCompare(library: Library, nameA: string, nameB: string, options: CompareFlags): Promise<void> {
-  const sampling = readSampling(options as unknown as Record<string, unknown>);
+  const sampling = readSampling(options);
   const prompts = readPrompts(options.prompts);
   const models = [resolveModel(library, nameA), resolveModel(library, nameB)];
   const answers: Answer[][] = [];
   for (const model of models) {
     const template = readTemplate(options, model);
-    answers.push(await answerPrompts(model, prompts.map(({ messages }) => ({ messages })), { ...options, template, sampling, onNote: tell }));
+    const { device, threads } = options;
+    const asked = prompts.map(({ messages }) => ({ messages }));
+    answers.push(await answerPrompts(model, asked, { device, threads, template, sampling, onNote: tell }));
   }
   const [a, b] = models.map((model) => model.name);
+  const judge = ({ text, finishReason }: Answer) => judgeAnswer(text, finishReason === 'eos');
+  const verdicts = answers[0].map((answer, i) => compareJudged(judge(answer), judge(answers[1][i])));
+  const better = verdicts.map((verdict) => (verdict === 'win' ? 'a' : verdict === 'loss' ? 'b' : 'tie'));
+  const count = (side: string) => better.filter((value) => value === side).length;
+  const wins = { a: count('a'), tie: count('tie'), b: count('b') };
   if (options.json) {
-    const rows = prompts.map(({ title, messages }, i) => ({ prompt: title, messages, a: answers[0][i], b: answers[1][i] }));
-    return printJson({ a, b, sampling, rows });
+    const rows = prompts.map(({ title, messages }, i) => ({ prompt: title, messages, a: answers[0][i], b: answers[1][i], better: better[i] }));
+    return printJson({ a, b, sampling, judged: { rule: RULE_TEXT, ...wins }, rows });
   }
   const width = process.stdout.columns ?? 120;
-  const describe = (answer: Answer) => `[${answer.tokens} tokens, ${answer.meanLogprob.toFixed(2)} nats/token${answer.finishReason === 'length' ? ', cut' : ''}]`;
+  const describe = ({ tokens, meanLogprob, finishReason }: Answer) =>
+    `[${tokens} tokens, ${meanLogprob.toFixed(2)} nats/token${finishReason === 'length' ? ', cut' : ''}]`;
   print(sideBySide(a, b, width));
   for (const [i, { title }] of prompts.entries()) {
     print(`── ${i + 1}: ${title}`);
     print(sideBySide(answers[0][i].text, answers[1][i].text, width));
     print(sideBySide(describe(answers[0][i]), describe(answers[1][i]), width));
   }
+  print(`── ${a} better ${wins.a}, tie ${wins.tie}, ${b} better ${wins.b} (${RULE_TEXT})`);
 }
 
 async function runEvaluate(library: Library, name: string, options: EvaluateFlags): Promise<void> {

@@ -83,12 +83,16 @@ async function runImport(library: Library, file: string, { show, json, template,
   const imported = await importDataset(library, {
     file,
     ...options,
+    onProgress: (rows) => {
+      if (process.stderr.isTTY) process.stderr.write(`\r${rows.toLocaleString('en-US')} rows`);
+    },
     onProblem: (problem) => {
       problems.push(problem);
       if (problems.length > TOLD) problems.pop();
-      else tell(`${problem.file}:${problem.line}: ${problem.severity === 'skipped' ? 'left out' : 'note'}: ${problem.reason}`);
+      else tell(describeProblem(problem));
     },
   });
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[2K');
   const told = imported.skipped + imported.warnings;
   if (told > TOLD) tell(`… and ${told - TOLD} more; attune datasets ${imported.name} tells all`);
   if (json) printJson(imported);
@@ -116,8 +120,12 @@ function tellDataset(library: Library, name: string, json = false): void {
   if (json) return printJson({ ...dataset, files });
   for (const file of files) {
     print(`${name} (${file.split}): ${file.rows} rows of ${file.file}, ${file.format}, ${describeKinds(file.kinds)}, sha256 ${file.sha256}`);
-    for (const problem of file.problems) print(`  ${problem.file}:${problem.line}: ${problem.severity === 'skipped' ? 'left out' : 'note'}: ${problem.reason}`);
+    for (const problem of file.problems) print(`  ${describeProblem(problem)}`);
   }
+}
+
+function describeProblem({ file, line, severity, reason }: RowProblem): string {
+  return `${file}:${line}: ${severity === 'skipped' ? 'left out' : 'note'}: ${reason}`;
 }
 
 function describeKinds(kinds: Record<string, number>): string {

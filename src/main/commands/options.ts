@@ -35,7 +35,7 @@ export function addSamplingOptions(command: Command, defaults: Partial<Sampling>
   return command;
 }
 
-export function readSampling(options: Record<string, unknown>): Sampling {
+export function readSampling(options: object & { greedy?: boolean }): Sampling {
   const names = Object.keys(Sampling.shape);
   const given = Object.fromEntries(Object.entries(options).filter(([name, value]) => names.includes(name) && value !== undefined));
   const value = options.greedy ? { ...given, temperature: 0 } : given;

@@ -3,7 +3,6 @@ import type { Command } from 'commander';
 import { createInterface, type Interface } from 'node:readline';
 import type { Message, Template } from '../../shared/dataset.ts';
 import type { LogprobsResult, Prompt, TokenizeResult } from '../../shared/job.ts';
-import type { Sampling } from '../../shared/sampling.ts';
 import { askEngine, startEngine } from '../engine.ts';
 import type { Library } from '../library.ts';
 import { resolveModel } from '../models/index.ts';
@@ -79,9 +78,10 @@ async function runSample(library: Library, name: string, options: SampleFlags): 
   const sampling = readSampling(options);
   const model = resolveModel(library, name);
   const { device, threads } = options;
-  const prompt: Prompt = options.raw ? { raw: options.prompt } : { messages: [...systemMessage(options.system), { role: 'user', content: options.prompt }] };
-  const job = { type: 'sample', device, threads, model: model.path, template: readTemplate(options, model), prompts: [prompt], sampling, batchSize: 1 } as const;
-  const engine = startEngine({ ...job, prompts: [prompt] });
+  const messages: Message[] = [...systemMessage(options.system), { role: 'user', content: options.prompt }];
+  const prompts: Prompt[] = [options.raw ? { raw: options.prompt } : { messages }];
+  const template = readTemplate(options, model);
+  const engine = startEngine({ type: 'sample', device, threads, model: model.path, template, prompts, sampling, batchSize: 1 });
   let written = '';
   for await (const event of engine.events) {
     if (event.type === 'note') tell(event.text);
@@ -102,7 +102,7 @@ async function runSample(library: Library, name: string, options: SampleFlags): 
 }
 
 async function runChat(library: Library, name: string, options: ChatFlags): Promise<void> {
-  const sampling: Sampling = readSampling(options as unknown as Record<string, unknown>);
+  const sampling = readSampling(options);
   const model = resolveModel(library, name);
   const { device, threads } = options;
   const engine = startEngine({ type: 'chat', device, threads, model: model.path, template: readTemplate(options, model) });

@@ -107,7 +107,8 @@ async function follow(library: Library, training: TrainingRun, { jsonLines = fal
   if (jsonLines) {
     const bestPath = best?.path ?? null;
     const { status, step, peakMemoryBytes } = run;
-    line({ type: 'done', run: run.id, name: run.name, status, step, checkpoint: last?.path ?? null, sha256: last?.sha256 ?? null, best: bestPath, peakMemoryBytes });
+    const result = { checkpoint: last?.path ?? null, sha256: last?.sha256 ?? null, best: bestPath };
+    line({ type: 'done', run: run.id, name: run.name, status, step, ...result, peakMemoryBytes });
   } else if (run.status === 'finished') {
     const memory = run.peakMemoryBytes ? `, peak memory ${formatBytes(run.peakMemoryBytes)}` : '';
     print(`${run.name}: ${run.step} steps${memory}\n${last?.path}\nsha256 ${last?.sha256}`);

@@ -122,7 +122,11 @@ function folderPath(library: Library, folder: string): ModelPath {
     throw new UserError(`${file}: not JSON (${(error as Error).message})`);
   }
   if (typeof base !== 'string' || base === '') throw new UserError(`${file}: base_model_name_or_path is missing: write the base model's folder there`);
-  const found = findModel(library, base)?.path.folder ?? [resolve(dirname(file), base), resolve(base)].find((path) => existsSync(join(path, 'config.json')));
-  if (!found) throw new UserError(`${file}: base_model_name_or_path: ${base} is neither a library name nor a model folder here: write the base model's folder there`);
+  const places = [resolve(dirname(file), base), resolve(base)];
+  const found = findModel(library, base)?.path.folder ?? places.find((path) => existsSync(join(path, 'config.json')));
+  if (!found) {
+    const where = `${file}: base_model_name_or_path: ${base}`;
+    throw new UserError(`${where} is neither a library name nor a model folder here: write the base model's folder there`);
+  }
   return { folder: found, adapter: folder };
 }
