@@ -72,13 +72,13 @@ void attend_few(float* out, float* lse, const float* q, const float* k, const fl
 }
 
 /// One step of the online softmax on a row of scores: exponentials in place of scores; returns what earlier sums shrink by.
-ATTUNE_INLINE float soften(float* scores, i64 seen, float& max, float& total) {
+ATTUNE_INLINE float soften(float* scores, i64 seen, float scale, float& max, float& total) {
   constexpr int vectors = key_block / W;
   for (i64 i = seen; i < key_block; i++) scores[i] = -INFINITY;
   vf x[vectors], top = broadcast(max);
 #pragma GCC unroll 16
   for (int i = 0; i < vectors; i++) {
-    x[i] = load(scores + i * W);
+    x[i] = load(scores + i * W) * scale;
     top = vmax(x[i], top);
   }
   const float higher = max_lane(top);
@@ -102,14 +102,12 @@ void attend_tile(float* out, float* lse, const float* q, const float* k, const f
   const i64 queries = s.query_length - j0 < per_tile ? s.query_length - j0 : per_tile;
   const i64 rows = queries * a.G, padded = round_up(rows, tile_mr), wide = round_up(a.D, tile_nr);
   const i64 stride = a.K * a.D;
-  float* queries_packed = scratch;                               // panels of (D, tile_mr)
-  float* block_packed = queries_packed + padded * a.D + W;       // kᵀ: panels of (D, tile_nr); then v: panels of (keys, tile_nr)
-  float* scores = block_packed + key_block * wide + W;           // (padded, key_block)
-  float* sums = scores + padded * key_block + W;                 // (padded, wide)
-  float* max = sums + padded * wide;                             // (padded)
-  float* total = max + padded;                                   // (padded)
+  float* block_packed = scratch;                      // kᵀ: panels of (D, tile_nr); then v: panels of (keys, tile_nr)
+  float* scores = block_packed + key_block * wide;    // (padded, key_block)
+  float* sums = scores + padded * key_block;          // (padded, wide)
+  float* max = sums + padded * wide;                  // (padded)
+  float* total = max + padded;                        // (padded)
 
-  pack_left(queries_packed, q, s.query_start + j0, rows, padded, a.G, a.H, a.D, kv, a.scale);
   for (i64 r = 0; r < padded; r++) max[r] = -INFINITY, total[r] = 0;
   memset(sums, 0, static_cast<size_t>(padded * wide) * sizeof(float));
 
@@ -122,9 +120,9 @@ void attend_tile(float* out, float* lse, const float* q, const float* k, const f
       const i64 width = keys - n < tile_nr ? keys - n : tile_nr;
       pack_panel<tile_nr>(block_packed + n * a.D, k + (block.start + n) * stride + kv * a.D, stride, 1, width, a.D);
     }
-    tile_product<Into::write, 1, tile_mr>(scores, key_block, queries_packed, tile_mr * a.D, block_packed, padded, columns, a.D);
+    scores_of(scores, q, block_packed, s.query_start + j0, rows, padded, columns, a.G, a.H, a.D, kv);
     for (i64 r = 0; r < rows; r++) {
-      const float shrink = soften(scores + r * key_block, visible(s, block, j0 + r / a.G), max[r], total[r]);
+      const float shrink = soften(scores + r * key_block, visible(s, block, j0 + r / a.G), a.scale, max[r], total[r]);
       if (shrink != 1.0f)
         for (i64 d = 0; d < wide; d += W) store(sums + r * wide + d, load(sums + r * wide + d) * shrink);
     }
@@ -163,7 +161,7 @@ void attention(Context& c, float* out, float* lse, const float* q, const float* 
   }
   first[S] = tiles;
   const i64 padded = round_up(per_tile * a.G, tile_mr), wide = round_up(D, tile_nr);
-  i64 each = padded * D + key_block * wide + padded * key_block + padded * wide + 2 * padded + 8 * W;
+  i64 each = key_block * wide + padded * key_block + padded * wide + 2 * padded + 8 * W;
   each = round_up(each > longest + W ? each : longest + W, 16);
   float* scratch = c.scratch(Slot::workers, each * c.pool.threads());
   parallel(c, tiles * K, [&](i64 task, int worker) {

@@ -47,23 +47,31 @@ ATTUNE_INLINE i64 visible(const Segment& s, const KeyBlock& b, i64 j) {
 /// Row r of a tile whose first query is `first`, in a tensor (queries, H, D).
 ATTUNE_INLINE i64 row_offset(i64 first, i64 r, i64 G, i64 H, i64 D, i64 kv) { return ((first + r / G) * H + kv * G + r % G) * D; }
 
-/// Packs a tile's rows as the left operand of a product over D: panels of (D, tile_mr), scaled, rows past the end zero.
-static inline void pack_left(float* out, const float* x, i64 first, i64 rows, i64 padded, i64 G, i64 H, i64 D, i64 kv, float scale) {
-  for (i64 r0 = 0; r0 < padded; r0 += tile_mr, out += tile_mr * D) {
+/// out(padded, columns) = a tile's rows of x(queries, H, D) · b, read where they lie; b in panels of (D, tile_nr), out's rows are
+/// key_block apart. Rows past the end repeat the last one: nobody looks at what they give.
+static inline void scores_of(float* out, const float* x, const float* b, i64 first, i64 rows, i64 padded, i64 columns, i64 G, i64 H, i64 D, i64 kv) {
+  for (i64 m = 0; m < padded; m += tile_mr) {
     const float* from[tile_mr];
-    for (i64 i = 0; i < tile_mr; i++) from[i] = r0 + i < rows ? x + row_offset(first, r0 + i, G, H, D, kv) : nullptr;
-    for (i64 d = 0; d < D; d += W) {
-      const i64 count = D - d < W ? D - d : W;
-      vf block[W];
-#pragma GCC unroll 16
-      for (int i = 0; i < W; i++) block[i] = i < tile_mr && from[i < tile_mr ? i : 0] ? load_some(from[i < tile_mr ? i : 0] + d, count) : vf{};
-      transpose(block);
-      if (count == W) {  // each store's surplus is overwritten by the next
-#pragma GCC unroll 16
-        for (int i = 0; i < W; i++) store(out + (d + i) * tile_mr, block[i] * scale);
-      } else {
-        for (i64 i = 0; i < count; i++) store(out + (d + i) * tile_mr, block[i] * scale);
+#pragma GCC unroll 8
+    for (int i = 0; i < tile_mr; i++) from[i] = x + row_offset(first, m + i < rows ? m + i : rows - 1, G, H, D, kv);
+    for (i64 n = 0; n < columns; n += tile_nr) {
+      const float* panel = b + n * D;
+      vf acc[tile_mr][tile_nv] = {};
+      for (i64 d = 0; d < D; d++, panel += tile_nr) {
+        vf row[tile_nv];
+#pragma GCC unroll 2
+        for (int j = 0; j < tile_nv; j++) row[j] = load(panel + j * W);
+#pragma GCC unroll 8
+        for (int i = 0; i < tile_mr; i++) {
+          const vf a = broadcast(from[i][d]);
+#pragma GCC unroll 2
+          for (int j = 0; j < tile_nv; j++) acc[i][j] = a * row[j] + acc[i][j];
+        }
       }
+#pragma GCC unroll 8
+      for (int i = 0; i < tile_mr; i++)
+#pragma GCC unroll 2
+        for (int j = 0; j < tile_nv; j++) store(out + (m + i) * key_block + n + j * W, acc[i][j]);
     }
   }
 }

@@ -16,16 +16,15 @@ struct Shape {
 
 struct Tensors {
   float *dq, *dk, *dv;
-  const float *dout, *out, *lse, *q, *k, *v;
+  const float *dout, *lse, *q, *k, *v;
+  const float* delta;  // (Nq, H): Σ dO ∘ O
 };
 
 struct Scratch {
   float *keys_t, *values_t, *keys;        // kᵀ, vᵀ: panels of (D, tile_nr); k: panels of (keys, tile_nr)
-  float *queries_a, *douts_a;             // panels of (D, tile_mr)
   float *queries_b, *douts_b;             // panels of (rows, tile_nr)
   float *scores, *dscores;                // (rows, key_block)
   float *dquery, *dkeys, *dvalues;        // (rows, wide), (key_block, wide), (key_block, wide)
-  float *lse, *delta;                     // (rows)
 };
 
 /// Lays the arrays out from `base`; returns the floats they take.
@@ -39,8 +38,6 @@ i64 lay_out(Scratch& s, float* base, i64 padded, i64 D, i64 wide) {
   s.keys_t = take(key_block * D);
   s.values_t = take(key_block * D);
   s.keys = take(key_block * wide);
-  s.queries_a = take(padded * D);
-  s.douts_a = take(padded * D);
   s.queries_b = take(padded * wide);
   s.douts_b = take(padded * wide);
   s.scores = take((padded + 1) * key_block);
@@ -48,8 +45,6 @@ i64 lay_out(Scratch& s, float* base, i64 padded, i64 D, i64 wide) {
   s.dquery = take(padded * wide);
   s.dkeys = take(key_block * wide);
   s.dvalues = take(key_block * wide);
-  s.lse = take(padded);
-  s.delta = take(padded);
   return at;
 }
 
@@ -104,18 +99,11 @@ void segment_backward(const Tensors& t, const Segment& s, const Shape& a, i64 kv
       const i64 keys = visible(s, block, j0 + queries - 1), columns = round_up(keys, tile_nr);
       if (keys == 0) continue;
       const i64 rows = queries * a.G, padded = round_up(rows, tile_mr), first = s.query_start + j0;
-      pack_left(w.queries_a, t.q, first, rows, padded, a.G, a.H, a.D, kv, 1.0f);
-      pack_left(w.douts_a, t.dout, first, rows, padded, a.G, a.H, a.D, kv, 1.0f);
-      tile_product<Into::write, 1, tile_mr>(w.scores, key_block, w.queries_a, tile_mr * a.D, w.keys_t, padded, columns, a.D);
-      tile_product<Into::write, 1, tile_mr>(w.dscores, key_block, w.douts_a, tile_mr * a.D, w.values_t, padded, columns, a.D);
+      scores_of(w.scores, t.q, w.keys_t, first, rows, padded, columns, a.G, a.H, a.D, kv);
+      scores_of(w.dscores, t.dout, w.values_t, first, rows, padded, columns, a.G, a.H, a.D, kv);
       for (i64 r = 0; r < rows; r++) {
-        const i64 row = row_offset(first, r, a.G, a.H, a.D, kv);
-        vf dot = {};
-        for (i64 d = 0; d < a.D; d += W) {
-          const i64 count = a.D - d < W ? a.D - d : W;
-          dot = load_some(t.dout + row + d, count) * load_some(t.out + row + d, count) + dot;
-        }
-        const vf delta = broadcast(sum(dot)), base = broadcast(t.lse[row / a.D]);
+        const i64 head = (first + r / a.G) * a.H + kv * a.G + r % a.G;
+        const vf delta = broadcast(t.delta[head]), base = broadcast(t.lse[head]);
         float* scores = w.scores + r * key_block;
         float* dscores = w.dscores + r * key_block;
         for (i64 i = 0; i < columns; i += W) {
@@ -192,7 +180,25 @@ void group_segments(i64* parent, Span* spans, const int32_t* segments, i64 S) {
 void attention_backward(Context& c, float* dq, float* dk, float* dv, const float* dout, const float* out, const float* lse, const float* q,
                         const float* k, const float* v, const int32_t* segments, i64 S, i64 H, i64 K, i64 D, float scale) {
   const Shape a{H, K, D, H / K, scale};
-  const Tensors t{dq, dk, dv, dout, out, lse, q, k, v};
+  i64 queries = 0;
+  for (i64 s = 0; s < S; s++) {
+    const Segment segment = segment_at(segments, s);
+    const i64 end = segment.query_start + segment.query_length;
+    queries = end > queries ? end : queries;
+  }
+  float* delta = c.scratch(Slot::rows, queries * H);
+  parallel(c, S, [&](i64 s, int) {
+    const Segment segment = segment_at(segments, s);
+    for (i64 head = segment.query_start * H; head < (segment.query_start + segment.query_length) * H; head++) {
+      vf dot = {};
+      for (i64 d = 0; d < D; d += W) {
+        const i64 count = D - d < W ? D - d : W;
+        dot = load_some(dout + head * D + d, count) * load_some(out + head * D + d, count) + dot;
+      }
+      delta[head] = sum(dot);
+    }
+  });
+  const Tensors t{dq, dk, dv, dout, lse, q, k, v, delta};
   i64* parent = reinterpret_cast<i64*>(c.scratch(Slot::tasks, 2 * (2 * S + 6 * S) + 16));
   i64* leaders = parent + S;
   group_segments(parent, reinterpret_cast<Span*>(parent + 2 * S), segments, S);

@@ -62,7 +62,7 @@ void Pool::run(i64 tasks, void (*task)(void*, i64, int), void* argument) {
   take(0);
   state_.fetch_and(~open_bit);
   for (int turns = 0; (state_.load(std::memory_order_acquire) & inside_mask) != 0; turns++) {
-    if (turns < 20000)
+    if (turns < 2000)
       pause();
     else
       std::this_thread::yield();  // a worker has lost its core: let it have ours

@@ -95,6 +95,7 @@ void gemm(Context& c, float* out, i64 ldc, Operand a, Operand b, i64 M, i64 N, i
   const i64 depth_max = ((K + chunks - 1) / chunks + W - 1) / W * W;
   const i64 a_panels = (M + MR - 1) / MR;
   const i64 a_size = depth_max * MR + slack, b_size = depth_max * NR + slack;
+  const bool worth = M * N * K > 256 * 1024;
   float* pack_a = c.scratch(Slot::pack_a, a_panels * a_size);
   float* pack_b = c.scratch(Slot::pack_b, ((N < NC ? N : NC) + NR - 1) / NR * b_size);
   for (i64 n0 = 0; n0 < N; n0 += NC) {
@@ -115,7 +116,7 @@ void gemm(Context& c, float* out, i64 ldc, Operand a, Operand b, i64 M, i64 N, i
           else
             pack(pack_b + p * b_size, b, false, n0 + p * NR, nc - p * NR < NR ? nc - p * NR : NR, k0, depth, false);
         }
-      });
+      }, worth);
       // Multiply: a grid of blocks, wide enough for reuse, small enough to share. The cut changes no sum.
       const i64 m_blocks = (M + MC - 1) / MC;
       i64 wide = 8;
@@ -132,7 +133,7 @@ void gemm(Context& c, float* out, i64 ldc, Operand a, Operand b, i64 M, i64 N, i
           for (i64 m = m_begin; m < m_end; m += MR)
             micro(out + m * ldc + n, ldc, pack_a + m / MR * a_size, pack_b + p * b_size, depth, M - m < MR ? M - m : MR, columns, u);
         }
-      });
+      }, worth);
       if (K == 0) break;
     }
   }

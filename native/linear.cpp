@@ -52,7 +52,8 @@ static inline void dot_rows(float* out, i64 O, const float* x, const T* w, const
 
 template <class T>
 static inline void few(Context& c, float* out, const float* x, const T* w, const float* bias, i64 N, i64 I, i64 O, float alpha, float beta) {
-  parallel_range(c, O, 32, [&](i64 begin, i64 end) {
+  const i64 rows = 32 + (128 * 1024 / (N * I + 1)) / 4 * 4;  // of w a task: enough work to be worth a hand-over
+  parallel_range(c, O, rows, [&](i64 begin, i64 end) {
     i64 o = begin;
     for (; o + 4 <= end; o += 4) dot_rows<4>(out + o, O, x, w + o * I, bias ? bias + o : nullptr, N, I, alpha, beta);
     for (; o < end; o++) dot_rows<1>(out + o, O, x, w + o * I, bias ? bias + o : nullptr, N, I, alpha, beta);

@@ -183,9 +183,13 @@ ATTUNE_INLINE void transpose(vf (&rows)[W]) {
 
 // ── work sharing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// f(task, worker) for every task in [0, tasks).
+/// f(task, worker) for every task in [0, tasks). Work not worth a hand-over (a few microseconds) stays with the caller.
 template <class F>
-static inline void parallel(Context& c, i64 tasks, const F& f) {
+static inline void parallel(Context& c, i64 tasks, const F& f, bool worth = true) {
+  if (!worth) {
+    for (i64 task = 0; task < tasks; task++) f(task, 0);
+    return;
+  }
   c.pool.run(tasks, [](void* g, i64 task, int worker) { (*static_cast<const F*>(g))(task, worker); }, const_cast<F*>(&f));
 }
 

@@ -4,7 +4,7 @@
 // chooses when the addon is loaded. Runs on plain Node 20. Does nothing when sources, compiler and flags are unchanged.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -42,7 +42,7 @@ function findCompiler() {
   throw new Error(`build-native: no C++20 compiler found (tried ${process.env.CXX ?? 'g++, clang++, c++'}); ${remedy}.`);
 }
 
-function compile(command, args) {
+function compile(command, args, what) {
   return new Promise((done, fail) => {
     const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'pipe'] });
     let text = '';
@@ -51,7 +51,7 @@ function compile(command, args) {
     child.on('close', (status) => {
       if (status === 0) return done();
       process.stderr.write(text);
-      fail(new Error(`build-native: ${command} failed (exit ${status}) on ${args.at(-1)}; a compiler with C++20 is needed (g++ 11, clang 13 or newer).`));
+      fail(new Error(`build-native: ${command} failed (exit ${status}) on ${what}; a compiler with C++20 is needed (g++ 11, clang 13 or newer).`));
     });
   });
 }
@@ -89,17 +89,21 @@ export async function buildNative() {
   const worker = async () => {
     for (let job; (job = queue.shift()); ) {
       const part = `${job.object}.${process.pid}`; // renamed when whole: an interrupted build leaves no broken object
-      await compile(compiler.command, ['-o', part, ...job.args]);
+      await compile(compiler.command, ['-o', part, ...job.args], job.args.at(-1));
       renameSync(part, job.object);
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, worker));
   const whole = `${addon}.${process.pid}`;
-  await compile(compiler.command, ['-pthread', ...linkFlags, '-o', whole, ...jobs.map((job) => job.object)]);
+  await compile(compiler.command, ['-pthread', ...linkFlags, '-o', whole, ...jobs.map((job) => job.object)], 'linking attune.node');
   renameSync(whole, addon);
   writeFileSync(stampFile, stamp);
   const wanted = new Set(jobs.map((job) => job.object));
-  for (const name of readdirSync(output)) if (name.endsWith('.o') && !wanted.has(join(output, name))) rmSync(join(output, name));
+  // Objects of older sources go, unless young: another build may be about to link them.
+  for (const name of readdirSync(output)) {
+    const path = join(output, name);
+    if (/\.(o|node)(\.\d+)?$/.test(name) && path !== addon && !wanted.has(path) && Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Infinity) > 3_600_000) rmSync(path, { force: true });
+  }
   return { built: true, seconds: (Date.now() - started) / 1000, compiler };
 }
 
