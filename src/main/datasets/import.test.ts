@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { DatasetFormat, Example, RowProblem } from '../../shared/dataset.ts';
+import { closeLibrary, openLibrary } from '../library.ts';
 import { detectFormat, readDataset } from './import.ts';
+import { importDataset, listDatasets } from './index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'attune-import-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -38,6 +40,8 @@ async function readRow(row: object) {
 const user = (content: string) => ({ role: 'user', content });
 const assistant = (content: string) => ({ role: 'assistant', content });
 
+const row = (output: string) => `{"instruction": "brackets ]}, and \\"quotes\\"", "output": "${output}"}`;
+
 describe('formats', () => {
   it('reads Alpaca rows, with history and system as a conversation', async () => {
     expect(await readRow({ instruction: 'Add.', input: '1 2', output: '3' })).toMatchObject({
@@ -52,6 +56,10 @@ describe('formats', () => {
 
   it('reads prompt and completion, as strings or as messages', async () => {
     expect(await readRow({ prompt: 'a', completion: 'b' })).toMatchObject({
+      format: 'prompt-completion',
+      examples: [{ kind: 'completion', prompt: 'a', completion: 'b' }],
+    });
+    expect(await readRow({ prompt: 'a', response: 'b' })).toMatchObject({
       format: 'prompt-completion',
       examples: [{ kind: 'completion', prompt: 'a', completion: 'b' }],
     });
@@ -77,6 +85,20 @@ describe('formats', () => {
     });
   });
 
+  it('keeps the calls of a turn that also has text, as JSON after it', async () => {
+    const calls = [{ function: { name: 'add', arguments: '{}' } }];
+    const messages = [user('a'), { ...assistant('Let me see.'), tool_calls: calls }, { role: 'tool', content: '7' }, { ...assistant('7'), tool_calls: [] }];
+    expect(await readRow({ messages })).toMatchObject({
+      examples: [{ messages: [user('a'), assistant(`Let me see.\n${JSON.stringify(calls)}`), { role: 'tool', content: '7' }, assistant('7')] }],
+      problems: [],
+    });
+    const parts = { role: 'assistant', content: [{ type: 'text', text: 'So:' }], function_call: { name: 'f' } };
+    expect((await readRow({ messages: [user('a'), parts] })).examples).toMatchObject([{ messages: [user('a'), assistant('So:\n{"name":"f"}')] }]);
+    expect((await readRow({ messages: [user('a'), { role: 'assistant', content: null, function_call: { name: 'f' } }] })).examples).toMatchObject([
+      { messages: [user('a'), assistant('{"name":"f"}')] },
+    ]);
+  });
+
   it('reads preference pairs in every spelling', async () => {
     const expected = { kind: 'preference', prompt: 'q', chosen: 'good', rejected: 'bad' };
     const spellings = [
@@ -90,23 +112,53 @@ describe('formats', () => {
     for (const row of spellings) expect(await readRow(row)).toMatchObject({ format: 'preference', examples: [expected], problems: [] });
   });
 
-  it('splits HH-RLHF transcripts at the answer where they part', async () => {
+  it('splits HH-RLHF transcripts at the last answer, and skips those that part earlier', async () => {
     const start = '\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant:';
     expect(await readRow({ chosen: `${start} good\n\nstill good`, rejected: `${start} bad` })).toMatchObject({
       format: 'hh-rlhf',
       examples: [{ kind: 'preference', prompt: [user('a'), assistant('b'), user('c')], chosen: 'good\n\nstill good', rejected: 'bad' }],
     });
+    expect((await readRow({ chosen: `${start} good\n\nHuman: d\n\nAssistant: e`, rejected: `${start} bad` })).problems).toEqual([
+      '1 skipped: chosen and rejected differ before their last turn: they are not two answers to one prompt',
+    ]);
   });
 
   it('reads rows Attune wrote itself', async () => {
     const example = { kind: 'completion', prompt: '', completion: 'x' };
     expect((await readRow(example)).examples).toEqual([example]);
+    expect((await readRow({ id: 7, ...example })).examples).toEqual([example]);
+    const mixed = [example, { kind: 'text', text: 'a', id: 8 }, { kind: 'instruction', instruction: 'a', input: '', output: 'b' }];
+    const { examples, problems } = await read(file('mixed-kinds.jsonl', mixed.map((row) => JSON.stringify(row)).join('\n')));
+    expect(problems).toEqual([]);
+    expect(examples).toEqual([example, { kind: 'text', text: 'a' }, mixed[2]]);
+  });
+
+  it('reads rows whose column kind means something else', async () => {
+    for (const kind of ['poem', 'text', 'constructor']) {
+      expect((await readRow({ kind, instruction: 'a', output: 'b' })).examples).toEqual([{ kind: 'instruction', instruction: 'a', input: '', output: 'b' }]);
+    }
   });
 
   it('can be told the format', async () => {
     const path = file('both.jsonl', JSON.stringify({ prompt: 'a', completion: 'b', text: 'c' }));
     expect(await detectFormat(path)).toBe('prompt-completion');
     expect((await read(path, 'text')).examples).toEqual([{ kind: 'text', text: 'c' }]);
+  });
+
+  it('is refused in one sentence when the first rows have none of its columns', async () => {
+    const path = file('named.jsonl', Array(3).fill('{"prompt":"a","response":"b"}').join('\n'));
+    await expect(read(path, 'alpaca')).rejects.toThrow(
+      /named\.jsonl: not alpaca \(instruction and output\): its rows have the fields prompt, response; --format prompt-completion fits/,
+    );
+    const answers = file('answers.jsonl', '{"chosen":"a","rejected":"b"}');
+    await expect(detectFormat(answers)).rejects.toThrow(/cannot tell the format: its rows have the fields chosen, rejected; name the fields/);
+    await expect(read(answers, 'preference')).rejects.toThrow(/not preference \(chosen and rejected with a prompt\): its rows have the fields chosen, rejected/);
+  });
+
+  it('is found behind many broken lines, but not behind a thousand', async () => {
+    const after = (lines: number) => file('late.jsonl', `${'{"text": \n'.repeat(lines)}{"text":"a"}`);
+    expect(await detectFormat(after(999))).toBe('text');
+    await expect(detectFormat(after(1000))).rejects.toThrow(/none of its first rows is a JSON object/);
   });
 });
 
@@ -146,21 +198,64 @@ describe('rows that cannot be read', () => {
     ]);
     expect(await reason({ messages: [user('q')] })).toEqual(['1 skipped: no assistant turn: there is nothing to learn from']);
     expect(await reason({ messages: [user('q'), assistant('')] })).toEqual(["1 skipped: the assistant's turn (message 2) is empty"]);
+    expect(await reason({ messages: [user('q'), assistant('a'), user('r')] })).toEqual([
+      "1 skipped: the last turn is the user's, not the assistant's: nothing answers it",
+    ]);
+    expect(await reason({ messages: [{ role: 'constructor', content: 'q' }, assistant('a')] })).toEqual(['1 skipped: messages[0] has the unknown role "constructor"']);
     expect(await reason({ messages: [{ role: 'alien', content: 'q' }] })).toEqual(['1 skipped: messages[0] has the unknown role "alien"']);
     expect(await reason({ messages: [user('q'), assistant('a')], label: false })).toEqual(['1 skipped: the row is marked as unwanted (label: false)']);
   });
 
-  it('in a JSON array count by element, and a cut-off file keeps what came before', async () => {
-    const row = (output: string) => `{"instruction": "brackets ]}, and \\"quotes\\"", "output": "${output}"}`;
+  it('but only have turns in an odd order are imported with a warning', async () => {
+    const odd = async (...messages: object[]) => {
+      const { examples, problems } = await readRow({ messages });
+      expect(examples).toHaveLength(1);
+      return problems;
+    };
+    const system = { role: 'system', content: 's' };
+    expect(await odd(system, user('q'), assistant('a'), { role: 'tool', content: '' }, assistant('b'))).toEqual([]);
+    expect(await odd(system, assistant('a'))).toEqual(["1 warning: the first turn is the assistant's"]);
+    expect(await odd(user('q'), user(' '), assistant('a'))).toEqual(["1 warning: message 2 (the user's) is empty; messages 1 and 2 are both the user's"]);
+    expect(await odd(user('q'), system, assistant('a'))).toEqual([
+      "1 warning: message 2 is the system's, but not the first; the first turn is the assistant's",
+    ]);
+    expect(await odd(user('q'), { role: 'tool', content: '7' }, assistant('a'))).toEqual(["1 warning: message 2 is a tool's, but follows no call"]);
+    const pair = await readRow({ prompt: [user('q'), assistant('a'), assistant('b'), user('r')], chosen: 'c', rejected: 'd' });
+    expect(pair.problems).toEqual(["1 warning: messages 2 and 3 are both the assistant's"]);
+  });
+
+  it('in a JSON array count by element', async () => {
     const whole = await read(file('array.json', `\uFEFF [\n ${row('one')},\n {"instruction": oops},\n ${row('two [')} ,\n]\n`));
     expect(whole.examples.map((example) => 'output' in example && example.output)).toEqual(['one', 'two [']);
     expect(whole.lines).toEqual([1, 3]);
     expect(whole.problems).toEqual([expect.stringMatching(/^2 skipped: not valid JSON/)]);
-    const cut = await read(file('cut.json', `[${row('one')}, {"instruction": "tw`));
-    expect(cut.examples).toHaveLength(1);
-    expect(cut.problems).toEqual([expect.stringMatching(/^2 skipped: the file ends inside this element/)]);
-    const extra = await read(file('extra.json', `[${row('one')}}, ${row('two')}]`));
-    expect(extra.problems.join()).toMatch(/after the end of the array/);
+    const stray = await read(file('stray.json', `[${row('one')}, , ${row('two')}]`));
+    expect(stray.lines).toEqual([1, 3]);
+    expect(stray.problems).toEqual(['2 skipped: an empty element: there is a comma too many']);
+  });
+
+  it('do not hide the rows after them: an array whose structure breaks is an error that says where', async () => {
+    const broken = (content: string) => read(file('broken.json', content), 'alpaca');
+    const [one, two, three] = ['one', 'two', 'three'].map(row);
+    await expect(broken(`[\n${one},\n${two.slice(0, -1)},\n${three}\n]`)).rejects.toThrow(
+      /broken\.json: line 5, row 2 of the array, which begins in line 3: a \] where a \} must come first/,
+    );
+    await expect(broken(`[\n${one},\n{"instruction": [1, "output": "b"},\n${three}\n]`)).rejects.toThrow(/line 3, row 2 of the array: a } where a \] must/);
+    await expect(broken(`[\n${one},\n${two.slice(0, -2)}},\n${three}\n]`)).rejects.toThrow(/line 3, row 2 of the array: a text in it has no closing quote/);
+    await expect(broken(`[${one}, {"instruction": "tw`)).rejects.toThrow(/line 1, row 2 of the array: the file ends before the array does/);
+    await expect(broken(`[${one},\n${two},\n`)).rejects.toThrow(/line 3, row 3 of the array: the file ends before the array does/);
+    await expect(broken(`[${one}}, ${two}]`)).rejects.toThrow(/line 1, row 1 of the array: a } where a \] must come first/);
+    await expect(broken(`[${one}]\n, ${two}]`)).rejects.toThrow(/line 2, row 2 of the array: text stands after the end of the array/);
+  });
+
+  it('leave nothing in the library when the array breaks after rows were written', async () => {
+    const library = openLibrary(join(folder, 'library'));
+    // rows are written 1,000 at a time; the break is in row 2,501
+    const path = file('late-break.json', `[\n${`${row('fine')},\n`.repeat(2500)}{"instruction": "a", "output": "b},\n${row('lost')}\n]`);
+    await expect(importDataset(library, { file: path })).rejects.toThrow(/line 2502, row 2501 of the array/);
+    expect(listDatasets(library)).toEqual([]);
+    expect(library.db.prepare('SELECT count(*) AS rows FROM examples').get()).toEqual({ rows: 0 });
+    closeLibrary(library);
   });
 
   it('with bytes that are not UTF-8 are imported with a warning', async () => {
@@ -179,7 +274,11 @@ describe('files', () => {
     ]);
   });
 
-  it('of plain text give a row a line', async () => {
+  it('of plain text give a row a paragraph, or a line where no blank line parts them', async () => {
+    expect(await read(file('paragraphs.txt', '\none\nmore\r\n\r\n \ntwo\n'))).toMatchObject({ examples: [{ text: 'one\nmore' }, { text: 'two' }], lines: [2, 6] });
+    expect(await read(file('lines.txt', 'one\ntwo\n\n'))).toMatchObject({ examples: [{ text: 'one' }, { text: 'two' }], lines: [1, 2] });
+    // the first blank line stands behind 1,100,000 characters, past the first MiB of 1,048,576
+    expect((await read(file('long.txt', `${`${'x'.repeat(999)}\n`.repeat(1100)}\nend`))).examples).toHaveLength(1101);
     expect(await read(file('plain.txt', 'one\n\ntwo'))).toMatchObject({ examples: [{ text: 'one' }, { text: 'two' }], lines: [1, 3] });
   });
 
@@ -223,7 +322,8 @@ describe.skipIf(!existsSync(assets))('real files (skipped where ../shared/assets
     ['llama-factory/kto_en_demo.json', 'messages', 150, 150], // the half with label: false
     ['llama-factory/c4_demo.jsonl', 'text', 300, 0],
     ['llama-factory/wiki_demo.txt', 'text', 30, 0],
-    ['hh-rlhf/test.jsonl.gz', 'hh-rlhf', 2308, 4], // of 2,312, four chosen answers are empty
+    ['hh-rlhf/test.jsonl.gz', 'hh-rlhf', 2303, 9], // of 2,312, four chosen answers are empty and five pairs part before their last turn
+    ['parquet-turkish-dialogues/test.jsonl', 'messages', 525, 0],
   ])('%s is %s with %i rows', async (name, format, rows, skipped) => {
     const path = join(assets, name);
     expect(await detectFormat(path)).toBe(format);

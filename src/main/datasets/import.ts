@@ -1,39 +1,59 @@
 /**
  * A dataset file → Examples, one at a time, in the file's order. Every row that cannot be read becomes a problem with its line and reason;
- * the rest go on. Rows are found by rows.ts and understood by formats/; nothing here knows the database.
+ * the rest go on. Only a file that cannot be told row from row, or whose columns no first row has, is an error as a whole.
+ * Rows are found by rows.ts and understood by formats/; nothing here knows the database.
  */
-import type { DatasetFormat, Example, RowProblem } from '../../shared/dataset.ts';
+import type { DatasetFormat, Example, Message, RowProblem } from '../../shared/dataset.ts';
 import { UserError } from '../user-error.ts';
-import { classifyRow, convertRow } from './formats/convert.ts';
+import { convertRow, fittingFormats, FORMATS } from './formats/convert.ts';
 import { type Row, RowError } from './formats/row.ts';
-import { detectLayout, readRows } from './rows.ts';
+import { findOddTurns } from './formats/turns.ts';
+import { detectLayout, type Layout, readRows } from './rows.ts';
 
-/** Rows looked at to tell a file's format. */
-const SAMPLE = 20;
+/** Rows that tell a file's format, and how far they are looked for where rows are broken. */
+const SAMPLE = { rows: 20, lines: 1000, characters: 1 << 20 };
 
 /** The format most of the first rows have. Throws, naming the fields it saw, when none fits. */
 export async function detectFormat(path: string): Promise<DatasetFormat> {
-  const layout = await detectLayout(path);
-  if (layout === 'text') return 'text';
+  return chooseFormat(path, await detectLayout(path), undefined);
+}
+
+/** The format named, when it fits any of the first rows; when none is named, the one most of them have. */
+async function chooseFormat(path: string, layout: Layout, named: DatasetFormat | undefined): Promise<DatasetFormat> {
+  if (layout === 'text') {
+    if (named === undefined || named === 'text') return 'text';
+    throw new UserError(`${path}: plain text, which cannot be read as ${named}: give JSON or JSON Lines, or --format text`);
+  }
   const votes = new Map<DatasetFormat, number>();
   let fields: string | null = null;
-  let seen = 0;
-  for await (const { text, broken } of readRows(path, layout)) {
-    if (text.trim() === '' && broken === undefined) continue;
-    if (seen++ === SAMPLE) break;
+  const seen = { rows: 0, lines: 0, characters: 0 };
+  for await (const { text } of readRows(path, layout)) {
+    if (text.trim() === '') continue;
+    seen.lines++;
+    seen.characters += text.length;
     try {
-      const row = parseRow(text, broken);
+      const row = parseRow(text);
       fields ??= Object.keys(row).slice(0, 12).join(', ');
-      const format = classifyRow(row);
-      if (format !== null) votes.set(format, (votes.get(format) ?? 0) + 1);
+      const formats = fittingFormats(row);
+      if (named !== undefined && formats.includes(named)) return named;
+      if (formats.length > 0) {
+        seen.rows++;
+        votes.set(formats[0], (votes.get(formats[0]) ?? 0) + 1);
+      }
     } catch (error) {
       if (!(error instanceof RowError)) throw error;
     }
+    if (seen.rows >= SAMPLE.rows || seen.lines >= SAMPLE.lines || seen.characters >= SAMPLE.characters) break;
   }
-  const [best] = [...votes].sort((a, b) => b[1] - a[1]);
-  if (best !== undefined) return best[0];
-  const saw = seen === 0 ? 'it has no rows' : fields === null ? 'none of its first rows is a JSON object' : `its rows have the fields ${fields}`;
-  throw new UserError(`${path}: cannot tell the format: ${saw}; give instruction/output, prompt/completion, messages, conversations, chosen/rejected or text`);
+  const [best] = [...votes].sort((a, b) => b[1] - a[1]).map(([format]) => format);
+  if (named === undefined && best !== undefined) return best;
+  const objects = fields === null ? 'none of its first rows is a JSON object' : `its rows have the fields ${fields}`;
+  const saw = seen.lines === 0 ? 'it has no rows' : objects;
+  const known = Object.entries(FORMATS).map(([format, { needs }]) => `${format} (${needs})`);
+  const rename = `name the fields as one of the formats does: ${known.join(', ')}`;
+  const way = best === undefined ? rename : `--format ${best} fits (${FORMATS[best].needs})`;
+  const what = named === undefined ? 'cannot tell the format' : `not ${named} (${FORMATS[named].needs})`;
+  throw new UserError(`${path}: ${what}: ${saw}; ${way}`);
 }
 
 /** Yields an example or a problem for each row, and for a row that deserves a look a warning and then its example. */
@@ -42,20 +62,18 @@ export async function* readDataset(
   options: { format?: DatasetFormat },
 ): AsyncGenerator<{ line: number; example: Example } | { problem: RowProblem }, void, void> {
   const layout = await detectLayout(path);
-  const format = options.format ?? (await detectFormat(path));
-  if (layout === 'text' && format !== 'text') throw new UserError(`${path}: plain text, which cannot be read as ${format}: give JSON or JSON Lines, or the format text`);
+  const format = await chooseFormat(path, layout, options.format);
   let toolsSeen = false;
-  for await (const { number: line, text, broken } of readRows(path, layout)) {
+  for await (const { number: line, text } of readRows(path, layout)) {
     // a blank line is no row; an empty element of an array is a stray comma
-    if (text.trim() === '' && broken === undefined && layout !== 'array') continue;
+    if (text.trim() === '' && layout !== 'array') continue;
     const problem = (severity: RowProblem['severity'], reason: string) => ({ problem: { file: path, line, severity, reason } });
     let example: Example;
     try {
       if (layout === 'text') {
-        if (broken !== undefined) throw new RowError(broken);
         example = { kind: 'text', text };
       } else {
-        const row = parseRow(text, broken);
+        const row = parseRow(text);
         example = convertRow(row, format);
         if (!toolsSeen && row.tools !== undefined && row.tools !== null) {
           toolsSeen = true;
@@ -67,13 +85,20 @@ export async function* readDataset(
       yield problem('skipped', error.message);
       continue;
     }
+    const odd = findOddTurns(turnsOf(example));
+    if (odd.length > 0) yield problem('warning', odd.join('; '));
     if (text.includes('\uFFFD')) yield problem('warning', 'holds U+FFFD (\uFFFD): bytes that are not UTF-8, here or where the text came from');
     yield { line, example };
   }
 }
 
-function parseRow(text: string, broken: string | undefined): Row {
-  if (broken !== undefined) throw new RowError(broken);
+/** The turns of a conversation or of a pair's prompt. */
+function turnsOf(example: Example): Message[] {
+  if (example.kind === 'conversation') return example.messages;
+  return example.kind === 'preference' && typeof example.prompt !== 'string' ? example.prompt : [];
+}
+
+function parseRow(text: string): Row {
   if (text.trim() === '') throw new RowError('an empty element: there is a comma too many');
   let value: unknown;
   try {

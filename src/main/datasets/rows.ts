@@ -1,6 +1,8 @@
 /**
- * A file → its rows as texts, streamed: a line of JSON Lines or plain text, or an element of a JSON array; gzip is seen by its first bytes.
- * Memory holds one row and one chunk, whatever the file's size. What the rows say is formats/'s affair.
+ * A file → its rows as texts, streamed: a line of JSON Lines, an element of a JSON array, or a paragraph of plain text (parted by blank
+ * lines; a line each where the first MiB has no blank line). Gzip is seen by its first bytes. Memory holds one row and one chunk, whatever
+ * the file's size. Where it is not clear how the file goes on (a bracket or quote missing from an array) reading ends with an error: the
+ * rows after would be lost. What the rows say is formats/'s affair.
  */
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -9,8 +11,8 @@ import { createGunzip, gunzipSync } from 'node:zlib';
 import { UserError } from '../user-error.ts';
 
 export type Layout = 'array' | 'lines' | 'text';
-/** `number`: 1-based line, or element of an array. `broken`: why the text is not a whole row. */
-export type RawRow = { number: number; text: string; broken?: string };
+/** `number`: 1-based line (a paragraph's first), or element of an array. */
+export type RawRow = { number: number; text: string };
 
 /** A row beyond this many characters is taken for a missing quote or newline. */
 const LONGEST_ROW = 64 * 1024 * 1024;
@@ -41,7 +43,8 @@ export async function detectLayout(path: string): Promise<Layout> {
 export async function* readRows(path: string, layout: Layout): AsyncGenerator<RawRow, void, void> {
   let number = 0;
   try {
-    for await (const row of layout === 'array' ? readElements(path) : readLines(path)) {
+    const paragraphs = layout === 'text' && (await hasParagraphs(path));
+    for await (const row of layout === 'array' ? readElements(path) : paragraphs ? readParagraphs(path) : readLines(path)) {
       number = row.number;
       yield row;
     }
@@ -70,69 +73,117 @@ async function* readLines(path: string): AsyncGenerator<RawRow, void, void> {
     }
     rest.push(chunk.slice(start));
     length += chunk.length - start;
-    if (length > LONGEST_ROW) {
-      yield { number: number + 1, text: '', broken: `the line is longer than ${LONGEST_ROW} characters: the rest of the file is not read` };
-      return;
-    }
+    if (length > LONGEST_ROW) throw new UserError(`${path}: line ${number + 1} is longer than ${LONGEST_ROW} characters: give one row a line`);
   }
   if (length > 0) yield { number: number + 1, text: rest.join('') };
 }
 
+/** Whether a blank line stands between two lines of text within the first MiB. */
+async function hasParagraphs(path: string): Promise<boolean> {
+  let previous: 'nothing' | 'text' | 'blank' = 'nothing';
+  let length = 0;
+  for await (const { text } of readLines(path)) {
+    if (text.trim() !== '') {
+      if (previous === 'blank') return true;
+      previous = 'text';
+    } else if (previous === 'text') previous = 'blank';
+    length += text.length + 1;
+    if (length > 1 << 20) return false;
+  }
+  return false;
+}
+
+async function* readParagraphs(path: string): AsyncGenerator<RawRow, void, void> {
+  let lines: string[] = [];
+  let first = 0; // number of the paragraph's first line
+  let length = 0;
+  for await (const { number, text } of readLines(path)) {
+    if (text.trim() !== '') {
+      if (lines.length === 0) first = number;
+      lines.push(text);
+      length += text.length + 1;
+      if (length > LONGEST_ROW) {
+        throw new UserError(`${path}: the paragraph of line ${first} is longer than ${LONGEST_ROW} characters: part it with blank lines`);
+      }
+    } else if (lines.length > 0) {
+      yield { number: first, text: lines.join('\n') };
+      lines = [];
+      length = 0;
+    }
+  }
+  if (lines.length > 0) yield { number: first, text: lines.join('\n') };
+}
+
 /** The elements of a top-level JSON array as texts; only brackets, strings and commas are understood here. */
 async function* readElements(path: string): AsyncGenerator<RawRow, void, void> {
-  let number = 1;
-  let depth = 0; // 1: between the elements of the array
+  let number = 1; // of the element at hand
+  let line = 1; // of the character at hand
+  let begin = 0; // line where the element begins; 0: no text of it yet
+  const closers: number[] = []; // the bracket that closes each one open, the array's own first
   let inString = false;
   let escaped = false;
+  let ended = false;
   let parts: string[] = [];
   let length = 0;
-  let ended = false;
-  const element = (broken?: string): RawRow => ({ number: number++, text: parts.join('').trim(), broken });
+  const fail = (reason: string): never => {
+    const where = begin === 0 || begin === line ? '' : `, which begins in line ${begin}`;
+    const way = 'mend it there, or save the rows one a line (.jsonl)';
+    throw new UserError(`${path}: line ${line}, row ${number} of the array${where}: ${reason}; ${way}`);
+  };
+  const element = (rest: string): RawRow => {
+    const row = { number: number++, text: [...parts, rest].join('').trim() };
+    parts = [];
+    length = 0;
+    begin = 0;
+    return row;
+  };
   for await (const chunk of readText(path)) {
     let start = 0;
-    for (let i = 0; i < chunk.length && !ended; i++) {
+    for (let i = 0; i < chunk.length; i++) {
       const c = chunk.charCodeAt(i);
-      if (inString) {
+      if (c === NEWLINE) {
+        // JSON writes it as \n: here a quote is missing, and every text after would be taken for what stands between texts
+        if (inString) fail('a text in it has no closing quote before the line ends');
+        line++;
+      } else if (inString) {
         if (escaped) escaped = false;
         else if (c === BACKSLASH) escaped = true;
         else if (c === QUOTE) inString = false;
-      } else if (c === QUOTE) inString = true;
-      else if (c === BRACKET || c === BRACE) {
-        if (depth++ === 0) start = i + 1;
-      } else if (c === CLOSE_BRACKET || c === CLOSE_BRACE) {
-        if (--depth > 0) continue;
-        parts.push(chunk.slice(start, i));
-        const last = element();
-        if (last.text !== '') yield last;
-        parts = [];
-        start = i + 1;
-        ended = true;
-        break;
-      } else if (c === COMMA && depth === 1) {
-        parts.push(chunk.slice(start, i));
-        yield element();
-        parts = [];
-        length = 0;
-        start = i + 1;
+      } else if (c > SPACE) {
+        if (ended) fail('text stands after the end of the array (a bracket too many?)');
+        const between = closers.length === 1;
+        if (c === COMMA && between) {
+          yield element(chunk.slice(start, i));
+          start = i + 1;
+          continue;
+        }
+        if (c === CLOSE_BRACKET || c === CLOSE_BRACE) {
+          const closer = closers.pop()!;
+          const [found, wanted] = [c, closer].map((code) => String.fromCharCode(code));
+          if (found !== wanted) fail(`a ${found} where a ${wanted} must come first: a bracket is missing or too many`);
+          if (!between) continue;
+          const last = element(chunk.slice(start, i));
+          if (last.text !== '') yield last;
+          ended = true;
+          continue;
+        }
+        if (begin === 0 && closers.length > 0) begin = line;
+        if (c === QUOTE) inString = true;
+        else if (c === BRACKET || c === BRACE) {
+          if (closers.length === 0) start = i + 1;
+          closers.push(c === BRACKET ? CLOSE_BRACKET : CLOSE_BRACE);
+        }
       }
-    }
-    if (ended && chunk.slice(start).trim() !== '') {
-      yield element('text stands after the end of the array (a bracket too many?): the rest of the file is not read');
-      return;
     }
     if (ended) continue;
     parts.push(chunk.slice(start));
     length += chunk.length - start;
-    if (length > LONGEST_ROW) {
-      parts = [];
-      yield element(`the element is longer than ${LONGEST_ROW} characters (a missing quote or bracket?): the rest of the file is not read`);
-      return;
-    }
+    if (length > LONGEST_ROW) fail(`it has no end within ${LONGEST_ROW} characters: a quote or bracket is missing`);
   }
-  if (!ended) yield element('the file ends inside this element: it is cut off, or a quote or bracket is missing');
+  if (!ended) fail('the file ends before the array does: it is cut off, or a quote or bracket is missing');
 }
 
-const [QUOTE, BACKSLASH, BRACKET, CLOSE_BRACKET, BRACE, CLOSE_BRACE, COMMA] = Array.from('"\\[]{},', (c) => c.charCodeAt(0));
+const [QUOTE, BACKSLASH, BRACKET, CLOSE_BRACKET, BRACE, CLOSE_BRACE, COMMA, SPACE, NEWLINE] = Array.from('"\\[]{}, \n', (c) => c.charCodeAt(0));
 
 async function* readText(path: string): AsyncGenerator<string, void, void> {
   const file = createReadStream(path, { highWaterMark: 1 << 20 });

@@ -1,57 +1,75 @@
-/** One row of a file → an Example, for each format, and which format a row looks like. Throws RowError with the reason to skip a row. */
-import { type DatasetFormat, Example, type Message } from '../../../shared/dataset.ts';
+/** One row of a file → an Example, for each format, and which formats a row's columns fit. RowError has the reason to skip a row. */
+import type { DatasetFormat, Example, Message } from '../../../shared/dataset.ts';
 import { readPreference, readTranscripts } from './preference.ts';
 import { answerOf, optionalText, type Row, RowError, textOf } from './row.ts';
-import { checkConversation, readTurns } from './turns.ts';
+import { checkConversation, isTranscript, readTurns } from './turns.ts';
+
+/** `needs` tells a person what `fits` looks for. Where a row fits several, the first is taken for its format. */
+export const FORMATS: Record<DatasetFormat, { needs: string; fits: (row: Row) => boolean; read: (row: Row) => Example }> = {
+  preference: {
+    needs: 'chosen and rejected with a prompt',
+    // without a prompt only where it may stand in the answers: whole conversations
+    fits: (row) => has(row, 'chosen') && has(row, 'rejected') && (typeof row.chosen === 'object' || PROMPTS.some((field) => has(row, field))),
+    read: readPreference,
+  },
+  'hh-rlhf': {
+    needs: 'chosen and rejected as transcripts of Human: and Assistant: turns',
+    fits: (row) => isTranscript(row.chosen) && isTranscript(row.rejected),
+    read: readTranscripts,
+  },
+  sharegpt: {
+    needs: 'conversations of from and value',
+    fits: (row) => has((turnsOf(row)?.[0] ?? {}) as Row, 'from'),
+    read: readConversation,
+  },
+  messages: { needs: 'messages of role and content', fits: (row) => turnsOf(row) !== null, read: readConversation },
+  alpaca: {
+    needs: 'instruction and output',
+    fits: (row) => has(row, 'instruction') && (has(row, 'output') || has(row, 'response')),
+    read: readInstruction,
+  },
+  'prompt-completion': {
+    needs: 'prompt and completion',
+    fits: (row) => has(row, 'prompt') && (has(row, 'completion') || has(row, 'response')),
+    read: readCompletion,
+  },
+  text: { needs: 'text', fits: (row) => has(row, 'text'), read: (row) => ({ kind: 'text', text: answerOf(row.text, 'text') }) },
+};
+
+/** How rows that Attune wrote itself are spelled; a file of them may mix kinds. */
+const FORMAT_OF_KIND = new Map<unknown, DatasetFormat>([
+  ['instruction', 'alpaca'],
+  ['conversation', 'messages'],
+  ['completion', 'prompt-completion'],
+  ['preference', 'preference'],
+  ['text', 'text'],
+] satisfies [Example['kind'], DatasetFormat][]);
+
+/** Where a preference row may have its prompt. */
+const PROMPTS = ['prompt', 'conversations', 'messages', 'question', 'instruction'];
+const TURNS = ['messages', 'conversations', 'conversation'];
 
 export function convertRow(row: Row, format: DatasetFormat): Example {
   if (row.label === false) throw new RowError('the row is marked as unwanted (label: false)');
-  if (typeof row.kind === 'string') return readExample(row);
-  return CONVERTERS[format](row);
+  if (FORMATS[format].fits(row)) return FORMATS[format].read(row);
+  const own = FORMAT_OF_KIND.get(row.kind); // anyone may call a column kind: it counts only where the row is as we write it
+  return FORMATS[own !== undefined && FORMATS[own].fits(row) ? own : format].read(row);
 }
 
-/** Null when the row fits no format. */
-export function classifyRow(row: Row): DatasetFormat | null {
-  const { chosen, rejected } = row;
-  if (chosen !== undefined && rejected !== undefined) {
-    const transcript = (value: unknown): boolean => typeof value === 'string' && /^\s*Human:/.test(value);
-    return transcript(chosen) && transcript(rejected) && row.prompt === undefined ? 'hh-rlhf' : 'preference';
-  }
-  const turns = row.messages ?? row.conversations ?? row.conversation;
-  if (Array.isArray(turns)) return (turns[0] as Row | undefined)?.from === undefined ? 'messages' : 'sharegpt';
-  if (row.instruction !== undefined && (row.output !== undefined || row.response !== undefined)) return 'alpaca';
-  if (row.prompt !== undefined && row.completion !== undefined) return 'prompt-completion';
-  return row.text === undefined ? null : 'text';
+/** The formats a row's columns fit, likeliest first. */
+export function fittingFormats(row: Row): DatasetFormat[] {
+  return (Object.keys(FORMATS) as DatasetFormat[]).filter((format) => FORMATS[format].fits(row));
 }
 
-const CONVERTERS: Record<DatasetFormat, (row: Row) => Example> = {
-  alpaca: readInstruction,
-  'prompt-completion': readCompletion,
-  messages: readConversation,
-  sharegpt: readConversation,
-  preference: readPreference,
-  'hh-rlhf': readTranscripts,
-  text: (row) => ({ kind: 'text', text: answerOf(row.text, 'text') }),
-};
+const has = (row: Row, field: string): boolean => row[field] !== undefined && row[field] !== null;
 
-/** A row as Attune itself writes it, of any kind. */
-function readExample(row: Row): Example {
-  const parsed = Example.safeParse(row);
-  if (!parsed.success) throw new RowError(`${parsed.error.issues[0].path.join('.') || 'kind'}: ${parsed.error.issues[0].message}`);
-  const example = parsed.data;
-  if (example.kind === 'preference') return readPreference(example);
-  if (example.kind === 'conversation') checkConversation(example.messages);
-  if (example.kind === 'instruction') answerOf(example.output, 'output');
-  if (example.kind === 'completion') answerOf(example.completion, 'completion');
-  if (example.kind === 'text') answerOf(example.text, 'text');
-  return example;
-}
+const turnsOf = (row: Row): unknown[] | null => (TURNS.map((field) => row[field]).find(Array.isArray) as unknown[] | undefined) ?? null;
 
 /** Alpaca's fields; Dolly's context and response; LLaMA-Factory's system and history make it a conversation. */
 function readInstruction(row: Row): Example {
   const instruction = textOf(row.instruction, 'instruction');
   const input = optionalText(row.input ?? row.context, 'input');
-  const output = row.output === undefined ? answerOf(row.response, 'output') : answerOf(row.output, 'output');
+  const output = answerOf(row.output ?? row.response, 'output');
   if (instruction.trim() === '' && input.trim() === '') throw new RowError('instruction is empty');
   const system = optionalText(row.system, 'system');
   const history = Array.isArray(row.history) ? row.history : [];
@@ -68,16 +86,17 @@ function readInstruction(row: Row): Example {
 
 /** Strings are raw text; messages (TRL's conversational form) are a conversation. */
 function readCompletion(row: Row): Example {
-  if (!Array.isArray(row.prompt) && !Array.isArray(row.completion)) {
-    return { kind: 'completion', prompt: textOf(row.prompt, 'prompt'), completion: answerOf(row.completion, 'completion') };
+  const completion = row.completion ?? row.response;
+  if (!Array.isArray(row.prompt) && !Array.isArray(completion)) {
+    return { kind: 'completion', prompt: textOf(row.prompt, 'prompt'), completion: answerOf(completion, 'completion') };
   }
-  const messages = [...readTurns(row.prompt, 'prompt'), ...readTurns(row.completion, 'completion')];
+  const messages = [...readTurns(row.prompt, 'prompt'), ...readTurns(completion, 'completion')];
   checkConversation(messages);
   return { kind: 'conversation', messages };
 }
 
 function readConversation(row: Row): Example {
-  const field = row.messages !== undefined ? 'messages' : row.conversations !== undefined ? 'conversations' : 'conversation';
+  const field = TURNS.find((name) => Array.isArray(row[name])) ?? 'messages';
   const messages = readTurns(row[field], field);
   const system = optionalText(row.system, 'system');
   if (system.trim() !== '' && messages[0].role !== 'system') messages.unshift({ role: 'system', content: system });

@@ -7,29 +7,31 @@ import { answerOf, optionalText, type Row, RowError, textOf } from './row.ts';
 import { readTranscript, readTurn, readTurns } from './turns.ts';
 
 export function readPreference(row: Row): PreferenceExample {
-  const chosen = readSide(row.chosen, 'chosen');
-  const rejected = readSide(row.rejected, 'rejected');
   const prompt = readPrompt(row);
-  // whole conversations: what comes before the last turn is the prompt, and both must agree on it
-  const context = chosen.slice(0, -1);
-  if (!sameTurns(context, rejected.slice(0, -1))) throw new RowError('chosen and rejected differ before their last turn');
+  const { context, chosen, rejected } = splitAtLast(readSide(row.chosen, 'chosen'), readSide(row.rejected, 'rejected'));
+  // of whole conversations what comes before the last turn is the prompt
   const whole = context.some(({ role }) => role === 'user');
-  return pair(whole ? context : [...prompt, ...context], chosen[chosen.length - 1], rejected[rejected.length - 1]);
+  return pair(whole ? context : [...prompt, ...context], chosen, rejected);
 }
 
-/** The transcripts agree up to some answer; that answer is the pair. Turns after it (a few rows have some) are left out. */
 export function readTranscripts(row: Row): PreferenceExample {
   const chosen = readTranscript(textOf(row.chosen, 'chosen'), 'chosen');
   const rejected = readTranscript(textOf(row.rejected, 'rejected'), 'rejected');
-  let shared = 0;
-  while (shared < chosen.length && shared < rejected.length && sameTurns([chosen[shared]], [rejected[shared]])) shared++;
-  if (shared === chosen.length && shared === rejected.length) throw new RowError('chosen and rejected are equal');
-  if (shared === chosen.length || shared === rejected.length) throw new RowError('one transcript is the beginning of the other: there are no two answers to compare');
-  return pair(chosen.slice(0, shared), chosen[shared], rejected[shared]);
+  const { context, ...last } = splitAtLast(chosen, rejected);
+  return pair(context, last.chosen, last.rejected);
+}
+
+/** Two conversations that agree on all but their last turn; others (a few of HH-RLHF part earlier) are no two answers to one prompt. */
+function splitAtLast(chosen: Message[], rejected: Message[]): { context: Message[]; chosen: Message; rejected: Message } {
+  const context = chosen.slice(0, -1);
+  if (!sameTurns(context, rejected.slice(0, -1))) {
+    throw new RowError('chosen and rejected differ before their last turn: they are not two answers to one prompt');
+  }
+  return { context, chosen: chosen[chosen.length - 1], rejected: rejected[rejected.length - 1] };
 }
 
 function pair(prompt: Message[], chosen: Message, rejected: Message): PreferenceExample {
-  if (chosen.role !== 'assistant' || rejected.role !== 'assistant') throw new RowError('chosen and rejected do not part in an assistant turn');
+  if (chosen.role !== 'assistant' || rejected.role !== 'assistant') throw new RowError('chosen and rejected do not end with an assistant turn');
   const answers = { chosen: answerOf(chosen.content, 'chosen'), rejected: answerOf(rejected.content, 'rejected') };
   if (answers.chosen.trim() === answers.rejected.trim()) throw new RowError('chosen and rejected are equal');
   const last = prompt.at(-1);

@@ -1,6 +1,6 @@
 /** Conversations in the spellings of the field: OpenAI's role/content, ShareGPT's from/value, Anthropic's transcripts. */
 import type { Message } from '../../../shared/dataset.ts';
-import { RowError, type Row, textOf } from './row.ts';
+import { optionalText, RowError, type Row, textOf } from './row.ts';
 
 const ROLES: Record<string, Message['role']> = {
   system: 'system',
@@ -33,12 +33,18 @@ export function readTurn(value: unknown, field: string): Message {
   const turn = value as Row;
   const from = turn.role ?? turn.from;
   if (typeof from !== 'string') throw new RowError(`${field} names no role`);
-  const role = ROLES[from.toLowerCase()];
-  if (role === undefined) throw new RowError(`${field} has the unknown role ${JSON.stringify(from)}`);
+  const key = from.toLowerCase();
+  if (!Object.hasOwn(ROLES, key)) throw new RowError(`${field} has the unknown role ${JSON.stringify(from)}`);
+  const role = ROLES[key];
   const content = turn.content ?? turn.value;
+  const isCall = (call: unknown): boolean => call !== undefined && call !== null && !(Array.isArray(call) && call.length === 0);
+  const calls = [turn.tool_calls, turn.function_call].filter(isCall);
+  if (calls.length > 0) {
+    // calls are part of what the model said: kept as JSON after the text, if there is any
+    const said = Array.isArray(content) ? readParts(content, field) : optionalText(content, `${field}.content`);
+    return { role, content: [said, ...calls.map((call) => JSON.stringify(call))].filter((part) => part !== '').join('\n') };
+  }
   if (Array.isArray(content)) return { role, content: readParts(content, field) };
-  const calls = turn.tool_calls ?? turn.function_call;
-  if ((content === undefined || content === null || content === '') && calls !== undefined && calls !== null) return { role, content: JSON.stringify(calls) };
   return { role, content: textOf(content, `${field}.${'value' in turn ? 'value' : 'content'}`) };
 }
 
@@ -53,13 +59,31 @@ function readParts(parts: unknown[], field: string): string {
     .join('');
 }
 
-/** Every answer must have text, and there must be one. */
+/** Every answer must have text, and the last turn must be one. */
 export function checkConversation(messages: Message[]): void {
   const answers = messages.filter(({ role }) => role === 'assistant');
   if (answers.length === 0) throw new RowError('no assistant turn: there is nothing to learn from');
   const empty = messages.findIndex(({ role, content }) => role === 'assistant' && content.trim() === '');
   if (empty >= 0) throw new RowError(`the assistant's turn (message ${empty + 1}) is empty`);
+  const last = messages[messages.length - 1].role;
+  if (last !== 'assistant') throw new RowError(`the last turn is the ${last}'s, not the assistant's: nothing answers it`);
 }
+
+/** What is unusual about the turns but can be trained on; templates may refuse it or render it in a way nobody meant. */
+export function findOddTurns(messages: Message[]): string[] {
+  return messages.flatMap(({ role, content }, i) => {
+    const before = messages[i - 1]?.role;
+    const odd: string[] = [];
+    if ((role === 'user' || role === 'assistant') && content.trim() === '') odd.push(`message ${i + 1} (the ${role}'s) is empty`);
+    if (role === 'system' && i > 0) odd.push(`message ${i + 1} is the system's, but not the first`);
+    else if (role === 'tool' && before !== 'assistant' && before !== 'tool') odd.push(`message ${i + 1} is a tool's, but follows no call`);
+    else if (role === 'assistant' && (before === undefined || before === 'system')) odd.push('the first turn is the assistant\'s');
+    else if (role === before && role !== 'tool') odd.push(`messages ${i} and ${i + 1} are both the ${role}'s`);
+    return odd;
+  });
+}
+
+export const isTranscript = (value: unknown): boolean => typeof value === 'string' && /^\s*(Human|Assistant):/.test(value);
 
 /** "\n\nHuman: …\n\nAssistant: …" */
 export function readTranscript(text: string, field: string): Message[] {
