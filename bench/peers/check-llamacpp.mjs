@@ -20,23 +20,28 @@ for (const { name, type, folder, prompts } of JSON.parse(readFileSync(input, 'ut
   let places = 0;
   let agreed = 0;
   let sameAnswers = 0;
+  let widest = 0; // nats by which llama.cpp preferred another token, at most
   for (const { text, ids, completion } of prompts) {
     const first = model.tokens.shouldPrependBosToken && model.tokens.bos !== null ? [model.tokens.bos] : [];
     if (JSON.stringify([...first, ...model.tokenize(text, true)]) === JSON.stringify(ids)) sameTokens++;
     await sequence.clearHistory();
     // place ids.length − 1 predicts the answer's first token; the last token of the answer predicts nothing we know
     const tokens = [...ids, ...completion.slice(0, -1)];
-    const asked = tokens.map((token, i) => (i < ids.length - 1 ? token : [token, { generateNext: { token: true, options: { temperature: 0 } } }]));
+    const asked = tokens.map((token, i) => (i < ids.length - 1 ? token : [token, { generateNext: { logits: true, options: { temperature: 0 } } }]));
     const answers = await sequence.controlledEvaluate(asked);
-    const best = completion.map((_, i) => answers[ids.length - 1 + i].next.token);
-    const right = completion.filter((id, i) => best[i] === id).length;
+    const right = completion.filter((id, i) => {
+      const { logits } = answers[ids.length - 1 + i].next;
+      const [best, highest] = logits.entries().next().value; // sorted, highest first
+      widest = Math.max(widest, highest - logits.get(id));
+      return best === id;
+    }).length;
     places += completion.length;
     agreed += right;
     if (right === completion.length) sameAnswers++;
   }
   await context.dispose();
   await model.dispose();
-  const detail = `tokens of ${sameTokens}/${prompts.length} prompts, top-1 at ${agreed}/${places} places (${((100 * agreed) / places).toFixed(2)} %), greedy answers ${sameAnswers}/${prompts.length}`;
+  const detail = `tokens of ${sameTokens}/${prompts.length} prompts, top-1 at ${agreed}/${places} places (${((100 * agreed) / places).toFixed(2)} %), ${agreed < places ? `the others by at most ${widest.toFixed(2)} nats, ` : ''}greedy answers ${sameAnswers}/${prompts.length}`;
   verdicts.push({ name, detail, pass: sameTokens === prompts.length && agreed >= AGREEMENT[type] * places });
 }
 writeFileSync(output, JSON.stringify(verdicts));

@@ -37,6 +37,7 @@ def check(name, folder, prompts, texts, adapter=None, **_):
 
 with open(sys.argv[1]) as file:
     cases = json.load(file)
+torch.set_num_threads(1)  # the models are small
 with torch.no_grad():
     verdicts = [check(**case) for case in cases]
 with open(sys.argv[2], 'w') as file:

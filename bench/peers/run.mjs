@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { node24, setup } from '../../scripts/setup.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const { values: options, positionals } = parseArgs({
@@ -29,7 +30,9 @@ const PROMPTS = [
 ];
 const TEXTS = ['A river is a large natural stream of water.', 'Once upon a time there was a little girl who had a dog.', 'To run: move fast by using one\'s feet; "he ran, 12 times!"'];
 
+const observed = new Map();
 const work = mkdtempSync(join(tmpdir(), 'attune-peers-'));
+await setup({ quiet: true });
 process.env.ATTUNE_HOME = join(work, 'library');
 try {
   process.exitCode = main() ? 0 : 1;
@@ -42,6 +45,7 @@ try {
 
 function main() {
   const rows = [];
+  observe(base);
   train('peers-sft', {});
   if (options.only !== 'transformers') {
     installLlamaCpp();
@@ -54,7 +58,7 @@ function main() {
   }
   if (options.only !== 'llamacpp') {
     train('peers-lora', { lora: { r: 8, loraAlpha: 16 } });
-    const lora = observe('peers-lora');
+    const lora = observe('peers-lora', 5);
     // the adapter names its base by folder; the exported base stands in for it, so that both halves are ours
     const baseFolder = exportTo(base, 'safetensors', 'f32');
     rows.push(
@@ -79,14 +83,17 @@ function train(name, fields) {
   attune(['train', path]);
 }
 
-/** What our own engine makes of a model: tokens and greedy answers of every prompt, log-probs of the texts. */
-function observe(model) {
-  const prompts = PROMPTS.map((prompt) => {
-    const { ids } = JSON.parse(attune(['tokenize', model, '--text', prompt, '--json']));
+/** What our own engine makes of a model: tokens (they all have the base's tokenizer) and greedy answers of the prompts, log-probs of the texts. */
+function observe(model, count = PROMPTS.length) {
+  const known = observed.get(model);
+  if (known) return known;
+  const prompts = PROMPTS.slice(0, count).map((prompt, i) => {
+    const ids = observed.get(base)?.prompts[i].ids ?? JSON.parse(attune(['tokenize', model, '--text', prompt, '--json'])).ids;
     const sampled = JSON.parse(attune(['sample', model, '--raw', '--greedy', '--max-tokens', String(MAX_TOKENS), '--prompt', prompt, '--json']));
     return { text: prompt, ids, completion: sampled.ids };
   });
   const texts = TEXTS.map((text) => ({ text, ...JSON.parse(attune(['logprobs', model, '--text', text, '--json'])) }));
+  observed.set(model, { prompts, texts });
   return { prompts, texts };
 }
 
@@ -102,7 +109,8 @@ function nameOf(model) {
 }
 
 function attune(args) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [here('../../scripts/attune.mjs'), ...args], { encoding: 'utf8', maxBuffer: 1 << 28 });
+  const command = ['--disable-warning=ExperimentalWarning', here('../../src/main/cli.ts'), ...args];
+  const { status, stdout, stderr } = spawnSync(node24, command, { encoding: 'utf8', maxBuffer: 1 << 28 });
   if (status !== 0) throw new Error(`attune ${args.join(' ')} ended with ${status}:\n${stderr}`);
   return stdout;
 }
