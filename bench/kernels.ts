@@ -41,7 +41,8 @@ function report(label: string, work: number, unit: 'flop' | 'byte', f: () => voi
   for (let total = 0; times.length < 5 || (total < 0.3 && times.length < 200); total += times.at(-1)!) times.push(seconds(f));
   const rate = work / median(times);
   const share = unit === 'flop' ? `${((200 * rate) / (before + peak())).toFixed(0).padStart(3)} % of peak` : '';
-  console.log(`${label.padEnd(46)} ${(median(times) * 1e3).toFixed(2).padStart(9)} ms ${(rate / 1e9).toFixed(1).padStart(7)} ${unit === 'flop' ? 'GFLOP/s' : 'GB/s'} ${share}`);
+  const figure = `${(rate / 1e9).toFixed(1).padStart(7)} ${unit === 'flop' ? 'GFLOP/s' : 'GB/s'}`;
+  console.log(`${label.padEnd(46)} ${(median(times) * 1e3).toFixed(2).padStart(9)} ms ${figure} ${share}`);
 }
 
 function linear(N: number, I: number, O: number, storage: 'f32' | 'bf16' = 'f32'): void {
@@ -68,12 +69,14 @@ function attention(S: number, length: number, H: number, K: number, D: number): 
   const [k, v, dk, dv] = [0, 1, 2, 3].map(() => vector(N * K * D));
   const lse = device.alloc(N * H);
   const segments = device.alloc(S * 6, 'i32');
-  device.write(segments, Int32Array.from({ length: S * 6 }, (_, i) => [(i / 6 | 0) * length, length, 0, 0, (i / 6 | 0) * length, length][i % 6]));
+  const table = Array.from({ length: S }, (_, s) => [s * length, length, 0, 0, s * length, length]);
+  device.write(segments, Int32Array.from(table.flat()));
   const flops = 2 * S * H * D * length * (length + 1); // both products over the causal half
   const label = `S=${S} length=${length} H=${H} K=${K} D=${D}`;
   const scale = 1 / Math.sqrt(D);
   report(`attention ${label}`, flops, 'flop', () => device.attention(out, lse, q, k, v, segments, S, H, K, D, scale));
-  report(`attentionBackward ${label}`, 2.5 * flops, 'flop', () => device.attentionBackward(dq, dk, dv, dout, out, lse, q, k, v, segments, S, H, K, D, scale));
+  report(`attentionBackward ${label}`, 2.5 * flops, 'flop', () =>
+    device.attentionBackward(dq, dk, dv, dout, out, lse, q, k, v, segments, S, H, K, D, scale));
   for (const t of [q, out, dout, dq, k, v, dk, dv, lse, segments]) device.free(t);
 }
 
@@ -83,7 +86,8 @@ function logprob(M: number, C: number, V: number): void {
   const [logprobs, lse] = [vector(M), vector(M)];
   const targets = device.alloc(M, 'i32');
   report(`logprob M=${M} C=${C} V=${V}`, 2 * M * C * V, 'flop', () => device.logprob(logprobs, lse, null, null, x, w, targets, M, C, V));
-  report(`logprobBackward M=${M} C=${C} V=${V}`, 6 * M * C * V, 'flop', () => device.logprobBackward(dx, dw, logprobs, x, w, targets, lse, M, C, V));
+  report(`logprobBackward M=${M} C=${C} V=${V}`, 6 * M * C * V, 'flop', () =>
+    device.logprobBackward(dx, dw, logprobs, x, w, targets, lse, M, C, V));
   for (const t of [x, dx, w, dw, logprobs, lse, targets]) device.free(t);
 }
 

@@ -22,11 +22,18 @@ const plainFiles = ['addon.cpp', 'context.cpp', 'dispatch.cpp', 'memory.cpp'];
 
 /** Instruction set → compiler flags. */
 const instructionSets = {
-  x64: { avx512: ['-mavx512f', '-mavx512bw', '-mavx512vl', '-mavx512dq', '-mavx2', '-mfma', '-mprefer-vector-width=512'], avx2: ['-mavx2', '-mfma'], portable: [] },
+  x64: {
+    avx512: ['-mavx512f', '-mavx512bw', '-mavx512vl', '-mavx512dq', '-mavx2', '-mfma'],
+    avx2: ['-mavx2', '-mfma'],
+    portable: [],
+  },
   arm64: { neon: [] },
 }[process.arch] ?? { portable: [] };
 
-const flags = ['-O3', '-std=c++20', '-fPIC', '-pthread', '-fvisibility=hidden', '-fno-math-errno', '-fno-trapping-math', '-ffp-contract=fast', '-DNDEBUG'];
+const flags = [
+  '-O3', '-std=c++20', '-fPIC', '-pthread', '-fvisibility=hidden', '-fno-math-errno', '-fno-trapping-math',
+  '-ffp-contract=fast', '-DNDEBUG',
+];
 const addonFlags = ['-DNAPI_VERSION=9', '-DNAPI_CPP_EXCEPTIONS', '-DNODE_ADDON_API_DISABLE_DEPRECATED', '-O1'];
 const linkFlags = process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared', '-static-libgcc'];
 
@@ -51,7 +58,8 @@ function compile(command, args, what) {
     child.on('close', (status) => {
       if (status === 0) return done();
       process.stderr.write(text);
-      fail(new Error(`build-native: ${command} failed (exit ${status}) on ${what}; a compiler with C++20 is needed (g++ 11, clang 13 or newer).`));
+      const need = 'a compiler with C++20 is needed (g++ 11, clang 13 or newer)';
+      fail(new Error(`build-native: ${command} failed (exit ${status}) on ${what}; ${need}.`));
     });
   });
 }
@@ -63,7 +71,10 @@ export async function buildNative() {
   const napi = dirname(require.resolve('node-addon-api'));
   const headers = join(dirname(require.resolve('node-api-headers/package.json')), 'include');
   const files = readdirSync(sources).filter((name) => /\.(h|cpp)$/.test(name)).sort();
-  const common = createHash('sha256').update(JSON.stringify([compiler.version, process.arch, process.platform, flags, addonFlags, linkFlags, instructionSets]));
+  const { arch, platform } = process;
+  const common = createHash('sha256').update(
+    JSON.stringify([compiler.version, arch, platform, flags, addonFlags, linkFlags, instructionSets]),
+  );
   for (const name of files) if (name.endsWith('.h')) common.update(name).update(readFileSync(join(sources, name)));
   const commonHash = common.digest('hex');
 
@@ -72,9 +83,11 @@ export async function buildNative() {
   for (const name of files.filter((each) => each.endsWith('.cpp'))) {
     const plain = plainFiles.includes(name);
     for (const [set, setFlags] of plain ? [['', []]] : Object.entries(instructionSets)) {
-      const hash = createHash('sha256').update(commonHash).update(name).update(set).update(readFileSync(join(sources, name))).digest('hex').slice(0, 16);
+      const text = readFileSync(join(sources, name));
+      const hash = createHash('sha256').update(commonHash).update(name).update(set).update(text).digest('hex').slice(0, 16);
       const object = join(output, `${name.slice(0, -4)}${set && `-${set}`}-${hash}.o`);
-      const extra = plain ? (name === 'addon.cpp' ? [...addonFlags, `-I${napi}`, `-I${headers}`] : []) : [...setFlags, `-DATTUNE_ISA=${set}`];
+      const border = name === 'addon.cpp' ? [...addonFlags, `-I${napi}`, `-I${headers}`] : [];
+      const extra = plain ? border : [...setFlags, `-DATTUNE_ISA=${set}`];
       jobs.push({ object, args: [...flags, ...extra, '-c', join(sources, name)] });
     }
   }
@@ -85,7 +98,8 @@ export async function buildNative() {
   }
 
   // addon.cpp takes longest: first in the queue.
-  const queue = jobs.filter((job) => !existsSync(job.object)).sort((a, b) => b.args.at(-1).endsWith('addon.cpp') - a.args.at(-1).endsWith('addon.cpp'));
+  const isAddon = (job) => Number(job.args.at(-1).endsWith('addon.cpp'));
+  const queue = jobs.filter((job) => !existsSync(job.object)).sort((a, b) => isAddon(b) - isAddon(a));
   const worker = async () => {
     for (let job; (job = queue.shift()); ) {
       const part = `${job.object}.${process.pid}`; // renamed when whole: an interrupted build leaves no broken object
@@ -102,7 +116,9 @@ export async function buildNative() {
   // Objects of older sources go, unless young: another build may be about to link them.
   for (const name of readdirSync(output)) {
     const path = join(output, name);
-    if (/\.(o|node)(\.\d+)?$/.test(name) && path !== addon && !wanted.has(path) && Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Infinity) > 3_600_000) rmSync(path, { force: true });
+    if (!/\.(o|node)(\.\d+)?$/.test(name) || path === addon || wanted.has(path)) continue;
+    const age = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Infinity);
+    if (age > 3_600_000) rmSync(path, { force: true });
   }
   return { built: true, seconds: (Date.now() - started) / 1000, compiler };
 }

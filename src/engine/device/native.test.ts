@@ -2,7 +2,6 @@
  * What only the native device has: its border, its memory and its choice of instruction set. Kernels are tested by conformance.test.ts.
  */
 import { spawnSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { createNativeDevice } from './native.ts';
 import { createReferenceDevice } from './reference.ts';
@@ -19,9 +18,21 @@ describe('the border names kernel, argument, what was expected and what came', (
     ['a wrong storage', () => device.gatherRows(x, w, x, 1, 3), 'gatherRows: index: expected i32, got f32'],
     ['a fraction', () => device.fill(x, 0, 1.5), 'fill: n: expected an integer of at least 0, got 1.5'],
     ['NaN as a length', () => device.fill(x, 0, NaN), 'fill: n: expected an integer of at least 0, got NaN'],
-    ['a tensor of another device', () => device.axpy(x, createReferenceDevice().alloc(6), 1, 6), 'axpy: x: expected a tensor of the native device, got undefined'],
-    ['an unknown activation', () => device.gatedActivation(x, x, x, 6, 'relu' as 'silu'), 'gatedActivation: activation: expected silu or gelu_pytorch_tanh, got relu'],
-    ['heads that do not divide', () => device.attention(x, x, x, x, x, x, 0, 3, 2, 1, 1), 'attention: H: expected a multiple of K (2), got 3'],
+    [
+      'a tensor of another device',
+      () => device.axpy(x, createReferenceDevice().alloc(6), 1, 6),
+      'axpy: x: expected a tensor of the native device, got undefined',
+    ],
+    [
+      'an unknown activation',
+      () => device.gatedActivation(x, x, x, 6, 'relu' as 'silu'),
+      'gatedActivation: activation: expected silu or gelu_pytorch_tanh, got relu',
+    ],
+    [
+      'heads that do not divide',
+      () => device.attention(x, x, x, x, x, x, 0, 3, 2, 1, 1),
+      'attention: H: expected a multiple of K (2), got 3',
+    ],
   ])('%s', (_, call, message) => expect(call).toThrow(message));
 
   test('an index outside its table', () => {
@@ -66,9 +77,13 @@ describe('memory', () => {
 });
 
 test('ATTUNE_SIMD asks for a narrower instruction set, and an unknown one is refused by name', () => {
-  const program = `import { createNativeDevice } from ${JSON.stringify(new URL('./native.ts', import.meta.url).href)}; console.log(createNativeDevice(2).description)`;
+  const module = JSON.stringify(new URL('./native.ts', import.meta.url).href);
+  const program = `import { createNativeDevice } from ${module}; console.log(createNativeDevice(2).description)`;
   const run = (simd: string) =>
-    spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8', cwd: fileURLToPath(new URL('.', import.meta.url)), env: { ...process.env, ATTUNE_SIMD: simd } });
+    spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+      encoding: 'utf8',
+      env: { ...process.env, ATTUNE_SIMD: simd },
+    });
   if (process.arch === 'x64') expect(run('portable').stdout).toBe('native, portable, 2 threads\n');
   expect(run('mmx').stderr).toMatch(/ATTUNE_SIMD: mmx is not among what this processor runs \(.+\)/);
 });

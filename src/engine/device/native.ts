@@ -73,7 +73,8 @@ export function createNativeDevice(threads: number): Device {
     scatterAddRows: (table, rows, index, N, C) => addon.scatterAddRows(device, h(table), h(rows), h(index), N, C),
 
     linear: (out, x, w, bias, N, I, O, alpha, beta) => addon.linear(device, h(out), h(x), h(w), maybe(bias), N, I, O, alpha, beta),
-    linearBackwardInput: (dx, dout, w, N, I, O, alpha, beta) => addon.linearBackwardInput(device, h(dx), h(dout), h(w), N, I, O, alpha, beta),
+    linearBackwardInput: (dx, dout, w, N, I, O, alpha, beta) =>
+      addon.linearBackwardInput(device, h(dx), h(dout), h(w), N, I, O, alpha, beta),
     linearBackwardWeight: (dw, dout, x, N, I, O, alpha) => addon.linearBackwardWeight(device, h(dw), h(dout), h(x), N, I, O, alpha),
     linearBackwardBias: (dbias, dout, N, O) => addon.linearBackwardBias(device, h(dbias), h(dout), N, O),
 
@@ -98,7 +99,7 @@ export function createNativeDevice(threads: number): Device {
   };
 }
 
-/** For bench/kernels.ts: runs fused multiply-adds on registers on `threads` threads and returns how many floating point operations that was. */
+/** For bench/kernels.ts: a function that runs fused multiply-adds on registers, on all threads, and returns the floating point operations. */
 export function createFmaBurst(threads: number): (rounds: number) => number {
   const addon = loadAddon();
   const device = addon.open(threads);
