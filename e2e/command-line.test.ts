@@ -67,9 +67,15 @@ test('import takes the good rows, tells each bad one with file, line and reason,
 
 test('a file of which no row can be read is not imported and leaves nothing', async () => {
   place.write('junk.jsonl', 'not json\nneither\n');
-  const { code, stderr } = await place.attune(['import', 'junk.jsonl', '--format', 'alpaca']);
-  expect(code).toBe(2);
-  expect(stderr).toMatch(/attune: junk\.jsonl: nothing was imported: none of its 2 rows could be read as alpaca/);
+  place.write('empty.jsonl', '{"instruction":"a","output":""}\n{"instruction":"b","output":" "}\n');
+  for (const [file, sentence] of [
+    ['junk.jsonl', /attune: .*junk\.jsonl: not alpaca \(instruction and output\): none of its first rows is a JSON object/],
+    ['empty.jsonl', /attune: empty\.jsonl: nothing was imported: none of its 2 rows could be read as alpaca/],
+  ] as const) {
+    const { code, stderr } = await place.attune(['import', file, '--format', 'alpaca']);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(sentence);
+  }
   expect(JSON.parse((await place.attune(['datasets', '--json'])).stdout)).toEqual([]);
 });
 
