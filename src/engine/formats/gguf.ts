@@ -4,22 +4,12 @@
  * It does not read GGUF. One tensor is in memory at a time. Shapes here are Hugging Face's, outermost first; GGUF stores them reversed.
  */
 import { fromBf16, fromF16, toBf16, toF16 } from './float.ts';
-import { ggufTokenizer } from './gguf-tokenizer.ts';
+import { ggufTokenizer, type GgufValue } from './gguf-tokenizer.ts';
 import { Q8_0_BLOCK, Q8_0_BYTES, quantizeQ80 } from './q8-0.ts';
 import { bytesOf, type TensorSource } from './safetensors.ts';
 import { writeFileBeside } from './write-beside.ts';
 
 export type GgufType = 'f32' | 'f16' | 'bf16' | 'q8_0';
-
-/** A metadata value under its GGUF type. */
-export type GgufValue =
-  | { u32: number }
-  | { f32: number }
-  | { bool: boolean }
-  | { string: string }
-  | { strings: string[] }
-  | { f32s: Float32Array }
-  | { i32s: Int32Array };
 
 /** GGUF's numbers of value types. */
 const U32 = 4,

@@ -6,10 +6,7 @@ import type { Device } from '../device/device.ts';
 import type { LoraUpdate } from '../ops/lora.ts';
 import { createRandom, deriveSeed } from '../random.ts';
 import type { Lora } from '../../shared/recipe.ts';
-import { createParameter, type Linear, type Parameter, readParameter } from './parameters.ts';
-
-/** The adapter on one linear: a(r,I), b(O,r). */
-export type LoraModule = { a: Parameter; b: Parameter; r: number; scale: number; p: number };
+import { createParameter, type Linear, readParameter } from './parameters.ts';
 
 /** An adapter as formats/peft.ts reads it; tensors by module name, e.g. model.layers.0.self_attn.q_proj. */
 export type ReadAdapter = {

@@ -8,10 +8,12 @@ import type { Device, Tensor } from '../device/device.ts';
 import type { LinearWeights } from '../ops/linear.ts';
 import { createRandom, deriveSeed } from '../random.ts';
 import type { ModelConfig } from './config.ts';
-import type { LoraModule } from './lora.ts';
 
 /** One trained or frozen tensor. grad is null when it is frozen; decay says whether weight decay applies (not to norms and biases). */
 export type Parameter = { name: string; shape: number[]; tensor: Tensor; grad: Tensor | null; decay: boolean };
+
+/** The adapter on one linear: a(r,I), b(O,r). */
+export type LoraModule = { a: Parameter; b: Parameter; r: number; scale: number; p: number };
 
 /** name is the module's, without `.weight`. */
 export type Linear = LinearWeights & { name: string; weight: Parameter; bias: Parameter | null; lora: LoraModule | null };
