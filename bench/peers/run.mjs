@@ -27,6 +27,9 @@ const PROMPTS = [
   'The river', 'A dog is', 'Once upon a time', 'To walk is to', 'The word house means', 'A small child', 'In the morning', 'Water that falls',
   'She said that the', 'An animal with', 'Music is', 'He opened the door and', 'A kind of tree', 'The color of the sky', 'To give something',
   'A place where people', 'The sun', 'One day the king', 'A tool used to', 'Many people think that',
+  // enough places that two near-ties do not decide a percentage
+  ...('water house music child city road food door friend night horse ship king letter stone tree winter fire garden bread money color paper ' +
+    'bird chair doctor window metal cloth storm').split(' ').flatMap((word) => [`The word ${word} means`, `Another word for ${word} is`]),
 ];
 const TEXTS = ['A river is a large natural stream of water.', 'Once upon a time there was a little girl who had a dog.', 'To run: move fast by using one\'s feet; "he ran, 12 times!"'];
 

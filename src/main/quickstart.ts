@@ -3,18 +3,19 @@
  * by word, DPO is compared with SFT under the stated rule, and the winner exported. Two ordinary runs of the library, nothing special-cased.
  * What it prints is the command's affair (commands/quickstart.ts).
  */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { EngineEvent, EvaluateResult, ExportResult, ModelPath } from '../shared/job.ts';
-import type { Example, Message } from '../shared/dataset.ts';
 import { Sampling } from '../shared/sampling.ts';
 import { withExamplesFile } from './datasets/examples-file.ts';
-import { askEngine, startEngine } from './engine.ts';
+import { askEngine } from './engine.ts';
 import { exportModel } from './exports/index.ts';
 import type { Library } from './library.ts';
 import { resolveModel } from './models/index.ts';
-import { compareJudged, judgeAnswer, type Judged, type Verdict } from './playground/judge.ts';
+import { type Answer, answerPrompts } from './playground/index.ts';
+import { countVerdicts, judgeAnswer, type Judged } from './playground/judge.ts';
+import { readPrompts } from './prompts.ts';
 import { createRun, findRun, startRun } from './runs/index.ts';
 import { readRecipe } from './runs/recipe-file.ts';
 
@@ -24,6 +25,8 @@ const PREFERENCES = join(RESOURCES, 'datasets', 'preferences.validation.jsonl');
 /** Held-out prompts that both models answer for the comparison. */
 const COMPARED_PROMPTS = 120;
 const MAX_ANSWER_TOKENS = 64;
+/** The first of them that are shown with the base's answer too. */
+const SHOWN_PROMPTS = 4;
 
 export type QuickstartResult = {
   /** mean loss (nats per answer token) and its exponential, on held-out instructions */
@@ -91,13 +94,19 @@ export async function quickstart(
   const { base, sft: tuned, dpo: preferred } = evaluations;
 
   onEvent('compare', null);
-  const prompts = readPreferencePrompts(COMPARED_PROMPTS);
-  const answers = {
-    base: await greedyAnswers(paths.base, prompts.slice(0, 4), machine, follow('compare')),
-    sft: await greedyAnswers(paths.sft, prompts, machine, follow('compare')),
-    dpo: await greedyAnswers(paths.dpo, prompts, machine, follow('compare')),
+  const prompts = readPrompts(PREFERENCES).slice(0, COMPARED_PROMPTS);
+  const sampling = Sampling.parse({ temperature: 0, maxTokens: MAX_ANSWER_TOKENS });
+  const answer = (name: string, count: number) =>
+    answerPrompts(resolveModel(library, name), prompts.slice(0, count).map(({ messages }) => ({ messages })), { template: 'chat', sampling, ...machine });
+  const answers = { base: await answer('attune-base', SHOWN_PROMPTS), sft: await answer(sft, COMPARED_PROMPTS), dpo: await answer(dpo, COMPARED_PROMPTS) };
+  const judge = (all: Answer[]) => all.map(({ text, finishReason }) => judgeAnswer(text, finishReason === 'eos'));
+  const judged = { sft: judge(answers.sft), dpo: judge(answers.dpo) };
+  const compare = {
+    ...countVerdicts(judged.dpo, judged.sft),
+    prompts: prompts.length,
+    sftPoints: meanPoints(judged.sft),
+    dpoPoints: meanPoints(judged.dpo),
   };
-  const compare = { ...countVerdicts(answers.dpo, answers.sft), prompts: prompts.length, sftPoints: meanPoints(answers.sft), dpoPoints: meanPoints(answers.dpo) };
 
   onEvent('export', null);
   const winner = compare.win >= compare.loss ? dpo : sft;
@@ -118,7 +127,7 @@ export async function quickstart(
       },
     },
     compare,
-    examples: answers.base.map((answer, i) => ({ prompt: prompts[i], base: answer.text, sft: answers.sft[i].text, dpo: answers.dpo[i].text })),
+    examples: answers.base.map((answer, i) => ({ prompt: prompts[i].title, base: answer.text, sft: answers.sft[i].text, dpo: answers.dpo[i].text })),
     models: { sft, dpo, winner },
     exported: exported.path,
     wallSeconds: (performance.now() - start) / 1000,
@@ -126,35 +135,6 @@ export async function quickstart(
   };
 }
 
-type Answer = { text: string; judged: Judged };
-
-async function greedyAnswers(model: ModelPath, prompts: string[], machine: Machine, onEvent: (event: EngineEvent) => void): Promise<Answer[]> {
-  const answers: Answer[] = [];
-  const messages = (prompt: string): Message[] => [{ role: 'user', content: prompt }];
-  const job = {
-    type: 'sample', ...machine, model, template: 'chat', batchSize: 32,
-    prompts: prompts.map((prompt) => ({ messages: messages(prompt) })),
-    sampling: Sampling.parse({ temperature: 0, maxTokens: MAX_ANSWER_TOKENS }),
-  } as const;
-  for await (const event of startEngine({ ...job, prompts: [...job.prompts] }).events) {
-    onEvent(event);
-    if (event.type === 'completion') answers[event.index] = { text: event.text, judged: judgeAnswer(event.text, event.finishReason === 'eos') };
-  }
-  return answers;
-}
-
-/** Of `a` against `b`. */
-function countVerdicts(a: Answer[], b: Answer[]): Record<Verdict, number> {
-  const counts: Record<Verdict, number> = { win: 0, tie: 0, loss: 0 };
-  for (const [i, answer] of a.entries()) counts[compareJudged(answer.judged, b[i].judged)]++;
-  return counts;
-}
-
-function meanPoints(answers: Answer[]): number {
-  return answers.reduce((sum, answer) => sum + answer.judged.points, 0) / answers.length;
-}
-
-function readPreferencePrompts(count: number): string[] {
-  const rows = readFileSync(PREFERENCES, 'utf8').trim().split('\n').map((line) => JSON.parse(line) as Extract<Example, { kind: 'preference' }>);
-  return rows.map((row) => row.prompt as string).slice(0, count);
+function meanPoints(judged: Judged[]): number {
+  return judged.reduce((sum, { points }) => sum + points, 0) / judged.length;
 }

@@ -7,7 +7,7 @@ import { askEngine } from '../engine.ts';
 import type { Library } from '../library.ts';
 import { resolveModel } from '../models/index.ts';
 import { type Answer, answerPrompts } from '../playground/index.ts';
-import { compareJudged, judgeAnswer, RULE_TEXT } from '../playground/judge.ts';
+import { compareJudged, countVerdicts, judgeAnswer, RULE_TEXT } from '../playground/judge.ts';
 import { readPrompts } from '../prompts.ts';
 import { print, printJson, sideBySide, table, tell } from '../terminal.ts';
 import { UserError } from '../user-error.ts';
@@ -83,11 +83,10 @@ async function runCompare(library: Library, nameA: string, nameB: string, option
     answers.push(await answerPrompts(model, asked, { device, threads, template, sampling, onNote: tell }));
   }
   const [a, b] = models.map((model) => model.name);
-  const judge = ({ text, finishReason }: Answer) => judgeAnswer(text, finishReason === 'eos');
-  const verdicts = answers[0].map((answer, i) => compareJudged(judge(answer), judge(answers[1][i])));
-  const better = verdicts.map((verdict) => (verdict === 'win' ? 'a' : verdict === 'loss' ? 'b' : 'tie'));
-  const count = (side: string) => better.filter((value) => value === side).length;
-  const wins = { a: count('a'), tie: count('tie'), b: count('b') };
+  const judged = answers.map((all) => all.map(({ text, finishReason }) => judgeAnswer(text, finishReason === 'eos')));
+  const { win, tie, loss } = countVerdicts(judged[0], judged[1]);
+  const wins = { a: win, tie, b: loss };
+  const better = judged[0].map((points, i) => ({ win: 'a', tie: 'tie', loss: 'b' })[compareJudged(points, judged[1][i])]);
   if (options.json) {
     const rows = prompts.map(({ title, messages }, i) => ({ prompt: title, messages, a: answers[0][i], b: answers[1][i], better: better[i] }));
     return printJson({ a, b, sampling, judged: { rule: RULE_TEXT, ...wins }, rows });

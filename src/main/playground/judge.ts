@@ -31,6 +31,13 @@ export function compareJudged(a: Judged, b: Judged): Verdict {
   return a.points > b.points ? 'win' : a.points < b.points ? 'loss' : 'tie';
 }
 
+/** Of `a` against `b`, answer by answer. */
+export function countVerdicts(a: Judged[], b: Judged[]): Record<Verdict, number> {
+  const counts: Record<Verdict, number> = { win: 0, tie: 0, loss: 0 };
+  for (const [i, judged] of a.entries()) counts[compareJudged(judged, b[i])]++;
+  return counts;
+}
+
 function wordCount(text: string): number {
   return text.split(/\s+/).filter(Boolean).length;
 }
