@@ -113,7 +113,7 @@ describe('the model’s own template', () => {
   });
 
   it('is missing or broken: one sentence', () => {
-    expect(() => renderPrompt([user('a')], 'chat', plain)).toThrow(/has no chat template .*choose template: chatml or alpaca/);
+    expect(() => renderPrompt([user('a')], 'chat', plain)).toThrow(/has no chat template .*choose template chatml or alpaca/);
     expect(() => renderPrompt([user('a')], 'chat', make('{% for %}'))).toThrow(/not readable jinja/);
   });
 

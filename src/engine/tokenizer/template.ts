@@ -60,7 +60,7 @@ const compiled = new WeakMap<Tokenizer, ChatTemplate>();
 
 function chatTemplate(tokenizer: Tokenizer): ChatTemplate {
   if (tokenizer.chatTemplate === null) {
-    throw new Error('the model has no chat template (chat_template in tokenizer_config.json, or chat_template.jinja): choose template: chatml or alpaca');
+    throw new Error('the model has no chat template (chat_template in tokenizer_config.json, or chat_template.jinja): choose template chatml or alpaca (--template), or give a plain text to continue (--raw)');
   }
   const known = compiled.get(tokenizer) ?? compileChatTemplate(tokenizer.chatTemplate, tokenizer);
   compiled.set(tokenizer, known);
