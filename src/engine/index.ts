@@ -2,6 +2,7 @@
  * The engine process: a job comes in over the IPC channel, events go out, and the process ends with the job.
  * The only file that picks a device. It never sees the library or the database, and it dies with main: a closed channel ends it.
  */
+import { z } from 'zod';
 import { type EngineCommand, type EngineEvent, Job } from '../shared/job.ts';
 import type { Device } from './device/device.ts';
 import { createNativeDevice } from './device/native.ts';
@@ -47,7 +48,9 @@ function nextChange(): Promise<void> {
 
 async function start(received: unknown): Promise<void> {
   try {
-    const job = Job.parse(received);
+    const parsed = Job.safeParse(received);
+    if (!parsed.success) throw new Error(`the job is not what src/shared/job.ts says: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`);
+    const job = parsed.data;
     const device = 'device' in job ? pickDevice(job) : null;
     emit({ type: 'ready', device: device?.description ?? 'no device', engineVersion: ENGINE_VERSION });
     const stopped = await run(job, device);
