@@ -12,12 +12,16 @@ const above = '(?:main|renderer|preload)/';
  */
 const mayImport = [
   { files: ['src/shared/**'], imports: ['zod$', String.raw`\./`] },
+  { files: ['src/shared/api/**'], imports: ['zod$', '@orpc/contract$', String.raw`\./`, String.raw`\.\./(?!.*/)`] },
 
   { files: ['src/main/**'], imports: ['node:', 'zod$', 'yaml$', String.raw`\.{1,2}/(?!.*(?:engine/|renderer/|preload/))`] },
   {
     files: ['src/main/cli.ts', 'src/main/commands/**'],
     imports: ['node:', 'zod$', 'yaml$', 'commander$', String.raw`\.{1,2}/(?!.*(?:engine/|renderer/|preload/))`],
   },
+  { files: ['src/main/{router,workbench,changes,tasks}.ts', 'src/main/**/live*.ts'], imports: ['node:', '@orpc/server$', 'zod$', String.raw`\.{1,2}/(?!.*(?:engine/|renderer/|preload/))`] },
+  { files: ['src/main/host.ts', 'src/main/host/**'], imports: ['node:', '@orpc/server', 'ws$', String.raw`\.{1,2}/(?!.*(?:engine/|renderer/|preload/))`] },
+  { files: ['src/main/desktop.ts', 'src/main/desktop/**'], imports: ['node:', '@orpc/server', 'electron$', String.raw`\.{1,2}/(?!.*(?:engine/|renderer/|preload/))`] },
   { files: ['src/main/db/**'], imports: ['node:', 'better-sqlite3$', String.raw`\./`, String.raw`\.\./(?:\.\./shared/|process-identity\.ts|migrations/|db/)`] },
 
   // engine: node only where files, processes and addons are met

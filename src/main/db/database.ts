@@ -4,11 +4,14 @@
  */
 import Sqlite from 'better-sqlite3';
 import { sql as library } from './migrations/0001-library.ts';
+import { sql as editing } from './migrations/0002-editing.ts';
+import { sql as runs } from './migrations/0003-runs.ts';
+import { sql as playground } from './migrations/0004-playground.ts';
 
 export type Database = Sqlite.Database;
 
 /** In order; the n-th brings user_version from n − 1 to n. One that has shipped never changes. */
-const MIGRATIONS: string[] = [library];
+const MIGRATIONS: string[] = [library, editing, runs, playground];
 
 /** Safe for several processes at once: WAL, writers wait up to 15 s for each other, each migration is one transaction. */
 export function openDatabase(path: string): Database {

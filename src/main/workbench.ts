@@ -1,0 +1,42 @@
+/**
+ * The workbench without a window: the open library and everything that lives as long as the process that serves it. Both shells
+ * (desktop.ts, host.ts) and the tests open one and give it to router.ts. It does nothing itself.
+ */
+import type { About } from '../shared/api/workbench.ts';
+import { type Changes, createChanges } from './changes.ts';
+import { closeLibrary, type Library, openLibrary } from './library.ts';
+import { createTasks, type Tasks } from './tasks.ts';
+
+/** What the shell can do that main cannot. */
+export type Shell = {
+  kind: About['shell']['kind'];
+  /** The system's file dialog, where the shell has one; null when cancelled. */
+  choose: ((options: { kind: 'file' | 'folder' | 'save'; title: string; defaultName?: string; extensions?: string[] }) => Promise<string | null>) | null;
+  reveal: ((path: string) => void) | null;
+};
+
+export type Workbench = {
+  library: Library;
+  shell: Shell;
+  changes: Changes;
+  tasks: Tasks;
+  /** Stops what runs, keeping what was learned, and closes the library. */
+  close(): Promise<void>;
+};
+
+export function openWorkbench(shell: Shell, folder?: string): Workbench {
+  const library = openLibrary(folder);
+  const changes = createChanges(library);
+  const tasks = createTasks();
+  return {
+    library,
+    shell,
+    changes,
+    tasks,
+    async close() {
+      await tasks.close();
+      changes.close();
+      closeLibrary(library);
+    },
+  };
+}

@@ -1,0 +1,13 @@
+/**
+ * renderer ↔ main: every procedure and every stream of the workbench, one file a noun in api/. Both shells (Electron's message port, the
+ * browser's WebSocket) carry this one contract. Inputs are validated at the border; errors are sentences (an ORPCError's message).
+ */
+import { datasets } from './api/datasets.ts';
+import { exports } from './api/exports.ts';
+import { models } from './api/models.ts';
+import { playground, votes } from './api/playground.ts';
+import { runs, training } from './api/runs.ts';
+import { files, quickstart, tasks, workbench } from './api/workbench.ts';
+
+export const contract = { workbench, tasks, files, quickstart, models, datasets, training, runs, playground, votes, exports };
+export type Contract = typeof contract;

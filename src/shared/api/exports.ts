@@ -1,0 +1,55 @@
+/** Exports: a model written for other programs, then loaded again and asked the same prompts as the one it was made from. */
+import { oc, type } from '@orpc/contract';
+import { z } from 'zod';
+import { ExportJob } from '../job.ts';
+import { answers } from './answers.ts';
+
+/** Greedy tokens of the exported files against the model's own, prompt by prompt. */
+export type Parity = {
+  prompts: number;
+  /** Prompts whose greedy answer is the same token for token. */
+  equal: number;
+  tokens: number;
+  /** Tokens the exported model also finds likeliest where the model wrote them. */
+  sameTokens: number;
+  /** Largest difference of a token's log-prob, nats. */
+  maxLogprobDifference: number;
+  /** What is to be expected of the format: `equal` (f32), `close` (bf16, f16, q8_0). */
+  expected: 'equal' | 'close';
+  passed: boolean;
+  /** The first prompt answered otherwise. */
+  firstDifference: { prompt: string; model: string; exported: string } | null;
+};
+
+export type ExportRecord = {
+  id: number;
+  model: string;
+  format: ExportJob['format'];
+  dtype: ExportJob['dtype'];
+  folder: string;
+  /** The file for GGUF, the folder else. */
+  path: string;
+  bytes: number;
+  files: { name: string; bytes: number; sha256: string }[];
+  /** null: not checked (yet). */
+  parity: Parity | null;
+  parityError: string | null;
+  /** The files are gone. */
+  missing: boolean;
+  card: string | null;
+  at: string;
+};
+
+export const exports = {
+  list: answers<ExportRecord[]>(),
+  /** A task (kind `export-model`), followed by one of kind `parity`. The folder must be empty, or not be there. */
+  start: oc
+    .input(z.strictObject({ model: z.string(), format: ExportJob.shape.format, dtype: ExportJob.shape.dtype, folder: z.string(), overwrite: z.boolean().default(false) }))
+    .output(type<{ taskId: number }>()),
+  /** Checks again, as a task. */
+  verify: oc.input(z.strictObject({ id: z.int() })).output(type<{ taskId: number }>()),
+  /** Where a model would be exported to, when nobody says otherwise. */
+  suggestFolder: oc.input(z.strictObject({ model: z.string(), format: ExportJob.shape.format })).output(type<string>()),
+  /** Takes it off the list; the files stay. */
+  forget: oc.input(z.strictObject({ id: z.int() })).output(type<void>()),
+};

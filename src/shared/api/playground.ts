@@ -1,0 +1,79 @@
+/**
+ * The playground: conversations with one to four checkpoints in columns, streamed together, kept in the library. In a blind session
+ * main shuffles the columns of every turn and says no name before the vote.
+ */
+import { eventIterator, oc, type } from '@orpc/contract';
+import { z } from 'zod';
+import { type FinishReason, Sampling } from '../sampling.ts';
+import { answers } from './answers.ts';
+
+/** One generated token with what else could have stood there: most likely first, the model's own probabilities (before temperature and filters) beside those it was drawn from. */
+export type GeneratedToken = { id: number; text: string; logprob: number; alternatives: { id: number; text: string; probability: number; sampledProbability: number }[] };
+
+export type Answer = {
+  /** null in a blind session until the turn is voted on. */
+  model: string | null;
+  text: string;
+  tokens: GeneratedToken[];
+  state: 'waiting' | 'streaming' | 'done' | 'stopped' | 'failed';
+  finishReason: FinishReason | null;
+  tokensPerSecond: number | null;
+  error: string | null;
+};
+
+export type Vote = { /** column of the better one; null: a tie */ best: number | null; /** 1 to 7 per column, null where none was given */ ratings: (number | null)[] };
+
+export type Turn = { prompt: string; answers: Answer[]; vote: Vote | null };
+
+export type Session = {
+  id: number;
+  title: string;
+  /** Models in columns; in a blind session the order here says nothing of the order in a turn. */
+  models: string[];
+  blind: boolean;
+  system: string;
+  sampling: Sampling;
+  turns: Turn[];
+  /** Per column: what its engine is doing. */
+  engines: { model: string; state: 'off' | 'loading' | 'ready' | 'busy' | 'failed'; error: string | null }[];
+  createdAt: string;
+};
+
+export type SessionSummary = Pick<Session, 'id' | 'title' | 'models' | 'blind' | 'createdAt'> & { turns: number };
+
+/** `session` first, and whenever anything but a token changed; tokens of all columns in between, in order. */
+export type PlaygroundEvent = { type: 'session'; session: Session } | { type: 'tokens'; turn: number; tokens: { column: number; token: GeneratedToken; text: string }[] };
+
+/** a against b over all votes that had both. */
+export type Score = { a: string; b: string; wins: number; ties: number; losses: number; /** of wins + ties/2 over all: estimate and 95 % interval */ winRate: number; low: number; high: number; ratingA: number | null; ratingB: number | null };
+
+export type VoteRecord = { id: number; prompt: string; models: string[]; answers: string[]; best: string | null; ratings: (number | null)[]; blind: boolean; at: string };
+
+const session = z.strictObject({ id: z.int() });
+const Columns = z.array(z.string()).min(1).max(4);
+
+export const playground = {
+  list: answers<SessionSummary[]>(),
+  create: oc.input(z.strictObject({ models: Columns, blind: z.boolean().default(false), sampling: Sampling.partial().optional() })).output(type<{ id: number }>()),
+  watch: oc.input(session).output(eventIterator(type<PlaygroundEvent>())),
+  configure: oc
+    .input(z.strictObject({ id: z.int(), title: z.string().max(100).optional(), models: Columns.optional(), blind: z.boolean().optional(), system: z.string().optional(), sampling: Sampling.optional() }))
+    .output(type<void>()),
+  remove: oc.input(session).output(type<void>()),
+  send: oc.input(z.strictObject({ id: z.int(), text: z.string().min(1) })).output(type<void>()),
+  /** The conversation goes on from this turn with another text; what came after is dropped. */
+  resend: oc.input(z.strictObject({ id: z.int(), turn: z.int().min(0), text: z.string().min(1) })).output(type<void>()),
+  /** All columns; what was written so far stays. */
+  stop: oc.input(session).output(type<void>()),
+  /** Voting again replaces the vote. */
+  vote: oc.input(z.strictObject({ id: z.int(), turn: z.int().min(0), best: z.int().min(0).max(3).nullable(), ratings: z.array(z.int().min(1).max(7).nullable()).max(4) })).output(type<void>()),
+  /** The prompt (with the conversation so far), a good and a bad answer, by column or as edited, as a row of a preference dataset (made when new). */
+  savePair: oc
+    .input(z.strictObject({ id: z.int(), turn: z.int().min(0), chosen: z.union([z.int(), z.string()]), rejected: z.union([z.int(), z.string()]), dataset: z.string().min(1).max(100) }))
+    .output(type<{ dataset: string; rows: number }>()),
+};
+
+export const votes = {
+  scores: answers<Score[]>(),
+  list: oc.input(z.strictObject({ count: z.int().min(1).max(1000) })).output(type<VoteRecord[]>()),
+};

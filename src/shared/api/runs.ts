@@ -1,0 +1,108 @@
+/** Training runs: estimated, queued, watched live, steered, and read afterwards. One run trains at a time; the others wait in a queue. */
+import { eventIterator, oc, type } from '@orpc/contract';
+import { z } from 'zod';
+import type { Message } from '../dataset.ts';
+import { Recipe } from '../recipe.ts';
+import { answers } from './answers.ts';
+
+export type RunStatus = 'queued' | 'running' | 'paused' | 'finished' | 'stopped' | 'failed' | 'interrupted';
+
+export type RunProgress = { step: number; totalSteps: number; tokensPerSecond: number; secondsLeft: number; memoryBytes: number | null };
+
+export type Checkpoint = { /** NAME@STEP, as models are called */ name: string; step: number; path: string; sha256: string; best: boolean; bytes: number; createdAt: string };
+
+export type RunSummary = {
+  id: number;
+  name: string;
+  method: Recipe['method'];
+  status: RunStatus;
+  /** While it runs: pausing or stopping takes effect after the step under way. */
+  asked: 'pause' | 'stop' | null;
+  model: string;
+  dataset: string;
+  lora: boolean;
+  /** Name of the run it starts from a checkpoint of. */
+  parentRun: string | null;
+  step: number;
+  totalSteps: number;
+  /** Last value of every metric. */
+  last: Record<string, number>;
+  error: string | null;
+  /** Where in the queue, from 1; null when it does not wait. */
+  queuePosition: number | null;
+  checkpointCount: number;
+  createdAt: string;
+  startedAt: string | null;
+  finishedAt: string | null;
+  /** Of training, pauses left out. */
+  seconds: number;
+  peakMemoryBytes: number | null;
+};
+
+/** Curves as columns: a value per logged step, null where the metric was not logged then (or is NaN). */
+export type Curves = { steps: number[]; tokens: (number | null)[]; /** of training, pauses left out */ seconds: (number | null)[]; values: Record<string, (number | null)[]> };
+
+/** A prompt answered by the model as it was at a step. */
+export type SampleCompletion = { step: number; prompt: Message[] | string; completion: string; /** the answer the data has, for comparison */ expected: string | null };
+
+export type LogLine = { at: string; text: string };
+
+export type RunDetail = RunSummary & { recipe: Recipe; checkpoints: Checkpoint[]; folder: string; device: string | null; seed: number; trainSha256: string | null };
+
+/** `snapshot` first and after a gap; then what is new since. */
+export type RunEvent =
+  | { type: 'snapshot'; run: RunDetail; curves: Curves; samples: SampleCompletion[]; log: LogLine[]; progress: RunProgress | null }
+  | { type: 'run'; run: RunDetail }
+  | { type: 'points'; curves: Curves }
+  | { type: 'progress'; progress: RunProgress }
+  | { type: 'samples'; samples: SampleCompletion[] }
+  | { type: 'log'; lines: LogLine[] };
+
+/** What a recipe would take, before it starts. */
+export type Estimate = {
+  parameters: number;
+  trainableParameters: number;
+  rows: { train: number; validation: number };
+  /** Of one pass over the training rows, the cut ones as cut; from a sample when there are many. */
+  tokensPerEpoch: number;
+  longestRow: number;
+  /** Rows longer than maxLength. */
+  cutRows: number;
+  sampledRows: number;
+  steps: number;
+  /** That the optimiser sees in all. */
+  tokens: number;
+  memory: { weights: number; gradients: number; optimizer: number; activations: number; total: number; /** free on this machine now */ available: number };
+  /** null when the speed of this machine is not known yet. */
+  seconds: number | null;
+  tokensPerSecond: number | null;
+  speedFrom: 'runs' | 'kernels' | null;
+  /** One sentence each: memory that will not fit, rows that are cut, a learning rate that is unusual for the method. */
+  warnings: string[];
+};
+
+const run = z.strictObject({ id: z.int() });
+
+export const training = {
+  estimate: oc.input(z.strictObject({ recipe: Recipe })).output(type<Estimate>()),
+  /** Stores the run and queues it; it starts at once when nothing else trains. */
+  start: oc.input(z.strictObject({ recipe: Recipe })).output(type<{ id: number; name: string }>()),
+};
+
+export const runs = {
+  list: answers<RunSummary[]>(),
+  watch: oc.input(run).output(eventIterator(type<RunEvent>())),
+  /** For overlays. */
+  curves: oc.input(run).output(type<Curves>()),
+  pause: oc.input(run).output(type<void>()),
+  /** A paused run goes on; an interrupted, stopped or failed one is queued again from its newest checkpoint. */
+  resume: oc.input(run).output(type<void>()),
+  /** After the step under way, with a checkpoint. A queued one leaves the queue. */
+  stop: oc.input(run).output(type<void>()),
+  rename: oc.input(z.strictObject({ id: z.int(), name: z.string().min(1).max(100) })).output(type<void>()),
+  /** Queued runs, first first. */
+  reorder: oc.input(z.strictObject({ ids: z.array(z.int()) })).output(type<void>()),
+  /** What deleting it would take away. */
+  footprint: oc.input(run).output(type<{ bytes: number; checkpoints: number; /** runs whose adapters need its weights: they block */ neededBy: string[]; /** exports and votes stay */ descendants: string[] }>()),
+  remove: oc.input(run).output(type<void>()),
+};
