@@ -1,0 +1,15 @@
+/** Opens a URL in the person's browser, where there is one to see. Other users of the machine could read the command line for a moment. */
+import { spawn } from 'node:child_process';
+
+export function hasDisplay(env: NodeJS.ProcessEnv = process.env): boolean {
+  if (env.SSH_CONNECTION || env.CI) return false;
+  return process.platform !== 'linux' || !!(env.DISPLAY || env.WAYLAND_DISPLAY);
+}
+
+export function openBrowser(url: string): void {
+  const [command, ...args] =
+    process.platform === 'darwin' ? ['open', url] : process.platform === 'win32' ? ['rundll32', 'url.dll,FileProtocolHandler', url] : ['xdg-open', url];
+  const child = spawn(command, args, { stdio: 'ignore', detached: true });
+  child.on('error', () => {}); // no such program: the URL is printed all the same
+  child.unref();
+}

@@ -1,0 +1,48 @@
+/**
+ * Who may speak to the browser host. Any page a person has open can send requests to 127.0.0.1, and a name of its own can be made to point
+ * there (DNS rebinding); other users of the machine can connect too. So: the Host header must be ours, whatever changes something must come
+ * from our own origin, and everything needs the session's secret, which came with the printed URL and lives in a cookie since.
+ */
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+
+export type Guard = {
+  /** 256 bits, new at every start. */
+  token: string;
+  /** Is the Host header one of this server's names? */
+  knowsHost(headers: IncomingHttpHeaders): boolean;
+  /** Did a page of this server send it? */
+  isOwnOrigin(headers: IncomingHttpHeaders): boolean;
+  isToken(given: string | null): boolean;
+  hasSession(headers: IncomingHttpHeaders): boolean;
+  /** The Set-Cookie header that makes a session. */
+  cookie: string;
+};
+
+/** `names`: host names and addresses, IPv6 in brackets. */
+export function createGuard(names: string[], port: number): Guard {
+  const token = randomBytes(32).toString('base64url');
+  // a browser sends a cookie to every port of its host: the port is in the name, so that two hosts do not overwrite each other's
+  const cookieName = `attune-${port}`;
+  const hosts = new Set(names.map((name) => (port === 80 ? name : `${name}:${port}`).toLowerCase()));
+  const knowsHost: Guard['knowsHost'] = ({ host }) => host !== undefined && hosts.has(host.toLowerCase());
+  const isToken: Guard['isToken'] = (given) => given !== null && equal(given, token);
+  return {
+    token,
+    knowsHost,
+    isOwnOrigin: (headers) => knowsHost(headers) && headers.origin?.toLowerCase() === `http://${headers.host!.toLowerCase()}`,
+    isToken,
+    hasSession: ({ cookie = '' }) =>
+      cookie.split(';').some((pair) => {
+        const [name, value = ''] = pair.trim().split('=');
+        return name === cookieName && isToken(value);
+      }),
+    cookie: `${cookieName}=${token}; HttpOnly; SameSite=Strict; Path=/`,
+  };
+}
+
+/** In constant time. */
+function equal(a: string, b: string): boolean {
+  const [left, right] = [Buffer.from(a), Buffer.from(b)];
+  return left.length === right.length && timingSafeEqual(left, right);
+}
