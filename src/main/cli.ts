@@ -3,7 +3,6 @@
  * An error is one sentence on stderr; ATTUNE_DEBUG=1 adds where it came from. What a command does is in commands/.
  */
 import { Command, CommanderError } from 'commander';
-import { readFileSync } from 'node:fs';
 import { addCompareCommands } from './commands/compare.ts';
 import { addDataCommands } from './commands/data.ts';
 import { addModelCommands } from './commands/models.ts';
@@ -11,13 +10,12 @@ import { addQuickstart } from './commands/quickstart.ts';
 import { addSampleCommands } from './commands/sample.ts';
 import { addTrainCommands } from './commands/train.ts';
 import { libraryFolder } from './library.ts';
+import { VERSION } from './paths.ts';
 import { UserError } from './user-error.ts';
-
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
 
 const program = new Command('attune')
   .description('Align language models on your own machine, offline: import data, fine-tune (SFT, DPO), compare, export.')
-  .version(version)
+  .version(VERSION)
   .configureHelp({ sortSubcommands: false, showGlobalOptions: false })
   .showHelpAfterError('(--help tells more)')
   .exitOverride()

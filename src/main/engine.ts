@@ -4,10 +4,8 @@
  * because its channel closes.
  */
 import { fork, type ChildProcess } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import type { EngineCommand, EngineEvent, Job } from '../shared/job.ts';
-
-const ENGINE = fileURLToPath(new URL('../engine/index.ts', import.meta.url));
+import { ENGINE, NODE } from './paths.ts';
 
 export type Engine = {
   pid: number;
@@ -20,6 +18,7 @@ export type Engine = {
 
 export function startEngine(job: Job): Engine {
   const child = fork(ENGINE, [], {
+    execPath: NODE,
     execArgv: ['--disable-warning=ExperimentalWarning'],
     serialization: 'advanced',
     stdio: ['ignore', 2, 2, 'ipc'], // stdout is the command's own

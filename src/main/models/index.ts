@@ -4,16 +4,16 @@
  */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Template } from '../../shared/dataset.ts';
 import type { ModelPath } from '../../shared/job.ts';
 import { type CheckpointRow, listCheckpoints } from '../db/checkpoints.ts';
 import { deleteModel, getModelByName, insertModel, listModels as listAddedModels } from '../db/models.ts';
 import { getRunByName, listRuns, type RunRow } from '../db/runs.ts';
 import type { Library } from '../library.ts';
+import { RESOURCES } from '../paths.ts';
 import { UserError } from '../user-error.ts';
 
-const EMBEDDED = fileURLToPath(new URL('../../../resources/models', import.meta.url));
+const EMBEDDED = join(RESOURCES, 'models');
 
 export type Model = {
   name: string;
