@@ -57,7 +57,7 @@ const layers = mayImport.map(({ files, imports, types = [] }) => {
 });
 
 export default tseslint.config(
-  { ignores: ['build/', 'dist/', 'node_modules/', '**/node_modules/', 'fixtures/', 'resources/', 'native/'] },
+  { ignores: ['build/', 'dist/', 'node_modules/', '**/node_modules/', 'fixtures/', 'resources/', 'native/', 'src/renderer/paraglide/'] },
   ...tseslint.configs.recommended,
   {
     linterOptions: { reportUnusedDisableDirectives: 'off' },

@@ -1,0 +1,35 @@
+/** Where the window is: the address after `#/`, as segments and a query. A reload comes back to the same place; back and forward work. */
+export const SCREENS = ['library', 'datasets', 'train', 'runs', 'playground', 'export'] as const;
+export type Screen = (typeof SCREENS)[number];
+
+class Route {
+  /** `#/runs/12?overlay=3` → screen runs, rest ['12'], query overlay=3 */
+  screen = $state<Screen>('library');
+  rest = $state.raw<string[]>([]);
+  query = $state.raw(new URLSearchParams());
+
+  constructor() {
+    this.#read();
+    window.addEventListener('hashchange', () => this.#read());
+  }
+
+  #read(): void {
+    const [path, query = ''] = location.hash.replace(/^#\/?/, '').split('?');
+    const [screen = '', ...rest] = path.split('/').map(decodeURIComponent);
+    this.screen = (SCREENS as readonly string[]).includes(screen) ? (screen as Screen) : 'library';
+    this.rest = rest.filter((part) => part !== '');
+    this.query = new URLSearchParams(query);
+  }
+}
+export const route = new Route();
+
+/** `#/…` of a place, for links. */
+export function href(screen: Screen, rest: (string | number)[] = [], query: Record<string, string> = {}): string {
+  const path = [screen, ...rest].map((part) => encodeURIComponent(part)).join('/');
+  const search = new URLSearchParams(query).toString();
+  return `#/${path}${search ? `?${search}` : ''}`;
+}
+
+export function go(screen: Screen, rest: (string | number)[] = [], query: Record<string, string> = {}): void {
+  location.hash = href(screen, rest, query);
+}
