@@ -10,7 +10,8 @@ import { createReferenceDevice } from './device/reference.ts';
 import { evaluate } from './jobs/evaluate.ts';
 import { exportModel } from './jobs/export.ts';
 import { logprobs, show, tokenize } from './jobs/inspect.ts';
-import { openChat, sample } from './jobs/sample.ts';
+import { checkParity } from './jobs/parity.ts';
+import { type Chat, openChat, sample } from './jobs/sample.ts';
 import { type Control, train } from './run.ts';
 import { ENGINE_VERSION } from './version.ts';
 
@@ -24,7 +25,7 @@ const emit = (event: EngineEvent): void => void process.send!(event, () => {});
 
 let signalChange = (): void => {};
 const control: Control = { paused: false, stopped: false, changed: Promise.resolve() };
-let chat: Awaited<ReturnType<typeof openChat>> | null = null;
+let chat: Chat | null = null;
 let turns: Promise<void> = Promise.resolve();
 
 process.on('disconnect', () => process.exit(1));
@@ -32,7 +33,7 @@ process.on('message', (command: EngineCommand) => {
   if (command.type === 'job') void start(command.job);
   else if (command.type === 'chat') {
     control.stopped = false;
-    turns = turns.then(() => chat!(command.messages, command.sampling, () => control.stopped, emit)).catch(fail);
+    turns = turns.then(() => chat!(command, () => control.stopped, emit)).catch(fail);
   } else {
     if (command.type === 'stop') control.stopped = true;
     else control.paused = command.type === 'pause';
@@ -66,6 +67,7 @@ async function start(received: unknown): Promise<void> {
 async function run(job: Job, device: Device | null): Promise<boolean> {
   const note = (text: string): void => emit({ type: 'note', text });
   const result = (value: unknown): void => emit({ type: 'result', value });
+  const count = (done: number, total: number): void => emit({ type: 'count', done, total });
   switch (job.type) {
     case 'train':
       return (await train(job, device!, () => control, emit)).stopped;
@@ -86,7 +88,12 @@ async function run(job: Job, device: Device | null): Promise<boolean> {
       result(await evaluate(job, device!, note));
       return false;
     case 'export':
-      result(await exportModel(job, () => createNativeDevice(0)));
+      result(await exportModel(job, () => createNativeDevice(0), count));
+      return false;
+    case 'parity':
+      result(await checkParity(job, device!, count));
+      return false;
+    case 'device':
       return false;
     case 'show':
       result(await show(job));

@@ -75,6 +75,24 @@ export const ExportJob = z.strictObject({
   name: z.string(),
 });
 
+/** What was exported: a Hugging Face folder (maybe with an adapter on it), or one GGUF file. */
+export const ExportedModel = z.union([ModelPath, z.strictObject({ gguf: z.string() })]);
+export type ExportedModel = z.infer<typeof ExportedModel>;
+
+/** Loads what was exported and holds its greedy answers against the model's own. */
+export const ParityJob = z.strictObject({
+  type: z.literal('parity'),
+  ...device,
+  model: ModelPath,
+  template: Template.default('chat'),
+  exported: ExportedModel,
+  prompts: z.array(Prompt).min(1),
+  maxTokens: z.int().min(1).default(32),
+});
+
+/** Says what training would run on (its `ready` event), and ends. */
+export const DeviceJob = z.strictObject({ type: z.literal('device'), ...device });
+
 /** Tokens with their loss mask, for people to see what is trained. */
 export const ShowJob = z.strictObject({
   type: z.literal('show'),
@@ -87,7 +105,7 @@ export const ShowJob = z.strictObject({
 });
 
 export const Job = z.discriminatedUnion('type', [
-  TrainJob, SampleJob, ChatJob, LogprobsJob, TokenizeJob, EvaluateJob, ExportJob, ShowJob,
+  TrainJob, SampleJob, ChatJob, LogprobsJob, TokenizeJob, EvaluateJob, ExportJob, ParityJob, DeviceJob, ShowJob,
 ]);
 export type TrainJob = z.infer<typeof TrainJob>;
 export type SampleJob = z.infer<typeof SampleJob>;
@@ -96,6 +114,8 @@ export type LogprobsJob = z.infer<typeof LogprobsJob>;
 export type TokenizeJob = z.infer<typeof TokenizeJob>;
 export type EvaluateJob = z.infer<typeof EvaluateJob>;
 export type ExportJob = z.infer<typeof ExportJob>;
+export type ParityJob = z.infer<typeof ParityJob>;
+export type DeviceJob = z.infer<typeof DeviceJob>;
 export type ShowJob = z.infer<typeof ShowJob>;
 export type Job = z.infer<typeof Job>;
 
@@ -103,7 +123,7 @@ export type Job = z.infer<typeof Job>;
 export type EngineCommand =
   | { type: 'job'; job: Job }
   | { type: 'pause' } | { type: 'resume' } | { type: 'stop' }
-  | { type: 'chat'; messages: Message[]; sampling: Sampling };
+  | { type: 'chat'; messages: Message[]; sampling: Sampling; /** likeliest tokens told at each place; 0 by default */ alternatives?: number };
 
 export type CheckpointEvent = {
   type: 'checkpoint';
@@ -124,8 +144,21 @@ export type EngineEvent =
   | ({ type: 'metrics' } & MetricPoint)
   | CheckpointEvent
   | { type: 'note'; text: string }
-  | { type: 'token'; index: number; text: string; id: number }
+  | {
+      type: 'token';
+      index: number;
+      /** What the token added to the text: '' while a character is unfinished. */
+      text: string;
+      id: number;
+      /** Under the model itself, nats. */
+      logprob: number;
+      alternatives: { id: number; text: string; probability: number; sampledProbability: number }[];
+    }
   | { type: 'completion'; index: number; text: string; ids: number[]; logprobs: number[]; finishReason: FinishReason }
+  /** A chat's prompt that cannot be answered; the model stays loaded. */
+  | { type: 'refused'; message: string }
+  /** Things done so far: an export's tensors, a parity check's prompts. */
+  | { type: 'count'; done: number; total: number }
   | { type: 'result'; value: unknown }
   | { type: 'paused' } | { type: 'resumed' }
   | { type: 'done'; stopped: boolean; peakMemoryBytes: number }
@@ -148,3 +181,16 @@ export type EvaluateResult = {
   } | null;
 };
 export type ExportResult = { path: string; files: { name: string; bytes: number; sha256: string }[] };
+/** Greedy answers of the exported model against the model's own. */
+export type ParityResult = {
+  prompts: number;
+  /** answered the same token for token */
+  equal: number;
+  /** of the model's own answers */
+  tokens: number;
+  /** of them, how many the exported model finds likeliest at their place, given those before */
+  sameTokens: number;
+  /** nats, of those tokens */
+  maxLogprobDifference: number;
+  firstDifference: { prompt: string; model: string; exported: string } | null;
+};

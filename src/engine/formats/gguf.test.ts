@@ -2,7 +2,8 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { writeGguf, type GgufType } from './gguf.ts';
+import type { GgufType } from './gguf-layout.ts';
+import { writeGguf } from './gguf.ts';
 import { readGguf } from './testing.ts';
 import type { TensorSource } from './safetensors.ts';
 

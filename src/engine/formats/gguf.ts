@@ -1,48 +1,14 @@
 /**
  * Writes GGUF version 3, llama.cpp's one-file format (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md): metadata, the tokenizer,
  * then tensors at multiples of 32 bytes. Llama, Qwen2 and Qwen3; names, row order and types as llama.cpp's converter gives them.
- * It does not read GGUF. One tensor is in memory at a time. Shapes here are Hugging Face's, outermost first; GGUF stores them reversed.
+ * Reading is gguf-reader.ts, what both agree on gguf-layout.ts. One tensor is in memory at a time. Shapes here are Hugging Face's, outermost first; GGUF stores them reversed.
  */
 import { fromBf16, fromF16, toBf16, toF16 } from './float.ts';
+import { ALIGNMENT, ARRAY, BIASES, BOOL, F32, FILE_TYPE, GGML_TYPE, type GgufType, I32, interleave, llama3Factors, NAMES, readRope, STRING, U32 } from './gguf-layout.ts';
 import { ggufTokenizer, type GgufValue } from './gguf-tokenizer.ts';
 import { Q8_0_BLOCK, Q8_0_BYTES, quantizeQ80 } from './q8-0.ts';
 import { bytesOf, type TensorSource } from './safetensors.ts';
 import { writeFileBeside } from './write-beside.ts';
-
-export type GgufType = 'f32' | 'f16' | 'bf16' | 'q8_0';
-
-/** GGUF's numbers of value types. */
-const U32 = 4,
-  I32 = 5,
-  F32 = 6,
-  BOOL = 7,
-  STRING = 8,
-  ARRAY = 9;
-const ALIGNMENT = 32; // bytes
-/** ggml's number of a tensor type, and of a file that is mostly of that type. */
-const GGML_TYPE: Record<GgufType, number> = { f32: 0, f16: 1, bf16: 30, q8_0: 8 };
-const FILE_TYPE: Record<GgufType, number> = { f32: 0, f16: 1, bf16: 32, q8_0: 7 };
-
-/** Hugging Face names and llama.cpp's, in the order they are written; L is the layer. */
-const NAMES: [huggingFace: string, gguf: string][] = [
-  ['model.embed_tokens', 'token_embd'],
-  ['model.layers.L.input_layernorm', 'blk.L.attn_norm'],
-  ['model.layers.L.self_attn.q_proj', 'blk.L.attn_q'],
-  ['model.layers.L.self_attn.k_proj', 'blk.L.attn_k'],
-  ['model.layers.L.self_attn.v_proj', 'blk.L.attn_v'],
-  ['model.layers.L.self_attn.o_proj', 'blk.L.attn_output'],
-  ['model.layers.L.self_attn.q_norm', 'blk.L.attn_q_norm'],
-  ['model.layers.L.self_attn.k_norm', 'blk.L.attn_k_norm'],
-  ['model.layers.L.post_attention_layernorm', 'blk.L.ffn_norm'],
-  ['model.layers.L.mlp.gate_proj', 'blk.L.ffn_gate'],
-  ['model.layers.L.mlp.up_proj', 'blk.L.ffn_up'],
-  ['model.layers.L.mlp.down_proj', 'blk.L.ffn_down'],
-  ['model.norm', 'output_norm'],
-  ['lm_head', 'output'],
-];
-
-/** Linear layers that llama.cpp gives a bias, where the model has one. */
-const BIASES: Record<string, RegExp> = { llama: /_proj$/, qwen2: /\.[qkv]_proj$/, qwen3: /^$/ };
 
 type Planned = { name: string; shape: number[]; type: GgufType; bytes: number; heads: number; read: () => Promise<Float32Array> };
 
@@ -128,53 +94,6 @@ export async function writeGguf(
   });
 }
 
-type Rope = { type: string; theta: number; number: (field: string, otherwise?: number) => number };
-
-/** Rotary settings of either spelling: rope_theta with rope_scaling, or transformers 5's rope_parameters. */
-function readRope(config: Record<string, unknown>, path: string): Rope {
-  const fields = (config.rope_parameters ?? config.rope_scaling ?? {}) as Record<string, unknown>;
-  const type = String(fields.rope_type ?? fields.type ?? 'default');
-  const refused: [bad: boolean, what: string][] = [
-    [!['default', 'linear', 'llama3', 'yarn'].includes(type), `rope scaling ${type}`],
-    [
-      ['attention_factor', 'mscale', 'mscale_all_dim', 'beta_fast', 'beta_slow', 'truncate'].some((f) => fields[f] != null),
-      `rope scaling with ${Object.keys(fields).join(', ')}`,
-    ],
-    [(config.partial_rotary_factor ?? fields.partial_rotary_factor ?? 1) !== 1, 'partial_rotary_factor'],
-    [(config.hidden_act ?? 'silu') !== 'silu', `hidden_act ${String(config.hidden_act)}`],
-    [config.use_sliding_window === true, 'use_sliding_window'],
-  ];
-  for (const [bad, what] of refused) {
-    if (bad)
-      throw new Error(`cannot write ${path}: ${what} in config.json has no counterpart in this GGUF writer; export safetensors instead`);
-  }
-  const theta = fields.rope_theta ?? config.rope_theta ?? 10000;
-  return {
-    type,
-    theta: theta as number,
-    number: (field, otherwise) => {
-      const value = fields[field] ?? otherwise;
-      if (typeof value === 'number' && value > 0) return value;
-      throw new Error(`cannot write ${path}: config.json has rope ${field} = ${JSON.stringify(value)}; expected a number above 0`);
-    },
-  };
-}
-
-/** What llama.cpp divides each rotary frequency by (headDim / 2 of them), for Llama 3.1's scaling. */
-function llama3Factors(rope: Rope, headDim: number): Float32Array {
-  const factor = rope.number('factor', 8);
-  const low = rope.number('low_freq_factor', 1);
-  const high = rope.number('high_freq_factor', 4);
-  const context = rope.number('original_max_position_embeddings', 8192);
-  return Float32Array.from({ length: headDim / 2 }, (_, i) => {
-    const wavelength = 2 * Math.PI * rope.theta ** ((2 * i) / headDim);
-    if (wavelength < context / high) return 1;
-    if (wavelength > context / low) return factor;
-    const smooth = (context / wavelength - low) / (high - low);
-    return 1 / ((1 - smooth) / factor + smooth);
-  });
-}
-
 /** Every tensor under its GGUF name and type, in NAMES' order layer by layer; nothing is read yet. */
 function plan(
   model: { config: Record<string, unknown>; type: GgufType; tensors: TensorSource[] },
@@ -245,25 +164,6 @@ async function readFloats(source: TensorSource, path: string): Promise<Float32Ar
   if (values instanceof Uint16Array && source.dtype === 'BF16') return fromBf16(values);
   if (values instanceof Uint16Array && source.dtype === 'F16') return fromF16(values);
   throw new Error(`cannot write ${path}: tensor ${source.name} has dtype ${source.dtype}, which is not a weight's`);
-}
-
-/**
- * Rows of each head in llama.cpp's rotary order: Hugging Face rotates row i with row i + D/2, ggml's Llama rotates neighbours,
- * so row (half, i) goes to (i, half).
- */
-function interleave(values: Float32Array, shape: number[], heads: number): Float32Array {
-  const out = new Float32Array(values.length);
-  const columns = shape.length > 1 ? shape[1] : 1;
-  const half = shape[0] / heads / 2;
-  for (let head = 0; head < heads; head++) {
-    for (let which = 0; which < 2; which++) {
-      for (let i = 0; i < half; i++) {
-        const from = ((head * 2 + which) * half + i) * columns;
-        out.set(values.subarray(from, from + columns), ((head * half + i) * 2 + which) * columns);
-      }
-    }
-  }
-  return out;
 }
 
 function bytesOfType(shape: number[], type: GgufType): number {

@@ -1,6 +1,6 @@
 /**
  * For tests only: reads a whole GGUF file back, by the format's own page (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md).
- * The product writes GGUF and does not read it yet; this is not that reader: it checks nothing and holds everything in memory.
+ * Not the product's reader (gguf-reader.ts), so that the writer is held to a second opinion: it checks nothing and holds everything in memory.
  */
 import { readFile } from 'node:fs/promises';
 

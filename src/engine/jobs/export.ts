@@ -16,8 +16,8 @@ import { loadTokenizer } from '../tokenizer/tokenizer.ts';
 const DTYPES = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
 const TORCH_DTYPES = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' } as const;
 
-/** `device` does the merging of an adapter; without one nothing is computed. */
-export async function exportModel(job: ExportJob, device: () => Device): Promise<ExportResult> {
+/** `device` does the merging of an adapter; without one nothing is computed. `count` hears how many tensors were taken up. */
+export async function exportModel(job: ExportJob, device: () => Device, count: (done: number, total: number) => void): Promise<ExportResult> {
   if (job.format === 'peft') {
     if (!job.model.adapter) throw new Error('--format peft: this model is not an adapter; export it with --format safetensors');
     const adapter = await readAdapter(job.model.adapter);
@@ -32,7 +32,15 @@ export async function exportModel(job: ExportJob, device: () => Device): Promise
   }
   if (job.format === 'safetensors' && job.dtype === 'q8_0') throw new Error('--type q8_0 is a GGUF type; safetensors takes f32, f16 or bf16');
 
-  const { tensors, config, generationConfig, close } = await wholeModel(job, device);
+  const { tensors: all, config, generationConfig, close } = await wholeModel(job, device);
+  let taken = 0;
+  const tensors = all.map((tensor): TensorSource => ({
+    ...tensor,
+    read: () => {
+      count(++taken, all.length);
+      return tensor.read();
+    },
+  }));
   try {
     if (job.format === 'gguf') {
       const path = join(job.out, `${job.name}-${job.dtype === 'q8_0' ? 'Q8_0' : job.dtype.toUpperCase()}.gguf`);

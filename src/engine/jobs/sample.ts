@@ -1,9 +1,7 @@
 /** The `sample` and `chat` jobs: prompts rendered, completed and streamed as events. Not the decoding itself (sampling/generate.ts). */
-import type { EngineEvent, Prompt, SampleJob } from '../../shared/job.ts';
-import type { Message, Template } from '../../shared/dataset.ts';
-import type { Sampling } from '../../shared/sampling.ts';
+import type { Template } from '../../shared/dataset.ts';
+import type { EngineCommand, EngineEvent, Prompt, SampleJob } from '../../shared/job.ts';
 import type { Device } from '../device/device.ts';
-import type { LanguageModel } from '../model/language-model.ts';
 import { openModel } from '../open-model.ts';
 import { generate } from '../sampling/generate.ts';
 import { encodePieces } from '../data/tokenize.ts';
@@ -19,30 +17,27 @@ export async function sample(job: SampleJob, device: Device, cancelled: () => bo
   for await (const event of generate(model, tokenizer, prompts, job.sampling, { batchSize: job.batchSize, cancelled })) emit(event);
 }
 
+/** Answers one conversation. A prompt that cannot be answered (it is too long, the template refuses it) is told as `refused`. */
+export type Chat = (command: Extract<EngineCommand, { type: 'chat' }>, cancelled: () => boolean, emit: Emit) => Promise<void>;
+
 /** A loaded model that answers one conversation at a time. */
 export async function openChat(
   job: { model: { folder: string; adapter?: string }; template: Template },
   device: Device,
-): Promise<(messages: Message[], sampling: Sampling, cancelled: () => boolean, emit: Emit) => Promise<void>> {
+): Promise<Chat> {
   const tokenizer = await loadTokenizer(job.model.folder);
   const { model } = await openModel(device, job.model, tokenizer, { storage: 'bf16-if-stored', trainable: 'none' });
-  return (messages, sampling, cancelled, emit) => answer(model, tokenizer, job.template, messages, sampling, cancelled, emit);
+  return async ({ messages, sampling, alternatives }, cancelled, emit) => {
+    try {
+      const prompt = promptTokens({ messages }, job.template, tokenizer);
+      for await (const event of generate(model, tokenizer, [prompt], sampling, { batchSize: 1, cancelled, alternatives })) emit(event);
+    } catch (error) {
+      emit({ type: 'refused', message: (error as Error).message });
+    }
+  };
 }
 
-async function answer(
-  model: LanguageModel,
-  tokenizer: Tokenizer,
-  template: Template,
-  messages: Message[],
-  sampling: Sampling,
-  cancelled: () => boolean,
-  emit: Emit,
-): Promise<void> {
-  const prompt = promptTokens({ messages }, template, tokenizer);
-  for await (const event of generate(model, tokenizer, [prompt], sampling, { batchSize: 1, cancelled })) emit(event);
-}
-
-function promptTokens(prompt: Prompt, template: Template, tokenizer: Tokenizer): number[] {
+export function promptTokens(prompt: Prompt, template: Template, tokenizer: Tokenizer): number[] {
   if ('raw' in prompt) {
     const ids = tokenizer.encode(prompt.raw, { addSpecialTokens: true });
     // an empty raw prompt starts a text: the beginning-of-text token where the model has one, else the token that ends the text before

@@ -8,10 +8,12 @@ import type { LanguageModel } from '../model/language-model.ts';
 import { createRandom } from '../random.ts';
 import { createDecoder } from '../tokenizer/stream.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { sampleToken } from './sample.ts';
+import { type Alternative, sampleToken } from './sample.ts';
 
 export type Completion = { index: number; text: string; ids: number[]; logprobs: number[]; finishReason: FinishReason };
-export type GenerateEvent = { type: 'token'; index: number; text: string; id: number } | ({ type: 'completion' } & Completion);
+/** `text` is what the token added: nothing while a character or a stop string may still be unfinished. All together are the completion's text. */
+export type TokenEvent = { type: 'token'; index: number; text: string; id: number; logprob: number; alternatives: (Alternative & { text: string })[] };
+export type GenerateEvent = TokenEvent | ({ type: 'completion' } & Completion);
 
 type Live = {
   index: number;
@@ -28,13 +30,16 @@ type Live = {
   emitted: number;
 };
 
-/** Completes every prompt (token ids, at least one each). `cancelled` is read once a token. Yields tokens as they come and one completion a prompt. */
+/**
+ * Completes every prompt (token ids, at least one each). `cancelled` is read once a token. Yields every token as it comes, with as many
+ * alternatives as asked for, and one completion a prompt.
+ */
 export async function* generate(
   model: LanguageModel,
   tokenizer: Tokenizer,
   prompts: number[][],
   sampling: Sampling,
-  { batchSize, cancelled }: { batchSize: number; cancelled: () => boolean },
+  { batchSize, cancelled, alternatives = 0 }: { batchSize: number; cancelled: () => boolean; alternatives?: number },
 ): AsyncGenerator<GenerateEvent, void, void> {
   for (const prompt of prompts) checkPrompt(prompt, model);
   for (let start = 0; start < prompts.length; start += batchSize) {
@@ -59,13 +64,13 @@ export async function* generate(
         const V = logits.length / live.length;
         const still: Live[] = [];
         for (const [i, one] of live.entries()) {
-          const { id, logprob } = sampleToken(logits.subarray(i * V, (i + 1) * V), one.seen, sampling, one.next);
+          const sampled = sampleToken(logits.subarray(i * V, (i + 1) * V), one.seen, sampling, one.next, alternatives);
+          const { id, logprob } = sampled;
           const finishReason = accept(one, id, logprob, tokenizer, sampling, model.config.maxPositionEmbeddings, cancelled());
           const settled = finishReason ? one.text.length : one.text.length - heldBack(one.text, sampling.stop);
-          if (settled > one.emitted) {
-            yield { type: 'token', index: one.index, text: one.text.slice(one.emitted, settled), id };
-            one.emitted = settled;
-          }
+          const others = sampled.alternatives.map((other) => ({ ...other, text: tokenText(other.id, tokenizer) }));
+          yield { type: 'token', index: one.index, text: one.text.slice(one.emitted, settled), id, logprob, alternatives: others };
+          one.emitted = Math.max(one.emitted, settled);
           if (finishReason) {
             cache.close(one.sequence);
             yield { type: 'completion', index: one.index, text: one.text, ids: one.ids, logprobs: one.logprobs, finishReason };
@@ -110,6 +115,12 @@ function accept(
   if (!full && !cancelled) return null;
   one.text += one.decoder.end();
   return full ? 'length' : 'cancelled';
+}
+
+/** One token as people see it by itself; SentencePiece's decoder would drop the space before a word. */
+function tokenText(id: number, tokenizer: Tokenizer): string {
+  const text = tokenizer.decode([id]);
+  return tokenizer.token(id).startsWith('▁') && !text.startsWith(' ') ? ` ${text}` : text;
 }
 
 function firstStop(text: string, stops: string[]): number {

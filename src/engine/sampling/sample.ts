@@ -4,18 +4,28 @@
  */
 import type { Sampling } from '../../shared/sampling.ts';
 
+/** What else could have stood there: the model's own probability, and the one it was drawn with after penalty, temperature and filters. */
+export type Alternative = { id: number; probability: number; sampledProbability: number };
+
 /** The draw, and its log-probability (nats) under the model itself, before any filter. */
-export type Sampled = { id: number; logprob: number };
+export type Sampled = { id: number; logprob: number; alternatives: Alternative[] };
 
 /**
  * `logits` (V) are changed in place. `seen` holds the ids of prompt and completion so far, for the repetition penalty.
  * `next` gives a uniform number in [0, 1); greedy (temperature 0) does not draw, ties go to the lowest id.
+ * `alternatives`: how many of the model's likeliest tokens are told; the drawn one is told too when it is none of them.
  */
-export function sampleToken(logits: Float32Array, seen: Iterable<number>, sampling: Sampling, next: () => number): Sampled {
+export function sampleToken(logits: Float32Array, seen: Iterable<number>, sampling: Sampling, next: () => number, alternatives = 0): Sampled {
   const lse = logSumExp(logits);
-  // kept aside: filters below change the logits, the reported log-prob is the model's own
+  // kept aside: the penalty below changes the logits, what is reported is the model's own
   const own = sampling.repetitionPenalty === 1 ? null : logits.slice();
+  const told = alternatives > 0 ? likeliestIds(logits, alternatives) : null;
   const logprobOf = (id: number, logit: number) => (own ? own[id] : logit) - lse;
+  const alternativesOf = (drawn: number, sampledProbability: (id: number) => number): Alternative[] => {
+    if (told === null) return [];
+    const ids = told.includes(drawn) ? told : [...told, drawn];
+    return Array.from(ids, (id) => ({ id, probability: Math.exp(logprobOf(id, logits[id])), sampledProbability: sampledProbability(id) }));
+  };
 
   if (sampling.repetitionPenalty !== 1) {
     // CTRL (Keskar et al. 2019): a positive logit is divided, a negative one multiplied; once per distinct token
@@ -23,7 +33,7 @@ export function sampleToken(logits: Float32Array, seen: Iterable<number>, sampli
   }
   if (sampling.temperature === 0) {
     const id = argmax(logits);
-    return { id, logprob: logprobOf(id, logits[id]) };
+    return { id, logprob: logprobOf(id, logits[id]), alternatives: alternativesOf(id, (other) => (other === id ? 1 : 0)) };
   }
 
   const candidates = candidateIds(logits, sampling.topK);
@@ -48,7 +58,11 @@ export function sampleToken(logits: Float32Array, seen: Iterable<number>, sampli
   let chosen = 0;
   while (chosen < kept - 1 && (threshold -= weights[chosen]) >= 0) chosen++;
   const id = candidates[chosen];
-  return { id, logprob: logprobOf(id, logits[id]) };
+  const drawnWith = (other: number): number => {
+    const at = candidates.indexOf(other);
+    return at >= 0 && at < kept ? weights[at] / total : 0;
+  };
+  return { id, logprob: logprobOf(id, logits[id]), alternatives: alternativesOf(id, drawnWith) };
 }
 
 /** The ids of the k highest logits (0: of all), likeliest first, ties by id. */
@@ -58,6 +72,19 @@ function candidateIds(logits: Float32Array, topK: number): Int32Array {
   if (topK === 0 || topK >= logits.length) return all.sort(byLogit);
   const threshold = logits.slice().sort()[logits.length - topK];
   return all.filter((id) => logits[id] >= threshold).sort(byLogit).subarray(0, topK);
+}
+
+/** The ids of the few highest logits, likeliest first, ties by id; one walk over the row, where sorting it would cost more than a small model's step. */
+function likeliestIds(logits: Float32Array, count: number): number[] {
+  const ids: number[] = [];
+  for (let id = 0; id < logits.length; id++) {
+    if (ids.length === count && !(logits[id] > logits[ids[count - 1]])) continue;
+    let at = ids.length;
+    while (at > 0 && logits[id] > logits[ids[at - 1]]) at--;
+    ids.splice(at, 0, id);
+    if (ids.length > count) ids.pop();
+  }
+  return ids;
 }
 
 /** The id of the highest logit, the lowest id on a tie. */

@@ -154,6 +154,7 @@ async function readAnswer(events: ReturnType<typeof startEngine>['events']): Pro
   for (;;) {
     const { value: event, done } = await events.next();
     if (done) return written;
+    if (event.type === 'refused') throw new Error(event.message);
     if (event.type === 'token') {
       process.stdout.write(event.text);
       written += event.text;

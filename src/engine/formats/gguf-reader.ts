@@ -1,0 +1,221 @@
+/**
+ * Reads GGUF files as llama.cpp and our own writer (gguf.ts) make them: Llama, Qwen2 and Qwen3 with F32, F16, BF16 and Q8_0 tensors,
+ * given back as a Hugging Face config and tensors. The format's page: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
+ * Nothing the header says is believed until it is checked against the file. One tensor is in memory at a time.
+ * It builds no tokenizer: the file's token list is given, so that it can be held against one.
+ */
+import { type FileHandle, open } from 'node:fs/promises';
+import { fromBf16, fromF16 } from './float.ts';
+import { ALIGNMENT, deinterleave, GGML_TYPE, type GgufType, llama3Factors, NAMES, readRope } from './gguf-layout.ts';
+import { dequantizeQ80, Q8_0_BLOCK, Q8_0_BYTES } from './q8-0.ts';
+
+export type GgufModel = {
+  /** The file's path. */
+  folder: string;
+  /** As config.json would have it. */
+  config: Record<string, unknown>;
+  /** By Hugging Face name, shapes outermost first. */
+  tensors: Map<string, { shape: number[]; file: string }>;
+  read(name: string): Promise<Float32Array>;
+  /** The vocabulary's strings by id. */
+  tokens: string[];
+  close(): Promise<void>;
+};
+
+type Stored = { name: string; shape: number[]; type: GgufType; begin: number; bytes: number };
+type Header = { metadata: Map<string, unknown>; tensors: Map<string, Stored> };
+
+const HEADER_START = 1 << 20; // bytes read at first; doubled while the header goes on
+const LONGEST_HEADER = 1 << 28;
+const TYPES = new Map(Object.entries(GGML_TYPE).map(([name, number]) => [number, name as GgufType]));
+
+/**
+ * @param source config.json of the model the file was made from: Llama 3.1's rope scaling lies in the file only as what it comes to
+ * (rope_freqs), so its parameters are taken from there and must come to the same.
+ */
+export async function openGguf(path: string, source: Record<string, unknown> = {}): Promise<GgufModel> {
+  const file = await open(path).catch((error: NodeJS.ErrnoException) => {
+    throw new Error(`${path}: the GGUF file cannot be read (${error.code})`, { cause: error });
+  });
+  try {
+    const { metadata, tensors: stored } = await readHeader(file, path);
+    const config = readConfig(metadata, stored, path);
+    const heads = { q: config.num_attention_heads as number, k: config.num_key_value_heads as number };
+    const factors = stored.get('rope_freqs.weight');
+    if (factors) {
+      stored.delete(factors.name);
+      Object.assign(config, checkedRope(await readFloats(file, factors, path), source, config.head_dim as number, path));
+    }
+    const byName = new Map([...stored.values()].map((tensor) => [huggingFaceName(tensor.name, path), tensor]));
+    const tokens = metadata.get('tokenizer.ggml.tokens');
+    if (!Array.isArray(tokens)) throw new Error(`${path}: tokenizer.ggml.tokens is missing; the file holds no vocabulary`);
+    return {
+      folder: path,
+      config,
+      tensors: new Map([...byName].map(([name, { shape }]) => [name, { shape, file: path }])),
+      async read(name) {
+        const tensor = byName.get(name);
+        if (!tensor) throw new Error(`${path}: there is no tensor for ${name}; the file is incomplete or of another family than it says`);
+        const values = await readFloats(file, tensor, path);
+        const rotated = config.model_type === 'llama' ? /\.([qk])_proj\.(weight|bias)$/.exec(name) : null;
+        return rotated ? deinterleave(values, tensor.shape, heads[rotated[1] as 'q' | 'k']) : values;
+      },
+      tokens: tokens as string[],
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** The header is read in ever larger pieces until it is whole: nobody says beforehand how long it is. */
+async function readHeader(file: FileHandle, path: string): Promise<Header> {
+  const { size } = await file.stat();
+  for (let length = HEADER_START; ; length *= 2) {
+    const bytes = Buffer.alloc(Math.min(length, size));
+    await file.read(bytes, 0, bytes.length, 0);
+    try {
+      return parseHeader(bytes, size, path);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      if (bytes.length === size || length >= LONGEST_HEADER) throw new Error(`${path}: the GGUF header ends in the middle; the file is cut off or damaged`, { cause: error });
+    }
+  }
+}
+
+/** Throws a RangeError when the bytes end before the header does. */
+function parseHeader(bytes: Buffer, fileSize: number, path: string): Header {
+  const fail = (what: string): never => {
+    throw new Error(`${path}: ${what}; the file is damaged or of another make`);
+  };
+  let at = 0;
+  const take = (count: number): number => {
+    if (at + count > bytes.length) throw new RangeError('the header goes on');
+    return (at += count) - count;
+  };
+  const u32 = () => bytes.readUInt32LE(take(4));
+  const u64 = () => {
+    const value = Number(bytes.readBigUInt64LE(take(8)));
+    return value <= fileSize * 8 ? value : fail(`the header counts ${value} of something`);
+  };
+  const text = () => {
+    const length = u64();
+    return bytes.toString('utf8', take(length), at);
+  };
+  /** By GGUF's number of a value type; 64-bit numbers become doubles. */
+  const readers: (() => unknown)[] = [
+    () => bytes.readUInt8(take(1)), () => bytes.readInt8(take(1)), () => bytes.readUInt16LE(take(2)), () => bytes.readInt16LE(take(2)),
+    u32, () => bytes.readInt32LE(take(4)), () => bytes.readFloatLE(take(4)), () => bytes.readUInt8(take(1)) === 1, text,
+    () => {
+      const type = u32();
+      const count = u64();
+      if (type === 9 || !readers[type]) fail(`an array of value type ${type} stands in the metadata`);
+      const values: unknown[] = [];
+      for (let i = 0; i < count; i++) values.push(readers[type]());
+      return values;
+    },
+    () => Number(bytes.readBigUInt64LE(take(8))), () => Number(bytes.readBigInt64LE(take(8))), () => bytes.readDoubleLE(take(8)),
+  ];
+
+  if (bytes.toString('latin1', take(4), at) !== 'GGUF') fail('it does not begin with GGUF');
+  const version = u32();
+  if (version !== 2 && version !== 3) fail(`GGUF version ${version} is not read, only 2 and 3`);
+  const tensorCount = u64();
+  const metadata = new Map<string, unknown>();
+  for (let left = u64(); left > 0; left--) {
+    const key = text();
+    const type = u32();
+    metadata.set(key, (readers[type] ?? (() => fail(`metadata ${key} has value type ${type}`)))());
+  }
+  const alignment = (metadata.get('general.alignment') as number | undefined) ?? ALIGNMENT;
+  const infos: { name: string; shape: number[]; type: GgufType; offset: number }[] = [];
+  for (let i = 0; i < tensorCount; i++) {
+    const name = text();
+    const dims = u32();
+    if (dims < 1 || dims > 4) fail(`tensor ${name} has ${dims} dimensions`);
+    const shape = Array.from({ length: dims }, u64).reverse();
+    const number = u32();
+    const type = TYPES.get(number) ?? fail(`tensor ${name} has ggml type ${number}; read are ${[...TYPES.values()].join(', ')}`);
+    infos.push({ name, shape, type, offset: u64() });
+  }
+  const start = Math.ceil(at / alignment) * alignment;
+  const tensors = new Map<string, Stored>();
+  for (const { name, shape, type, offset } of infos) {
+    const count = shape.reduce((a, b) => a * b, 1);
+    if (type === 'q8_0' && shape[shape.length - 1] % Q8_0_BLOCK !== 0) fail(`tensor ${name} is Q8_0 with rows of ${shape[shape.length - 1]}`);
+    const stored = type === 'q8_0' ? (count / Q8_0_BLOCK) * Q8_0_BYTES : count * (type === 'f32' ? 4 : 2);
+    if (start + offset + stored > fileSize) fail(`tensor ${name} would end after the file does`);
+    tensors.set(name, { name, shape, type, begin: start + offset, bytes: stored });
+  }
+  return { metadata, tensors };
+}
+
+async function readFloats(file: FileHandle, { name, type, begin, bytes }: Stored, path: string): Promise<Float32Array> {
+  const data = new Uint8Array(bytes);
+  for (let at = 0; at < bytes; ) {
+    const { bytesRead } = await file.read(data, at, Math.min(bytes - at, 1 << 28), begin + at);
+    if (bytesRead === 0) throw new Error(`${path}: tensor ${name} is cut off; the file was changed while it was read`);
+    at += bytesRead;
+  }
+  if (type === 'f32') return new Float32Array(data.buffer);
+  if (type === 'q8_0') return dequantizeQ80(data);
+  const halves = new Uint16Array(data.buffer);
+  return type === 'bf16' ? fromBf16(halves) : fromF16(halves);
+}
+
+const ARCHITECTURES: Record<string, string> = { llama: 'LlamaForCausalLM', qwen2: 'Qwen2ForCausalLM', qwen3: 'Qwen3ForCausalLM' };
+
+function readConfig(metadata: Map<string, unknown>, tensors: Map<string, Stored>, path: string): Record<string, unknown> {
+  const family = String(metadata.get('general.architecture'));
+  if (!Object.hasOwn(ARCHITECTURES, family)) throw new Error(`${path}: general.architecture is ${family}; read are ${Object.keys(ARCHITECTURES).join(', ')}`);
+  const of = (key: string): unknown => metadata.get(`${family}.${key}`);
+  const number = (key: string): number => {
+    const value = of(key);
+    if (typeof value === 'number' && value > 0) return value;
+    throw new Error(`${path}: ${family}.${key} is ${JSON.stringify(value) ?? 'missing'}; expected a number above 0`);
+  };
+  const embedding = tensors.get('token_embd.weight');
+  if (!embedding) throw new Error(`${path}: tensor token_embd.weight is missing; the file is incomplete`);
+  const heads = number('attention.head_count');
+  const scaling = of('rope.scaling.type');
+  const rope: Record<string, unknown> = { rope_type: 'default', rope_theta: (of('rope.freq_base') as number | undefined) ?? 10000 };
+  if (scaling === 'linear' || scaling === 'yarn') Object.assign(rope, { rope_type: scaling, factor: number('rope.scaling.factor') });
+  if (scaling === 'yarn') rope.original_max_position_embeddings = number('rope.scaling.original_context_length');
+  return {
+    architectures: [ARCHITECTURES[family]],
+    model_type: family,
+    vocab_size: embedding.shape[0],
+    hidden_size: number('embedding_length'),
+    intermediate_size: number('feed_forward_length'),
+    num_hidden_layers: number('block_count'),
+    num_attention_heads: heads,
+    num_key_value_heads: (of('attention.head_count_kv') as number | undefined) ?? heads,
+    head_dim: (of('attention.key_length') as number | undefined) ?? number('embedding_length') / heads,
+    max_position_embeddings: number('context_length'),
+    rms_norm_eps: number('attention.layer_norm_rms_epsilon'),
+    rope_parameters: rope,
+    attention_bias: family !== 'qwen2' && tensors.has('blk.0.attn_q.bias'),
+    mlp_bias: tensors.has('blk.0.ffn_gate.bias'),
+    tie_word_embeddings: !tensors.has('output.weight'),
+  };
+}
+
+/** Llama 3.1's scaling as the source's config.json says it, when the file's frequencies are what it comes to. */
+function checkedRope(factors: Float32Array, source: Record<string, unknown>, headDim: number, path: string): Record<string, unknown> {
+  const rope = readRope(source, path);
+  const expected = rope.type === 'llama3' ? llama3Factors(rope, headDim) : null;
+  if (!expected || expected.length !== factors.length || expected.some((factor, i) => factor !== factors[i])) {
+    throw new Error(`${path}: rope_freqs.weight is not what the source model's rope scaling (${rope.type}) comes to; the file was made from another model`);
+  }
+  return { rope_parameters: { rope_theta: rope.theta, ...((source.rope_parameters ?? source.rope_scaling) as Record<string, unknown>) } };
+}
+
+function huggingFaceName(name: string, path: string): string {
+  const [, stem, suffix] = /^(.+)\.(weight|bias)$/.exec(name) ?? [];
+  const layer = stem?.match(/^blk\.(\d+)\./)?.[1];
+  const pattern = layer === undefined ? stem : stem.replace(`blk.${layer}.`, 'blk.L.');
+  const found = NAMES.find(([, gguf]) => gguf === pattern)?.[0];
+  if (!found) throw new Error(`${path}: tensor ${name} has no counterpart in a Hugging Face model; leaving it out would change the results`);
+  return `${layer === undefined ? found : found.replace('.L.', `.${layer}.`)}.${suffix}`;
+}
