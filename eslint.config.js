@@ -21,7 +21,7 @@ const mayImport = [
   },
   { files: ['src/main/{router,workbench,changes,tasks}.ts', 'src/main/**/live*.ts'], imports: ['node:', '@orpc/server$', 'zod$', String.raw`\.{1,2}/(?!.*(?:engine/|renderer/|preload/))`] },
   { files: ['src/main/host.ts', 'src/main/host/**'], imports: ['node:', '@orpc/server', 'ws$', String.raw`\.{1,2}/(?!.*(?:engine/|renderer/|preload/))`] },
-  { files: ['src/main/desktop.ts', 'src/main/desktop/**'], imports: ['node:', '@orpc/server', 'electron$', String.raw`\.{1,2}/(?!.*(?:engine/|renderer/|preload/))`] },
+  { files: ['src/main/desktop.ts', 'src/main/desktop/**'], imports: ['node:', '@orpc/server', 'electron$', 'zod$', String.raw`\.{1,2}/(?!.*(?:engine/|renderer/|preload/))`] },
   { files: ['src/main/db/**'], imports: ['node:', 'better-sqlite3$', String.raw`\./`, String.raw`\.\./(?:\.\./shared/|process-identity\.ts|migrations/|db/)`] },
 
   // engine: node only where files, processes and addons are met

@@ -3,7 +3,7 @@
  * evaluated, nothing from outside, no device, no frame. Styles may be inline, because positions (floating menus, virtual rows) are style attributes.
  */
 
-/** `connect`: where RPC goes, beyond the page's own origin. */
+/** `connect`: what the page may connect to beyond its own origin. */
 export function contentHeaders(connect: string[] = []): Record<string, string> {
   return {
     'Content-Security-Policy': [

@@ -5,7 +5,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { contentHeaders } from '../content-policy.ts';
-import { readRendererFile } from '../renderer-files.ts';
+import { readRendererFile, rendererSources } from '../renderer-files.ts';
 import { UserError } from '../user-error.ts';
 import type { Guard } from './guard.ts';
 import type { RpcSockets } from './rpc-socket.ts';
@@ -18,7 +18,7 @@ const NO_SESSION = 'Attune: this window has no session. Open the URL that attune
 const WRONG_HOST = 'Attune: this name is not one it serves. Open the URL that attune printed when it started.';
 const WRONG_ORIGIN = 'Attune: the request comes from another site.';
 
-export type Serving = { guard: Guard; sockets: RpcSockets; /** folder of the built window */ renderer: string; /** folder for dropped files */ uploads: string };
+export type Serving = { guard: Guard; sockets: RpcSockets; /** folder of the built window, or a dev server */ renderer: string; /** folder for dropped files */ uploads: string };
 
 /** To be called as soon as the server listens: the guard knows the port then, and no request has come yet. */
 export function answerRequests(server: Server, serving: Serving): void {
@@ -39,9 +39,9 @@ export function answerRequests(server: Server, serving: Serving): void {
 }
 
 async function answer({ guard, renderer, uploads }: Serving, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const { host } = request.headers;
-  for (const [name, value] of Object.entries(contentHeaders(guard.knowsHost(request.headers) ? [`ws://${host}`] : []))) response.setHeader(name, value);
-  const { pathname, searchParams } = target(request);
+  const connect = guard.knowsHost(request.headers) ? [`ws://${request.headers.host}`, ...rendererSources(renderer)] : [];
+  for (const [name, value] of Object.entries(contentHeaders(connect))) response.setHeader(name, value);
+  const { pathname, search, searchParams } = target(request);
   const reading = request.method === 'GET' || request.method === 'HEAD';
 
   // the token becomes a cookie, and leaves the address bar
@@ -58,7 +58,7 @@ async function answer({ guard, renderer, uploads }: Serving, request: IncomingMe
     return;
   }
   if (!reading) return say(response, 405, `Attune: ${request.method} is not for this address.`);
-  const file = await readRendererFile(renderer, pathname);
+  const file = await readRendererFile(renderer, pathname + search);
   if (file) response.writeHead(200, { ...file.headers, 'Content-Length': file.content.length }).end(request.method === 'HEAD' ? undefined : file.content);
   else if (pathname === '/') say(response, 503, `Attune: the window is not built (${renderer} has no index.html): npm start builds it.`);
   else say(response, 404, 'Attune: there is nothing at this address.');
