@@ -2,9 +2,11 @@
  * The linter: the languages' recommended rules, and the house's one table of who may import whom (DESIGN: imports only go down).
  * What the table cannot say — a layer's own folder reached by its path — the composite tsconfigs hold.
  */
+import svelte from 'eslint-plugin-svelte';
 import tseslint from 'typescript-eslint';
 
 const above = '(?:main|renderer|preload)/';
+const ui = ['svelte', 'zod$', 'bits-ui$', '@lucide/svelte/', 'uplot', 'diff$', 'yaml$', 'codemirror$', '@codemirror/'];
 
 /**
  * Per row: files, and what their import specifiers may be (regular expressions; `types` only as `import type`). Anything else is an error.
@@ -23,6 +25,12 @@ const mayImport = [
   { files: ['src/main/host.ts', 'src/main/host/**'], imports: ['node:', '@orpc/server', 'ws$', String.raw`\.{1,2}/(?!.*(?:engine/|renderer/|preload/))`] },
   { files: ['src/main/desktop.ts', 'src/main/desktop/**'], imports: ['node:', '@orpc/server', 'electron$', 'zod$', String.raw`\.{1,2}/(?!.*(?:engine/|renderer/|preload/))`] },
   { files: ['src/main/db/**'], imports: ['node:', 'better-sqlite3$', String.raw`\./`, String.raw`\.\./(?:\.\./shared/|process-identity\.ts|migrations/|db/)`] },
+
+  // renderer: UI libraries; the line to main only in state/, the client itself nowhere else
+  { files: ['src/renderer/**'], imports: [...ui, String.raw`\.{1,2}/(?!.*(?:(?:main|engine|preload)/|state/client\.ts|src/))`] },
+  { files: ['src/renderer/state/**'], imports: [...ui, '@orpc/(?:client|contract)', String.raw`\.{1,2}/(?!.*(?:main|engine|preload|screens|components)/)`] },
+  { files: ['src/renderer/*.{ts,svelte}'], imports: [...ui, String.raw`\./`] },
+  { files: ['src/preload/**'], imports: ['electron$'] },
 
   // engine: node only where files, processes and addons are met
   { files: ['src/engine/**'], imports: ['zod$', String.raw`\.{1,2}/(?!.*${above})`] },
@@ -59,6 +67,8 @@ const layers = mayImport.map(({ files, imports, types = [] }) => {
 export default tseslint.config(
   { ignores: ['build/', 'dist/', 'node_modules/', '**/node_modules/', 'fixtures/', 'resources/', 'native/', 'src/renderer/paraglide/'] },
   ...tseslint.configs.recommended,
+  ...svelte.configs.recommended,
+  { files: ['**/*.svelte', '**/*.svelte.ts'], languageOptions: { parserOptions: { parser: tseslint.parser } } },
   {
     linterOptions: { reportUnusedDisableDirectives: 'off' },
     rules: {
@@ -67,6 +77,8 @@ export default tseslint.config(
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
     },
   },
+  // the address after # is ours to write: there is no router that would have to resolve it
+  { files: ['src/renderer/**'], rules: { 'svelte/no-navigation-without-resolve': 'off' } },
   // tools read their configuration from a default export
   { files: ['*.config.{js,ts}'], rules: { 'no-restricted-exports': 'off' } },
   ...layers,

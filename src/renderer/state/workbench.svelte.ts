@@ -73,19 +73,21 @@ export function stream<T>(
   return () => controller.abort();
 }
 
-const listeners = new Set<(topics: Topic[]) => void>();
+let listeners: ((topics: Topic[]) => void)[] = [];
 
 /** Called with every change of the library, and with all topics when the line comes back. Returns how to stop. */
 export function onChange(listener: (topics: Topic[]) => void): () => void {
-  listeners.add(listener);
-  return () => listeners.delete(listener);
+  listeners = [...listeners, listener];
+  return () => {
+    listeners = listeners.filter((other) => other !== listener);
+  };
 }
 
 /** Opens what every screen shares; called once by App. */
 export function startWorkbench(): () => void {
   const stops = [
     stream((signal) => api.workbench.changes(undefined, { signal }), ({ topics }) => {
-      for (const listener of [...listeners]) listener(topics);
+      for (const listener of listeners) listener(topics);
     }),
     stream((signal) => api.tasks.watch(undefined, { signal }), (tasks) => {
       workbench.tasks = tasks;

@@ -1,0 +1,21 @@
+/**
+ * The user stories of e2e/*.spec.ts: against the built workbench in a real Chromium through the browser host, and the same ones under Electron
+ * where its binary is installed (e2e/workbench.ts finds both, and skips saying why).
+ */
+import { defineConfig } from '@playwright/test';
+import type { ShellOption } from './e2e/workbench.ts';
+
+export default defineConfig<ShellOption>({
+  testDir: 'e2e',
+  testMatch: '*.spec.ts',
+  outputDir: 'build/e2e',
+  timeout: 120_000,
+  expect: { timeout: 15_000 },
+  // engines want the cores for themselves
+  workers: 1,
+  reporter: 'list',
+  projects: [
+    { name: 'browser', use: { shell: 'browser' } },
+    { name: 'electron', use: { shell: 'electron' } },
+  ],
+});
