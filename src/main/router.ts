@@ -63,6 +63,7 @@ export const router = os.router({
     openView: os.datasets.openView.handler(notYet),
     closeView: os.datasets.closeView.handler(notYet),
     rows: os.datasets.rows.handler(notYet),
+    ids: os.datasets.ids.handler(notYet),
     locate: os.datasets.locate.handler(notYet),
     edit: os.datasets.edit.handler(notYet),
     undo: os.datasets.undo.handler(notYet),

@@ -19,7 +19,8 @@ export async function pathsOfDrop(event: DragEvent): Promise<string[]> {
   const { items, files } = event.dataTransfer!;
   if (bridge) return [...files].map((file) => bridge!.pathForFile(file));
   const entries = [...items].filter(({ kind }) => kind === 'file').map((item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }));
-  const batch = crypto.randomUUID();
+  // not randomUUID: that one is missing where the host is asked over plain HTTP from another machine
+  const batch = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
   const paths: string[] = [];
   for (const { entry, file } of entries) {
     // a drag made by a script or a test has no file system behind it, only the file

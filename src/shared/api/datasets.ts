@@ -67,7 +67,11 @@ export const RowSet = z.union([z.strictObject({ ids: z.array(z.int()).min(1) }),
 export type RowSet = z.infer<typeof RowSet>;
 
 export const EditCommand = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('update'), id: z.int(), example: Example }),
+  /**
+   * `merge`: goes on with the last edit where that is an update of the same row (somebody is typing): one undo takes both back, and where the row
+   * is again as it was before, nothing is left to undo.
+   */
+  z.strictObject({ type: z.literal('update'), id: z.int(), example: Example, merge: z.boolean().optional() }),
   /** `after` null: at the end. */
   z.strictObject({ type: z.literal('insert'), after: z.int().nullable(), split: Split, example: Example }),
   z.strictObject({ type: z.literal('duplicate'), rows: RowSet }),
@@ -110,6 +114,8 @@ export const datasets = {
   openView: oc.input(z.strictObject({ dataset: z.string(), filter: RowFilter })).output(type<{ view: number; count: number; total: number; history: EditHistory }>()),
   closeView: oc.input(z.strictObject({ view: z.int() })).output(type<void>()),
   rows: oc.input(z.strictObject({ view: z.int(), from: z.int().min(0), count: z.int().min(1).max(500) })).output(type<EditorRow[]>()),
+  /** As rows, ids alone: a selection over many pages. */
+  ids: oc.input(z.strictObject({ view: z.int(), from: z.int().min(0), count: z.int().min(1) })).output(type<number[]>()),
   /** Where a row is in a view; null when the filter leaves it out. */
   locate: oc.input(z.strictObject({ view: z.int(), id: z.int() })).output(type<number | null>()),
   edit: oc.input(z.strictObject({ dataset: z.string(), command: EditCommand })).output(type<EditResult>()),
