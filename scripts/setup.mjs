@@ -20,10 +20,12 @@ export const node24 = join(modules, 'node', 'bin', windows ? 'node.exe' : 'node'
 export async function setup({ quiet = false } = {}) {
   const say = (line) => (quiet ? console.error(line) : console.log(line));
   const stdio = ['ignore', quiet ? 2 : 1, 2];
-  const wanted = `${createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')} ${process.platform} ${process.arch}`;
+  const platform = `${process.platform} ${process.arch}`;
+  const wanted = `${createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')} ${platform}`;
   const stamped = existsSync(stamp) ? readFileSync(stamp, 'utf8').trim() : '';
 
-  if (stamped !== wanted && !(stamped === '' && packagesMatchLock())) {
+  const otherPlatform = stamped !== '' && !stamped.endsWith(platform);
+  if (stamped !== wanted && (otherPlatform || !packagesMatchLock())) {
     say('setup: installing npm packages');
     run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { stdio, cwd: root, env: outerEnvironment(), shell: windows }, 'npm ci failed; its message is above');
   }
