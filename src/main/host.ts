@@ -45,7 +45,7 @@ async function serve(options: HostOptions): Promise<void> {
   const sockets = createRpcSockets(workbench);
   const server = createServer();
   const port = await listen(server, options.host, options.port);
-  const guard = createGuard(hostNames(options.host), port);
+  const guard = createGuard(hostNames(options.host), port, process.env.ATTUNE_DEV_TOKEN || undefined); // set by `npm run dev` alone, where main starts often
   answerRequests(server, { guard, sockets, renderer: options.renderer, uploads });
 
   const url = workbenchUrl(options.host, port, guard.token);

@@ -7,7 +7,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 
 export type Guard = {
-  /** 256 bits, new at every start. */
+  /** 256 random bits, new at every start. */
   token: string;
   /** Is the Host header one of this server's names? */
   knowsHost(headers: IncomingHttpHeaders): boolean;
@@ -20,8 +20,7 @@ export type Guard = {
 };
 
 /** `names`: host names and addresses, IPv6 in brackets. */
-export function createGuard(names: string[], port: number): Guard {
-  const token = randomBytes(32).toString('base64url');
+export function createGuard(names: string[], port: number, token: string = randomBytes(32).toString('base64url')): Guard {
   // a browser sends a cookie to every port of its host: the port is in the name, so that two hosts do not overwrite each other's
   const cookieName = `attune-${port}`;
   const hosts = new Set(names.map((name) => (port === 80 ? name : `${name}:${port}`).toLowerCase()));
