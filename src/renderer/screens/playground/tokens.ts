@@ -1,0 +1,57 @@
+/**
+ * What a generated token tells, worked out for the eye: its own probability, the entropy of what is shown, a tint, its text with blanks made
+ * visible, and its characters cut where a mark begins or ends. Pure; drawing is TokenBlock's and TokenDetails'.
+ */
+import type { GeneratedToken } from '../../../shared/api/playground.ts';
+
+/** Half-open ranges of characters, in order, not touching. */
+export type Range = readonly [start: number, end: number];
+export type Segment = { text: string; marked: boolean };
+
+/** Tints by the model's own probability of the token, likeliest first: [at least, tint]. */
+export const TINTS = [0.9, 0.5, 0.2, 0.05, 0] as const;
+
+/** 0 (likely) to 4 (very unlikely). */
+export function tintOf(logprob: number): number {
+  const probability = Math.exp(logprob);
+  return TINTS.findIndex((least) => probability >= least);
+}
+
+/** Of the shown alternatives, as they are (the rest of the vocabulary left out), in nats. */
+export function shownEntropy(alternatives: { probability: number }[]): number {
+  return alternatives.reduce((sum, { probability: p }) => (p > 0 ? sum - p * Math.log(p) : sum), 0);
+}
+
+/** Whether the drawn-from probabilities tell anything the model's own do not. */
+export function samplingDiffers(alternatives: GeneratedToken['alternatives']): boolean {
+  return alternatives.some(({ probability, sampledProbability }) => Math.abs(probability - sampledProbability) > 5e-4);
+}
+
+/** ` the\n` → `␣the⏎`: for a list of tokens, where blanks must be seen. */
+export function visibleText(text: string): string {
+  return text.replaceAll(' ', '␣').replaceAll('\n', '⏎').replaceAll('\t', '⇥').replaceAll('\r', '␍');
+}
+
+/** A token as people see it by itself: what it added to the text is nothing while a character is unfinished, and nothing for the end of turn. */
+export function tokenLabel(token: GeneratedToken): string {
+  return token.text !== '' ? token.text : (token.alternatives.find(({ id }) => id === token.id)?.text ?? '');
+}
+
+/** `text`, which begins at `offset` of the whole, cut at the borders of `ranges`. */
+export function cutAtRanges(text: string, offset: number, ranges: readonly Range[]): Segment[] {
+  const end = offset + text.length;
+  const segments: Segment[] = [];
+  let at = offset;
+  const take = (to: number, marked: boolean): void => {
+    if (to > at) segments.push({ text: text.slice(at - offset, to - offset), marked });
+    at = Math.max(at, to);
+  };
+  for (const [from, to] of ranges) {
+    if (to <= offset) continue;
+    if (from >= end) break;
+    take(Math.max(at, Math.min(from, end)), false);
+    take(Math.min(to, end), true);
+  }
+  take(end, false);
+  return segments;
+}
