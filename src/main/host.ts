@@ -1,6 +1,6 @@
 /**
- * The workbench in a browser: serves the window and its RPC on 127.0.0.1 until it is asked to end. One line on stdout, the URL with its token;
- * everything for people goes to stderr. What a window may ask is router.ts's; who may ask is host/guard.ts's.
+ * The workbench in a browser: serves the window and its RPC on 127.0.0.1 until it is asked to end. One line on stdout, the URL with its
+ * token; everything for people goes to stderr. What a window may ask is router.ts's; who may ask is host/guard.ts's.
  */
 import { createServer } from 'node:http';
 import { join } from 'node:path';
@@ -32,7 +32,8 @@ async function serve(options: HostOptions): Promise<void> {
   const folder = libraryFolder();
   const claim = claimLibrary(folder, 'browser');
   if ('owner' in claim) {
-    tell(`attune: ${folder} is open already, in ${claim.shell === 'electron' ? 'the desktop window' : 'the browser'} (process ${claim.owner.split(':')[0]})`);
+    const where = claim.shell === 'electron' ? 'the desktop window' : 'the browser';
+    tell(`attune: ${folder} is open already, in ${where} (process ${claim.owner.split(':')[0]})`);
     if (claim.url) console.log(claim.url);
     if (claim.url && options.open && hasDisplay()) openBrowser(claim.url);
     return;
@@ -45,13 +46,14 @@ async function serve(options: HostOptions): Promise<void> {
   const sockets = createRpcSockets(workbench);
   const server = createServer();
   const port = await listen(server, options.host, options.port);
-  const guard = createGuard(hostNames(options.host), port, process.env.ATTUNE_DEV_TOKEN || undefined); // set by `npm run dev` alone, where main starts often
+  const devToken = process.env.ATTUNE_DEV_TOKEN || undefined; // set by `npm run dev` alone, where main starts often
+  const guard = createGuard(hostNames(options.host), port, devToken);
   answerRequests(server, { guard, sockets, renderer: options.renderer, uploads });
 
   const url = workbenchUrl(options.host, port, guard.token);
   claim.tellUrl(url);
   console.log(url);
-  if (!isLoopback(options.host)) tell(`attune: --host ${options.host}: whoever reaches this machine and has the URL has your library, and nothing on the way is encrypted`);
+  if (!isLoopback(options.host)) tell(`attune: --host ${options.host}: who has the URL has your library, and nothing on the way is encrypted`);
   const tunnel = tunnelCommand(port);
   if (tunnel) tell(`Over SSH: run this on the machine you sit at, then open the URL there\n  ${tunnel}`);
   if (options.open && hasDisplay()) openBrowser(url);

@@ -4,7 +4,8 @@ export type Language = 'en' | 'ko';
 const en = {
   file: 'File', newWindow: 'New Window', closeWindow: 'Close Window', quit: 'Quit Attune',
   edit: 'Edit', undo: 'Undo', redo: 'Redo', cut: 'Cut', copy: 'Copy', paste: 'Paste', selectAll: 'Select All',
-  view: 'View', reload: 'Reload', actualSize: 'Actual Size', zoomIn: 'Zoom In', zoomOut: 'Zoom Out', fullScreen: 'Full Screen', devTools: 'Developer Tools',
+  view: 'View', reload: 'Reload', actualSize: 'Actual Size', zoomIn: 'Zoom In', zoomOut: 'Zoom Out', fullScreen: 'Full Screen',
+  devTools: 'Developer Tools',
   go: 'Go', library: 'Library', datasets: 'Datasets', train: 'Train', runs: 'Runs', playground: 'Playground', export: 'Export',
   window: 'Window', minimize: 'Minimize', zoom: 'Zoom', front: 'Bring All to Front',
   about: 'About Attune', hide: 'Hide Attune', hideOthers: 'Hide Others', showAll: 'Show All', services: 'Services',

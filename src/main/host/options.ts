@@ -16,7 +16,8 @@ export const HELP = `npm start -- [options]: opens the workbench
   --renderer DIR   serve the window built there
   --help           this
 
-ATTUNE_HOME names the library's folder. Ctrl-C closes the workbench and keeps what a running training has learned; a second one ends it at once.`;
+ATTUNE_HOME names the library's folder. Ctrl-C closes the workbench and keeps what a running training has learned;
+a second one ends it at once.`;
 
 export function readOptions(args: string[]): HostOptions {
   let values;
@@ -36,6 +37,8 @@ export function readOptions(args: string[]): HostOptions {
     throw new UserError(`${(error as Error).message.split('. ')[0]} (--help tells more)`);
   }
   const port = values.port === undefined ? null : Number(values.port);
-  if (port !== null && !(Number.isInteger(port) && port >= 0 && port < 65536)) throw new UserError(`--port ${values.port}: give a number from 0 to 65535`);
+  if (port !== null && !(Number.isInteger(port) && port >= 0 && port < 65536)) {
+    throw new UserError(`--port ${values.port}: give a number from 0 to 65535`);
+  }
   return { port, host: values.host, open: !values['no-open'], renderer: values.renderer, help: values.help };
 }

@@ -1,6 +1,6 @@
 /**
- * The browser host's HTTP server: the window's files, uploads, and the upgrade to RPC. It asks guard.ts first, always; it knows no procedure.
- * There are no CORS headers: no other origin has business here.
+ * The browser host's HTTP server: the window's files, uploads, and the upgrade to RPC. It asks guard.ts first, always; it knows no
+ * procedure. There are no CORS headers: no other origin has business here.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -18,7 +18,14 @@ const NO_SESSION = 'Attune: this window has no session. Open the URL that attune
 const WRONG_HOST = 'Attune: this name is not one it serves. Open the URL that attune printed when it started.';
 const WRONG_ORIGIN = 'Attune: the request comes from another site.';
 
-export type Serving = { guard: Guard; sockets: RpcSockets; /** folder of the built window, or a dev server */ renderer: string; /** folder for dropped files */ uploads: string };
+export type Serving = {
+  guard: Guard;
+  sockets: RpcSockets;
+  /** Folder of the built window, or a dev server's URL. */
+  renderer: string;
+  /** Folder for dropped files. */
+  uploads: string;
+};
 
 /** To be called as soon as the server listens: the guard knows the port then, and no request has come yet. */
 export function answerRequests(server: Server, serving: Serving): void {
@@ -59,8 +66,10 @@ async function answer({ guard, renderer, uploads }: Serving, request: IncomingMe
   }
   if (!reading) return say(response, 405, `Attune: ${request.method} is not for this address.`);
   const file = await readRendererFile(renderer, pathname + search);
-  if (file) response.writeHead(200, { ...file.headers, 'Content-Length': file.content.length }).end(request.method === 'HEAD' ? undefined : file.content);
-  else if (pathname === '/') say(response, 503, `Attune: the window is not built (${renderer} has no index.html): npm start builds it.`);
+  if (file) {
+    const headers = { ...file.headers, 'Content-Length': file.content.length };
+    response.writeHead(200, headers).end(request.method === 'HEAD' ? undefined : file.content);
+  } else if (pathname === '/') say(response, 503, `Attune: the window is not built (${renderer} has no index.html): npm start builds it.`);
   else say(response, 404, 'Attune: there is nothing at this address.');
 }
 
@@ -73,12 +82,13 @@ function refusal(guard: Guard, request: IncomingMessage, changes: boolean): [sta
 }
 
 function target(request: IncomingMessage): URL {
-  return URL.parse(request.url ?? '/', 'http://attune') ?? new URL('http://attune/not-a-path');
+  return URL.parse(`http://attune${request.url}`) ?? new URL('http://attune/not-a-path');
 }
 
 function say(response: ServerResponse, status: number, sentence: string): void {
   if (response.headersSent) return void response.destroy();
-  response.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store', Connection: 'close' }).end(`${sentence}\n`);
+  const headers = { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store', Connection: 'close' };
+  response.writeHead(status, headers).end(`${sentence}\n`);
 }
 
 function refuse(socket: Duplex, status: number): void {

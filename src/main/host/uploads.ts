@@ -16,7 +16,10 @@ const UNFINISHED = '.part';
 
 export type Uploaded = { /** of the file */ path: string; /** of the drop */ folder: string };
 
-/** `name`: what follows /upload/ in the URL, `<batch>/<relative path>`, each part encoded. The file appears under its name only when it is whole. */
+/**
+ * `name`: what follows /upload/ in the URL, `<batch>/<relative path>`, each part encoded. The file appears under its name only when it is
+ * whole.
+ */
 export async function receiveUpload(uploads: string, name: string, body: Readable): Promise<Uploaded> {
   const [batch, ...parts] = readParts(name);
   const folder = join(uploads, batch);
@@ -56,7 +59,7 @@ function readParts(name: string): string[] {
   }
   const [batch, ...rest] = parts;
   if (!/^[\w-]{8,64}$/.test(batch) || rest.length === 0 || rest.length > DEEPEST) {
-    throw new UserError(`${name}: an upload's name is BATCH/PATH, a batch of 8 to 64 letters and digits and a path of at most ${DEEPEST} parts`);
+    throw new UserError(`${name}: an upload's name is BATCH/PATH, BATCH 8 to 64 letters and digits, PATH at most ${DEEPEST} parts`);
   }
   const wrong = rest.find((part) => !isFileName(part));
   if (wrong !== undefined) throw new UserError(`${JSON.stringify(wrong)}: not a name a dropped file or folder can have here`);
