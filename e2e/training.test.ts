@@ -158,7 +158,9 @@ test('an engine that is killed is told by its signal and the run can be resumed;
   const crashed = await first.outcome;
   expect(crashed.code).toBe(1);
   expect(crashed.stderr).toMatch(/attune: the engine process was killed by SIGKILL/);
-  expect(JSON.parse((await place.attune(['runs', 'crash', '--json'])).stdout)).toMatchObject({ status: 'failed' });
+  expect(JSON.parse((await place.attune(['runs', 'crash', '--json'])).stdout)).toMatchObject({
+    status: 'interrupted', error: 'the engine process was killed by SIGKILL',
+  });
 
   const second = place.start(['resume', 'crash', '--json-lines']);
   await reachStep(second.child, 12);

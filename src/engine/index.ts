@@ -7,10 +7,12 @@ import { type EngineCommand, type EngineEvent, Job } from '../shared/job.ts';
 import type { Device } from './device/device.ts';
 import { createNativeDevice } from './device/native.ts';
 import { createReferenceDevice } from './device/reference.ts';
+import { describe } from './jobs/describe.ts';
 import { evaluate } from './jobs/evaluate.ts';
 import { exportModel } from './jobs/export.ts';
 import { logprobs, show, tokenize } from './jobs/inspect.ts';
 import { checkParity } from './jobs/parity.ts';
+import { plan } from './jobs/plan.ts';
 import { type Chat, openChat, sample } from './jobs/sample.ts';
 import { type Control, train } from './run.ts';
 import { ENGINE_VERSION } from './version.ts';
@@ -97,6 +99,12 @@ async function run(job: Job, device: Device | null): Promise<boolean> {
       return false;
     case 'show':
       result(await show(job));
+      return false;
+    case 'describe':
+      result(await describe(job.folders));
+      return false;
+    case 'plan':
+      result(await plan(job, device!));
       return false;
   }
 }

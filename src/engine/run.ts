@@ -6,11 +6,12 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
-import type { EngineEvent, ModelPath, TrainJob } from '../shared/job.ts';
+import type { EngineEvent, ModelPath, RowLengths, TrainJob } from '../shared/job.ts';
 import type { DpoRecipe } from '../shared/recipe.ts';
 import { dpo, referenceLogprobs, type ReferenceLogprobs } from './algorithms/dpo.ts';
 import { sft } from './algorithms/sft.ts';
-import type { StepReport, Training } from './algorithms/training.ts';
+import { isEvaluationStep, type StepReport, type Training } from './algorithms/training.ts';
+import { countParameters, rowFlops, rowSizes } from './cost.ts';
 import { findCheckpoint, pruneCheckpoints, readOptimizer, type RunState, writeCheckpoint } from './checkpoint.ts';
 import type { PreferenceSequences, Sequence } from './data/pack.ts';
 import { planSteps, type StepPlan } from './data/plan.ts';
@@ -19,6 +20,7 @@ import type { Device } from './device/device.ts';
 import { openModel } from './open-model.ts';
 import { createAdamW } from './optim/adamw.ts';
 import { loadTokenizer, type Tokenizer } from './tokenizer/tokenizer.ts';
+import { createTrainingSampler } from './training-samples.ts';
 
 /** What a person asked for while the run goes on; read between steps. */
 export type Control = { paused: boolean; stopped: boolean; changed: Promise<void> };
@@ -41,9 +43,10 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
   });
 
   const rows = await prepareRows(job, tokenizer, emit);
-  const lengths = rows.kind === 'pairs' ? rows.train.map(pairLength) : rows.train.map((row) => row.tokens.length);
+  const lengths: RowLengths[] = rows.kind === 'pairs' ? rows.train.map(pairLengths) : rows.train.map(sequenceLengths);
   const packed = recipe.method === 'pretrain' || (recipe.method === 'sft' && recipe.packing);
-  const steps = planSteps(lengths, { ...recipe, maxTokens: packed ? recipe.perDeviceTrainBatchSize * recipe.maxLength : null });
+  const maxTokens = packed ? recipe.perDeviceTrainBatchSize * recipe.maxLength : null;
+  const steps = planSteps(lengths.map((row) => rowSizes(row).tokens), { ...recipe, maxTokens });
 
   const adamw = createAdamW(device, model.parameters, recipe.optimizer);
   if (checkpoint) await readOptimizer(checkpoint.path, device, adamw, checkpoint.state.step);
@@ -59,39 +62,49 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
     emit({ type: 'checkpoint', path: written.path, step: state.step, sha256: written.sha256, best });
   };
 
-  const clock = new Clock(steps.length);
+  const sampler = await createTrainingSampler(job, model, tokenizer);
+  const sample = async (step: number) => {
+    const samples = await sampler?.(() => control().stopped);
+    if (samples && !control().stopped) emit({ type: 'samples', step, samples });
+  };
+  const shapes = { config: model.config, lora: recipe.lora, gradientCheckpointing: recipe.gradientCheckpointing, bf16: true };
+  const { base, adapter, trainable } = countParameters(shapes);
+  emit({ type: 'start', step: state.step, totalSteps: steps.length, parameters: base + adapter, trainableParameters: trainable });
+  if (state.step === 0) await sample(0);
+
+  const flops = Float64Array.from(lengths, (row) => rowFlops(shapes, row));
   const rowsPerStep = steps.map((batches) => batches.reduce((sum, batch) => sum + batch.length, 0));
   let rowsSeen = rowsPerStep.slice(0, state.step).reduce((sum, count) => sum + count, 0);
   let saved = state.step;
+  const clock = new Clock(steps.length);
+  await obeyPause(control, clock, emit);
+  if (control().stopped) return { stopped: true };
+  clock.begin();
   for await (const report of reports) {
     state.step = report.step;
     state.numTokens += report.tokens;
     rowsSeen += rowsPerStep[report.step - 1];
-    clock.tick(report);
+    const evaluated = 'eval_loss' in report.values;
+    clock.tick(report, evaluated ? null : steps[report.step - 1].reduce((sum, batch) => batch.reduce((all, row) => all + flops[row], sum), 0));
     const values: Record<string, number> = { ...report.values, num_tokens: state.numTokens, epoch: rowsSeen / lengths.length };
     const last = report.step === steps.length;
-    if (report.step % recipe.loggingSteps === 0 || last || 'eval_loss' in values) emit({ type: 'metrics', step: report.step, values });
-    emit({ type: 'progress', step: report.step, totalSteps: steps.length, ...clock.rates(), values });
+    if (report.step % recipe.loggingSteps === 0 || last || evaluated) emit({ type: 'metrics', step: report.step, seconds: clock.seconds(), values });
+    emit({ type: 'progress', step: report.step, totalSteps: steps.length, ...clock.rates(), seconds: clock.seconds(), memoryBytes: clock.memory(), values });
 
-    const best = 'eval_loss' in values && (state.best === null || values.eval_loss < state.best.evalLoss);
+    const best = evaluated && (state.best === null || values.eval_loss < state.best.evalLoss);
     if (best) state.best = { step: report.step, evalLoss: values.eval_loss };
+    if (isEvaluationStep(report.step, steps.length, recipe.evalSteps)) await sample(report.step);
     if (best || last || (recipe.saveSteps > 0 && report.step % recipe.saveSteps === 0)) {
       await save(state.best?.step === report.step);
       saved = report.step;
     }
 
-    await new Promise(setImmediate); // lets messages from main in
-    while (control().paused && !control().stopped) {
-      emit({ type: 'paused' });
-      const asked = clock.pause();
-      await control().changed;
-      asked();
-      if (!control().paused) emit({ type: 'resumed' });
-    }
+    await obeyPause(control, clock, emit);
     if (control().stopped && !last) {
       if (saved !== report.step) await save(state.best?.step === report.step);
       return { stopped: true };
     }
+    clock.begin();
   }
   // a run that was killed after its last step resumes with nothing left to do: its result is the checkpoint it has
   if (checkpoint && state.step === steps.length && saved === state.step && training.startStep === steps.length) {
@@ -99,6 +112,18 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
   }
   model.free();
   return { stopped: false };
+}
+
+/** Lets messages from main in, and waits while a person wants it paused. */
+async function obeyPause(control: () => Control, clock: Clock, emit: Emit): Promise<void> {
+  await new Promise(setImmediate);
+  while (control().paused && !control().stopped) {
+    emit({ type: 'paused' });
+    const goOn = clock.pause();
+    await control().changed;
+    goOn();
+    if (!control().paused) emit({ type: 'resumed' });
+  }
 }
 
 type Rows =
@@ -209,37 +234,73 @@ function checkpointModel(job: TrainJob, path: string): ModelPath {
   return job.recipe.lora ? { folder: job.model.folder, adapter: path } : { folder: path };
 }
 
-function pairLength({ prompt, chosen, rejected }: PreferenceSequences): number {
-  return prompt.length + chosen.length + rejected.length;
+function pairLengths({ prompt, chosen, rejected }: PreferenceSequences): RowLengths {
+  return [prompt.length, chosen.length, rejected.length];
 }
 
-/** Speed and time left, from a window of recent steps so that warm-up and pauses do not colour it. */
+function sequenceLengths({ tokens, loss }: Sequence): RowLengths {
+  return [tokens.length, loss.reduce((sum, marked) => sum + marked, 0)];
+}
+
+/** Speed and time left, from a window of recent steps so that warm-up does not colour them; time of training, pauses left out; memory. */
 class Clock {
   private readonly totalSteps: number;
-  private readonly window: { at: number; tokens: number }[] = [{ at: performance.now(), tokens: 0 }];
+  private start = performance.now();
+  private readonly window = [{ at: this.start, tokens: 0 }];
   private step = 0;
+  private begun = 0;
+  private flops = 0;
+  private flopSeconds = 0;
+  private rss = { at: -Infinity, bytes: 0 };
   constructor(totalSteps: number) {
     this.totalSteps = totalSteps;
   }
 
-  tick(report: StepReport): void {
+  /** A step begins now: what stands between two steps (evaluation samples, checkpoints) does not count to FLOP/s. */
+  begin(): void {
+    this.begun = performance.now();
+  }
+
+  /** `flops` null: the step evaluated too, and tells nothing of the speed of training. */
+  tick(report: StepReport, flops: number | null): void {
+    const now = performance.now();
     this.step = report.step;
-    this.window.push({ at: performance.now(), tokens: report.computedTokens });
+    this.window.push({ at: now, tokens: report.computedTokens });
     if (this.window.length > 50) this.window.shift();
+    if (flops === null) return;
+    this.flops += flops;
+    this.flopSeconds += (now - this.begun) / 1000;
   }
 
   /** Call the returned function when the pause ends: the time in between does not count. */
   pause(): () => void {
     const from = performance.now();
     return () => {
-      for (const mark of this.window) mark.at += performance.now() - from;
+      const paused = performance.now() - from;
+      this.start += paused;
+      for (const mark of this.window) mark.at += paused;
     };
   }
 
-  rates(): { tokensPerSecond: number; secondsLeft: number } {
+  rates(): { tokensPerSecond: number; secondsLeft: number; flopsPerSecond: number | null } {
     const seconds = (this.window.at(-1)!.at - this.window[0].at) / 1000;
     const tokens = this.window.slice(1).reduce((sum, mark) => sum + mark.tokens, 0);
     const secondsPerStep = seconds / (this.window.length - 1);
-    return { tokensPerSecond: tokens / seconds, secondsLeft: (this.totalSteps - this.step) * secondsPerStep };
+    return {
+      tokensPerSecond: tokens / seconds,
+      secondsLeft: (this.totalSteps - this.step) * secondsPerStep,
+      flopsPerSecond: this.flopSeconds > 0 ? this.flops / this.flopSeconds : null,
+    };
+  }
+
+  seconds(): number {
+    return (performance.now() - this.start) / 1000;
+  }
+
+  /** Resident bytes of this process, asked of the system once a second at most. */
+  memory(): number {
+    const now = performance.now();
+    if (now - this.rss.at >= 1000) this.rss = { at: now, bytes: process.memoryUsage.rss() };
+    return this.rss.bytes;
   }
 }

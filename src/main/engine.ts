@@ -16,6 +16,11 @@ export type Engine = {
   kill(): void;
 };
 
+/** A signal ended the process: the system was out of memory, a kernel crashed, somebody killed it. */
+export class EngineKilled extends Error {
+  override name = 'EngineKilled';
+}
+
 export function startEngine(job: Job): Engine {
   const child = fork(ENGINE, [], {
     execPath: NODE,
@@ -45,19 +50,21 @@ export async function askEngine<T>(job: Job, onEvent: (event: EngineEvent) => vo
 
 function readEvents(child: ChildProcess): Engine['events'] {
   const queue: EngineEvent[] = [];
-  let ended: string | null = null;
+  let ended: Error | null = null;
   let wake = (): void => {};
   child.on('message', (event) => {
     queue.push(event as EngineEvent);
     wake();
   });
   child.on('error', (error) => {
-    ended ??= `the engine process could not be started: ${error.message}`;
+    ended ??= new Error(`the engine process could not be started: ${error.message}`);
     wake();
   });
   // 'close' comes after the last message, 'exit' may come before it
   child.on('close', (code, signal) => {
-    ended ??= signal ? `the engine process was killed by ${signal}` : `the engine process ended with code ${code} before its job was done`;
+    ended ??= signal
+      ? new EngineKilled(`the engine process was killed by ${signal}`)
+      : new Error(`the engine process ended with code ${code} before its job was done`);
     wake();
   });
 
@@ -68,7 +75,7 @@ function readEvents(child: ChildProcess): Engine['events'] {
         if (event?.type === 'error') throw new Error(event.message);
         if (event) yield event;
         if (event?.type === 'done') return;
-        if (!event && ended !== null) throw new Error(ended);
+        if (!event && ended !== null) throw ended;
         if (!event) await new Promise<void>((resolve) => (wake = resolve));
       }
     } finally {

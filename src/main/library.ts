@@ -7,7 +7,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { openDatabase, type Database } from './db/database.ts';
 import { deleteDatasetFile, deleteEmptyDatasets, listImportingFiles } from './db/datasets.ts';
-import { listRuns, updateRun } from './db/runs.ts';
+import { interruptDeadRuns } from './db/runs.ts';
 import { isAlive } from './process-identity.ts';
 
 export type Library = { folder: string; db: Database };
@@ -45,8 +45,5 @@ function settle({ db }: Library): void {
       deleteEmptyDatasets(db);
     }).immediate();
   }
-  for (const run of listRuns(db)) {
-    const active = run.status === 'queued' || run.status === 'running' || run.status === 'paused';
-    if (active && !(run.owner && isAlive(run.owner))) updateRun(db, run.id, { status: 'interrupted', owner: null });
-  }
+  interruptDeadRuns(db);
 }

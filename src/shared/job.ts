@@ -93,6 +93,27 @@ export const ParityJob = z.strictObject({
 /** Says what training would run on (its `ready` event), and ends. */
 export const DeviceJob = z.strictObject({ type: z.literal('device'), ...device });
 
+/** Facts of model and adapter folders, off their config files and the headers of their weights: no tensor is read. Answers FolderFacts[] in order. */
+export const DescribeJob = z.strictObject({ type: z.literal('describe'), folders: z.array(z.string()).min(1) });
+
+/** Tokens of a row as trained, cut to maxLength: prompt-and-answer rows as [tokens, tokens with loss], pairs as [prompt, chosen, rejected]. */
+export const RowLengths = z.array(z.int()).min(2).max(3);
+export type RowLengths = z.infer<typeof RowLengths>;
+
+/** What a recipe would take, before it starts: steps, memory, arithmetic. No weight is read. */
+export const PlanJob = z.strictObject({
+  type: z.literal('plan'),
+  ...device,
+  recipe: Recipe,
+  model: ModelPath,
+  /** Sampled training rows: to be tokenised, or as an earlier plan told their lengths. */
+  sample: z.union([z.strictObject({ examples: z.string().describe('JSONL of Example rows') }), z.strictObject({ rows: z.array(RowLengths) })]),
+  trainRows: z.int().min(1),
+  validationRows: z.int().min(0),
+  /** Measure the kernels at the model's shapes (about 0.2 s). */
+  measureSpeed: z.boolean(),
+});
+
 /** Tokens with their loss mask, for people to see what is trained. */
 export const ShowJob = z.strictObject({
   type: z.literal('show'),
@@ -104,8 +125,11 @@ export const ShowJob = z.strictObject({
   limit: z.int().min(1).default(3),
 });
 
+/** A tokenizer kept loaded: each `render` message from main shows one row. */
+export const RenderJob = z.strictObject({ type: z.literal('render'), model: ModelPath });
+
 export const Job = z.discriminatedUnion('type', [
-  TrainJob, SampleJob, ChatJob, LogprobsJob, TokenizeJob, EvaluateJob, ExportJob, ParityJob, DeviceJob, ShowJob,
+  TrainJob, SampleJob, ChatJob, LogprobsJob, TokenizeJob, EvaluateJob, ExportJob, ParityJob, DeviceJob, ShowJob, RenderJob, DescribeJob, PlanJob,
 ]);
 export type TrainJob = z.infer<typeof TrainJob>;
 export type SampleJob = z.infer<typeof SampleJob>;
@@ -117,13 +141,17 @@ export type ExportJob = z.infer<typeof ExportJob>;
 export type ParityJob = z.infer<typeof ParityJob>;
 export type DeviceJob = z.infer<typeof DeviceJob>;
 export type ShowJob = z.infer<typeof ShowJob>;
+export type RenderJob = z.infer<typeof RenderJob>;
+export type DescribeJob = z.infer<typeof DescribeJob>;
+export type PlanJob = z.infer<typeof PlanJob>;
 export type Job = z.infer<typeof Job>;
 
 /** Down, while a job runs. */
 export type EngineCommand =
   | { type: 'job'; job: Job }
   | { type: 'pause' } | { type: 'resume' } | { type: 'stop' }
-  | { type: 'chat'; messages: Message[]; sampling: Sampling; /** likeliest tokens told at each place; 0 by default */ alternatives?: number };
+  | { type: 'chat'; messages: Message[]; sampling: Sampling; /** likeliest tokens told at each place; 0 by default */ alternatives?: number }
+  | { type: 'render'; id: number; example: Example; template: Template; maxLength: number; completionOnlyLoss: boolean };
 
 export type CheckpointEvent = {
   type: 'checkpoint';
@@ -140,8 +168,26 @@ export type ShownExample = { pieces: { id: number; text: string; loss: boolean }
 /** Up. Every job ends with exactly one `done` or `error`. */
 export type EngineEvent =
   | { type: 'ready'; device: string; engineVersion: string }
-  | { type: 'progress'; step: number; totalSteps: number; tokensPerSecond: number; secondsLeft: number; values: Record<string, number> }
-  | ({ type: 'metrics' } & MetricPoint)
+  /** Once, before the first step: the step it goes on from (0 on a fresh run), and what it trains. */
+  | { type: 'start'; step: number; totalSteps: number; parameters: number; trainableParameters: number }
+  | {
+      type: 'progress';
+      step: number;
+      totalSteps: number;
+      tokensPerSecond: number;
+      secondsLeft: number;
+      /** Of training since `start`, pauses left out. */
+      seconds: number;
+      /** Resident memory of the engine process, as of a second ago at most. */
+      memoryBytes: number;
+      /** Over steps without an evaluation so far; null before the first. */
+      flopsPerSecond: number | null;
+      values: Record<string, number>;
+    }
+  /** `seconds` as in progress. */
+  | ({ type: 'metrics'; seconds: number } & MetricPoint)
+  /** Held-out prompts answered by the model as it is after a step. */
+  | { type: 'samples'; step: number; samples: { prompt: Message[] | string; completion: string; expected: string | null }[] }
   | CheckpointEvent
   | { type: 'note'; text: string }
   | {
@@ -159,6 +205,8 @@ export type EngineEvent =
   | { type: 'refused'; message: string }
   /** Things done so far: an export's tensors, a parity check's prompts. */
   | { type: 'count'; done: number; total: number }
+  /** One for each `render` message; `error` is why the row cannot be shown, else null. */
+  | { type: 'rendered'; id: number; shown: ShownExample[]; error: string | null }
   | { type: 'result'; value: unknown }
   | { type: 'paused' } | { type: 'resumed' }
   | { type: 'done'; stopped: boolean; peakMemoryBytes: number }
@@ -193,4 +241,47 @@ export type ParityResult = {
   /** nats, of those tokens */
   maxLogprobDifference: number;
   firstDifference: { prompt: string; model: string; exported: string } | null;
+};
+
+/** What a folder says of itself. Null: not known, or not applicable. */
+export type FolderFacts = {
+  /** `model_type` of config.json. */
+  family: string | null;
+  parameters: number | null;
+  /** Of a PEFT folder; the other fields but bytes, dtype and problem are null then. */
+  adapter: { parameters: number; rank: number } | null;
+  /** All files of the model or adapter in the folder. */
+  bytes: number | null;
+  /** Of most of the weights, as stored: F32, BF16, … */
+  dtype: string | null;
+  contextLength: number | null;
+  vocabularySize: number | null;
+  layers: number | null;
+  hiddenSize: number | null;
+  hasChatTemplate: boolean;
+  /** One sentence, when it cannot be used. */
+  problem: string | null;
+};
+
+export type PlanResult = {
+  parameters: number;
+  trainableParameters: number;
+  /** Of the sample, those that can be trained on; to plan again without tokenising. */
+  rows: RowLengths[];
+  /** How many of the sample were read (time may not suffice for all), longer than maxLength, and left out because nothing of the answer remained. */
+  sampled: number;
+  cut: number;
+  leftOut: number;
+  /** Before the cut. */
+  longestRow: number;
+  tokensPerEpoch: number;
+  steps: number;
+  /** That the model computes in all steps. */
+  tokens: number;
+  /** Bytes; `runtime` is the engine process itself. */
+  memory: { weights: number; gradients: number; optimizer: number; activations: number; runtime: number };
+  /** Of all steps and evaluations. */
+  flops: number;
+  /** What training reaches on this machine by a measurement of its kernels. */
+  flopsPerSecond: number | null;
 };

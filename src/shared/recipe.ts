@@ -47,6 +47,12 @@ const common = {
   lora: Lora.nullable().default(null).describe('train a LoRA adapter on a frozen base; null trains every weight'),
   evalRatio: z.number().min(0).max(0.5).default(0.05).describe('share of the rows held out when the dataset has no validation split'),
   evalSteps: z.int().min(0).default(0).describe('evaluate every this many steps; 0 only at the end'),
+  evalSamples: z
+    .int()
+    .min(0)
+    .max(64)
+    .default(4)
+    .describe('held-out prompts answered greedily before the first step and at each evaluation, 64 tokens at most; 0 is off'),
   saveSteps: z.int().min(0).default(0).describe('checkpoint every this many steps; 0 only at the end'),
   saveTotalLimit: z.int().min(1).default(2).describe('checkpoints kept besides the best one'),
   loggingSteps: z.int().min(1).default(1).describe('metrics every this many steps'),

@@ -2,8 +2,9 @@
 import type { Command } from 'commander';
 import { dirname, resolve } from 'node:path';
 import type { Library } from '../library.ts';
-import { createRun, deleteRun, findRun, listRuns, readMetrics, resumeRun, type Run, startRun, type TrainingRun } from '../runs/index.ts';
+import { createRun, findRun, listRuns, readMetrics, resumeRun, type Run, startRun, type TrainingRun } from '../runs/index.ts';
 import { readRecipe } from '../runs/recipe-file.ts';
+import { deleteRun } from '../runs/upkeep.ts';
 import { formatBytes, print, printJson, table, tell } from '../terminal.ts';
 import { addMachineOptions, type MachineOptions } from './options.ts';
 import { createProgress } from './progress.ts';
@@ -63,7 +64,7 @@ Example:
     .option('--json', 'as JSON')
     .action((name: string | undefined, options: { metrics?: boolean; delete?: string; json?: boolean }) =>
       withLibrary((library) => {
-        if (options.delete !== undefined) deleteRun(library, findRun(library, options.delete));
+        if (options.delete !== undefined) return deleteRun(library, findRun(library, options.delete));
         else if (name !== undefined) tellRun(library, findRun(library, name), options);
         else if (options.json) printJson(listRuns(library));
         else tellRuns(library);

@@ -1,11 +1,14 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Recipe } from '../../shared/recipe.ts';
 import { insertCheckpoint, listCheckpoints } from './checkpoints.ts';
 import { type Database, openDatabase } from './database.ts';
-import { insertMetrics, listMetrics } from './metrics.ts';
+import { deleteMetricsAfter, getSecondsAt, insertMetrics, listMetrics, listMetricsAfter } from './metrics.ts';
+import { sql as library } from './migrations/0001-library.ts';
+import { sql as editing } from './migrations/0002-editing.ts';
 import { claimRun, deleteRun, getRun, getRunByName, insertRun, updateRun } from './runs.ts';
 
 let folder: string;
@@ -49,7 +52,7 @@ test('a run comes back as it went in, changes column by column, and takes metric
   updateRun(db, id, { status: 'running', totalSteps: 20, trainSha256: 'abc' });
   expect(getRun(db, id)).toMatchObject({ name: 'first', status: 'running', totalSteps: 20, trainSha256: 'abc', model: { folder: '/m' } });
   expect(getRunByName(db, 'first')!.recipe.optimizer.learningRate).toBe(2e-5);
-  insertMetrics(db, id, { step: 1, values: { loss: 2 } });
+  insertMetrics(db, id, [{ step: 1, seconds: 1, values: { loss: 2 } }]);
   insertCheckpoint(db, id, { step: 1, path: '/c', sha256: 'x', best: true });
   deleteRun(db, id);
   expect(db.prepare('select (select count(*) from metrics) + (select count(*) from checkpoints) as n').get()).toEqual({ n: 0 });
@@ -64,15 +67,36 @@ test('of two that claim an interrupted run only the first gets it', () => {
   expect(getRun(db, id)!.owner).toBe('a');
 });
 
-test('metrics are kept by step and name; a step told again replaces the old value; NaN survives', () => {
+test('metrics are kept by step; a step told again replaces the old one; NaN survives; slices go on where the one before ended', () => {
   const id = newRun('curve');
-  insertMetrics(db, id, { step: 2, values: { loss: 3, grad_norm: NaN } });
-  insertMetrics(db, id, { step: 1, values: { loss: 4 } });
-  insertMetrics(db, id, { step: 2, values: { loss: 2.5 } });
+  insertMetrics(db, id, [{ step: 2, seconds: 0.2, values: { loss: 3, accuracy: 1 } }, { step: 1, seconds: 0.1, values: { loss: 4 } }]);
+  insertMetrics(db, id, [{ step: 2, seconds: 0.3, values: { loss: 2.5, grad_norm: NaN } }]);
   expect(listMetrics(db, id)).toEqual([
     { step: 1, values: { loss: 4 } },
-    { step: 2, values: { grad_norm: NaN, loss: 2.5 } },
+    { step: 2, values: { loss: 2.5, grad_norm: NaN } },
   ]);
+  expect(listMetricsAfter(db, id, -1, 1)).toEqual([{ step: 1, seconds: 0.1, values: { loss: 4 } }]);
+  expect(listMetricsAfter(db, id, 1, 1)).toEqual([{ step: 2, seconds: 0.3, values: { loss: 2.5, grad_norm: null } }]);
+  expect([getSecondsAt(db, id, 5), getSecondsAt(db, id, 1), getSecondsAt(db, id, 0)]).toEqual([0.3, 0.1, 0]);
+  expect(deleteMetricsAfter(db, id, 1)).toBe(1);
+  expect(listMetrics(db, id)).toHaveLength(1);
+});
+
+test('metrics of a library from before they were a row a step come along, with the last value of each', () => {
+  const path = join(folder, 'old.db');
+  const old = new Sqlite(path);
+  for (const sql of [library, editing]) old.exec(sql);
+  old.pragma('user_version = 2');
+  old.exec(`insert into runs (id, name, method, status, recipe, model, seed, created_at) values (1, 'r', 'sft', 'finished', '{}', '{}', 1, '');
+    insert into metrics values (1, 1, 'loss', 4.5), (1, 1, 'eval_loss', 3), (1, 2, 'loss', 2.25), (1, 2, 'grad_norm', null)`);
+  old.close();
+  const migrated = openDatabase(path);
+  expect(listMetricsAfter(migrated, 1, -1, 9)).toEqual([
+    { step: 1, seconds: null, values: { eval_loss: 3, loss: 4.5 } },
+    { step: 2, seconds: null, values: { grad_norm: null, loss: 2.25 } },
+  ]);
+  expect(getRun(migrated, 1)!.last).toEqual({ eval_loss: 3, grad_norm: null, loss: 2.25 });
+  migrated.close();
 });
 
 test('a new best checkpoint takes the mark from the old one, and a step written again keeps its row', () => {

@@ -1,0 +1,114 @@
+/**
+ * What training takes, by formula: floating point operations of a row and bytes of a run, from the model's shapes and the recipe alone.
+ * Counted the usual way (a multiply-add is two operations; norms, activations and softmax are left out), so that FLOP/s of different
+ * models compare. Bytes follow what the tape keeps (transformer.ts, ops/). Both are checked against real runs in cost.test.ts.
+ *
+ * Dims as in device.ts; P tokens of a shared prompt.
+ */
+import type { Lora } from '../shared/recipe.ts';
+import type { RowLengths } from '../shared/job.ts';
+import type { ModelConfig } from './model/config.ts';
+import { targetLinears } from './model/lora.ts';
+import { buildWeights, decoderLinears, type Linear, type Parameter } from './model/parameters.ts';
+
+export type Shapes = {
+  config: ModelConfig;
+  lora: Lora | null;
+  gradientCheckpointing: boolean;
+  /** Frozen matrices stay in bf16: under LoRA, where the folder has them so. */
+  bf16: boolean;
+};
+
+export type Parameters = {
+  /** Of the base; a tied head counts once. */
+  base: number;
+  adapter: number;
+  trainable: number;
+  /** Bytes of all, as they lie in memory. */
+  bytes: number;
+};
+
+export function countParameters({ config, lora, bf16 }: Shapes): Parameters {
+  const { all, linears } = outline(config);
+  let [base, bytes] = [0, 0];
+  for (const { shape } of all) {
+    const length = shape.reduce((a, b) => a * b, 1);
+    base += length;
+    bytes += length * (lora && bf16 && shape.length > 1 ? 2 : 4);
+  }
+  const adapter = lora ? adapterSize(linears, lora) : 0;
+  return { base, adapter, trainable: lora ? adapter : base, bytes: bytes + 4 * adapter };
+}
+
+/** Forward and backward of one row. `forwardOnly`: an evaluation. */
+export function rowFlops({ config, lora, gradientCheckpointing }: Shapes, row: RowLengths, forwardOnly = false): number {
+  const { linears } = outline(config);
+  const { tokens, pairs, sites } = rowSizes(row);
+  const weights = linears.reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures * outFeatures, 0);
+  const adapter = lora ? adapterSize(linears, lora) : 0;
+  const width = config.numHiddenLayers * config.numAttentionHeads * config.headDim;
+  const layers = tokens * 2 * (weights + adapter) + pairs * 4 * width;
+  const head = sites * 2 * config.hiddenSize * config.vocabSize;
+  if (forwardOnly) return layers + head;
+  // the gradient of inputs costs one more forward of the linears, that of trained weights another; attention runs five products backward to two forward
+  const layersBackward = tokens * 2 * ((lora ? 1 : 2) * weights + 2 * adapter) + pairs * 10 * width;
+  const headBackward = head * (lora ? 2 : 3); // makes its logits again
+  return layers + head + layersBackward + headBackward + (gradientCheckpointing ? layers : 0);
+}
+
+/** Tokens the model computes, query-key pairs its attention does, and sites that carry loss. */
+export function rowSizes(row: RowLengths): { tokens: number; pairs: number; sites: number } {
+  const causal = (n: number) => (n * (n + 1)) / 2;
+  if (row.length === 2) return { tokens: row[0], pairs: causal(row[0]), sites: row[1] };
+  const [P, chosen, rejected] = row;
+  return { tokens: P + chosen + rejected, pairs: causal(P) + causal(chosen) + causal(rejected) + P * (chosen + rejected), sites: chosen + rejected };
+}
+
+/** Bytes of activations at the fullest moment of a step whose largest micro-batch has N tokens: the last layer's backward. */
+export function activationBytes({ config, lora, gradientCheckpointing }: Shapes, N: number): number {
+  const { hiddenSize: C, intermediateSize: F, numHiddenLayers: L, numAttentionHeads: H, numKeyValueHeads: K, headDim: D } = config;
+  const { linears } = outline(config);
+  const r = lora ? lora.r : 0;
+  const adapted = lora ? targetLinears(linears, lora.targetModules) : [];
+  const keeps = (...names: string[]) => !lora || adapted.some(({ name }) => names.some((part) => name.endsWith(part)));
+  const perLayer =
+    C + 1 + // the layer's input and its norm's 1/σ
+    (keeps('q_proj', 'k_proj', 'v_proj') ? C : 0) +
+    (H + 2 * K) * D + (config.qkNorm ? (H + K) * (D + 1) : 0) +
+    H * D + H + // attention's output and log-sum-exp
+    C + 1 + (keeps('gate_proj', 'up_proj') ? C : 0) +
+    2 * F + (keeps('down_proj') ? F : 0) +
+    (adapted.length / L) * r;
+  const moving = 2 * F + 3 * C; // gradients on their way, and what the forward holds for a moment
+  const ends = 4 * C; // the gathered rows, the last norm, and their gradients
+  const kept = gradientCheckpointing ? L * C + perLayer : L * perLayer;
+  return 4 * poolRows(N) * (kept + moving + ends);
+}
+
+/** Rows of the pool's buffers (ops/pool.ts) for a micro-batch of N. */
+function poolRows(N: number): number {
+  const unit = Math.max(8, 2 ** (Math.ceil(Math.log2(Math.max(1, N))) - 3));
+  return Math.ceil(N / unit) * unit;
+}
+
+function adapterSize(linears: Linear[], lora: Lora): number {
+  return targetLinears(linears, lora.targetModules).reduce((sum, { inFeatures, outFeatures }) => sum + lora.r * (inFeatures + outFeatures), 0);
+}
+
+const outlines = new WeakMap<ModelConfig, { all: Pick<Parameter, 'name' | 'shape'>[]; linears: Linear[] }>();
+
+/** Every parameter of the config by name and shape, without a tensor behind it. */
+function outline(config: ModelConfig): { all: Pick<Parameter, 'name' | 'shape'>[]; linears: Linear[] } {
+  let known = outlines.get(config);
+  if (!known) {
+    const all: Pick<Parameter, 'name' | 'shape'>[] = [];
+    const weights = buildWeights(config, (name, shape) => {
+      const parameter = { name, shape };
+      all.push(parameter);
+      return parameter as Parameter; // only names and shapes are asked for here
+    });
+    known = { all, linears: decoderLinears(weights) };
+    outlines.set(config, known);
+  }
+  return known;
+}

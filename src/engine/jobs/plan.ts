@@ -1,0 +1,164 @@
+/**
+ * The `plan` job: what a recipe would take, before it starts. Sampled rows go through the trainer's own tokenising and planning; bytes and
+ * operations are cost.ts's formulas; speed is a short run of the kernels that training spends its time in. No weight is read.
+ */
+import { join } from 'node:path';
+import type { Example } from '../../shared/dataset.ts';
+import type { PlanJob, PlanResult, RowLengths } from '../../shared/job.ts';
+import { activationBytes, countParameters, rowFlops, rowSizes, type Shapes } from '../cost.ts';
+import { microBatches, planSteps } from '../data/plan.ts';
+import { readExamples } from '../data/read.ts';
+import { tokenizeExample, tokenizePreference, type TokenizeSettings } from '../data/tokenize.ts';
+import type { Device } from '../device/device.ts';
+import { openModelFolder } from '../formats/model-folder.ts';
+import { parseModelConfig } from '../model/config.ts';
+import { loadTokenizer } from '../tokenizer/tokenizer.ts';
+
+/** Tokenising ends after this, with the rows there are by then, ms. */
+const TOKENISING_TIME = 900;
+/** Rows over all epochs that are planned one by one; beyond that one epoch is, and multiplied. */
+const PLANNED_ROWS = 500_000;
+/** Of the engine process, without a model: what Node, the kernels' scratch and the rows of a small dataset take. Measured. */
+const RUNTIME_BYTES = 110e6;
+/** Training reaches this share of what its matrix products alone do: norms, attention, the optimiser and short batches take the rest. Measured. */
+const KERNEL_SHARE = 0.6;
+
+export async function plan(job: PlanJob, device: Device): Promise<PlanResult> {
+  const { recipe } = job;
+  const folder = await openModelFolder(job.model.folder, { weights: !(recipe.method === 'pretrain' && recipe.fromScratch) });
+  await folder.close();
+  const config = parseModelConfig(folder.config, join(folder.folder, 'config.json'));
+  const bf16 = [...folder.tensors.values()].some(({ dtype }) => dtype === 'BF16');
+  const shapes: Shapes = { config, lora: recipe.lora, gradientCheckpointing: recipe.gradientCheckpointing, bf16 };
+  const counted = countParameters(shapes);
+
+  const sample = 'rows' in job.sample ? { rows: job.sample.rows, sampled: job.sample.rows.length, cut: 0, leftOut: 0, longestRow: 0 } : await tokenizeSample(job, job.sample.examples);
+  const { rows } = sample;
+  if (rows.length === 0) throw new Error(`none of the ${sample.sampled} sampled rows can be trained on: after the cut to maxLength (${recipe.maxLength} tokens) nothing of their answers remains`);
+  const trainRows = Math.max(1, Math.round((job.trainRows * rows.length) / Math.max(1, rows.length + sample.leftOut)));
+  const sizes = rows.map((each) => rowSizes(each));
+  const mean = (of: (each: (typeof sizes)[number]) => number) => sizes.reduce((sum, each) => sum + of(each), 0) / sizes.length;
+
+  const { steps, microBatchTokens } = countSteps(job, trainRows, (i) => sizes[i % sizes.length].tokens);
+  const rowsInAll = steps.rows;
+  const tokens = rowsInAll * mean((each) => each.tokens);
+
+  const meanRowFlops = rows.reduce((sum, each) => sum + rowFlops(shapes, each), 0) / rows.length;
+  const meanForward = rows.reduce((sum, each) => sum + rowFlops(shapes, each, true), 0) / rows.length;
+  const evaluations = job.validationRows === 0 ? 0 : 1 + (recipe.evalSteps > 0 ? Math.floor((steps.count - 1) / recipe.evalSteps) : 0);
+  const reference = recipe.method === 'dpo' ? trainRows + job.validationRows : 0;
+  const flops = rowsInAll * meanRowFlops + (evaluations * job.validationRows + reference) * meanForward;
+
+  return {
+    parameters: counted.base + counted.adapter,
+    trainableParameters: counted.trainable,
+    rows,
+    sampled: sample.sampled,
+    cut: sample.cut,
+    leftOut: sample.leftOut,
+    longestRow: sample.longestRow,
+    tokensPerEpoch: Math.round(trainRows * mean((each) => each.tokens)),
+    steps: steps.count,
+    tokens: Math.round(tokens),
+    memory: {
+      weights: counted.bytes,
+      gradients: 4 * counted.trainable,
+      optimizer: 8 * counted.trainable,
+      activations: activationBytes(shapes, microBatchTokens),
+      runtime: RUNTIME_BYTES,
+    },
+    flops,
+    flopsPerSecond: job.measureSpeed ? measureKernels(device, config) : null,
+  };
+}
+
+type Sampled = { rows: RowLengths[]; sampled: number; cut: number; leftOut: number; longestRow: number };
+
+/** In the order of the file, though read in eight passes over it, so that what is read before time is out is spread over all of it. */
+async function tokenizeSample({ recipe, model }: PlanJob, path: string): Promise<Sampled> {
+  const tokenizer = await loadTokenizer(model.folder);
+  const settings: TokenizeSettings = {
+    template: recipe.template, tokenizer, maxLength: Number.MAX_SAFE_INTEGER, completionOnlyLoss: recipe.method === 'sft' && recipe.completionOnlyLoss,
+  };
+  const examples: Example[] = [];
+  for await (const example of readExamples(path)) examples.push(example);
+  const until = performance.now() + TOKENISING_TIME;
+  const found = new Array<RowLengths | null | undefined>(examples.length);
+  const result: Sampled = { rows: [], sampled: 0, cut: 0, leftOut: 0, longestRow: 0 };
+  for (let pass = 0; pass < 8; pass++) {
+    for (let i = pass; i < examples.length && performance.now() < until; i += 8) {
+      const { row, whole } = measureRow(examples[i], settings, recipe.maxLength);
+      found[i] = row;
+      result.sampled++;
+      if (whole > recipe.maxLength) result.cut++;
+      if (row === null) result.leftOut++;
+      result.longestRow = Math.max(result.longestRow, whole);
+    }
+  }
+  result.rows = found.filter((row) => row !== null && row !== undefined);
+  return result;
+}
+
+/** A row as trained, or null when nothing of its answer remains (data/prepare.ts), and its tokens before the cut. */
+function measureRow(example: Example, settings: TokenizeSettings, maxLength: number): { row: RowLengths | null; whole: number } {
+  try {
+    if (example.kind === 'preference') {
+      const { prompt, chosen, rejected } = tokenizePreference(example, settings);
+      const whole = prompt.length + Math.max(chosen.length, rejected.length);
+      const P = Math.min(prompt.length, maxLength);
+      const row: RowLengths = [P, Math.min(chosen.length, maxLength - P), Math.min(rejected.length, maxLength - P)];
+      return { row: row[1] > 0 && row[2] > 0 ? row : null, whole };
+    }
+    const { tokens, loss } = tokenizeExample(example, settings);
+    const sites = loss.subarray(1, maxLength).reduce((sum, marked) => sum + marked, 0);
+    return { row: sites > 0 ? [Math.min(tokens.length, maxLength), sites] : null, whole: tokens.length };
+  } catch {
+    return { row: null, whole: 0 }; // the template refuses it
+  }
+}
+
+/** By the trainer's own plan where that is quickly made. `epochs`: passes over the rows in all. */
+function countSteps({ recipe }: PlanJob, trainRows: number, tokensOf: (row: number) => number) {
+  const packed = recipe.method === 'pretrain' || (recipe.method === 'sft' && recipe.packing);
+  const settings = { ...recipe, maxTokens: packed ? recipe.perDeviceTrainBatchSize * recipe.maxLength : null };
+  const planned = Math.min(trainRows, PLANNED_ROWS);
+  const lengths = Int32Array.from({ length: planned }, (_, i) => tokensOf(i));
+  const order = Int32Array.from({ length: planned }, (_, i) => i);
+  const perEpoch = Math.ceil((microBatches(order, lengths, settings).length / recipe.gradientAccumulationSteps) * (trainRows / planned));
+  const tokensIn = (batch: Int32Array) => batch.reduce((sum, i) => sum + lengths[i], 0);
+  const epochs = recipe.maxSteps > 0 ? recipe.maxSteps / perEpoch : recipe.numTrainEpochs;
+  if (trainRows * Math.max(1, epochs) <= PLANNED_ROWS) {
+    const all = planSteps(lengths, settings);
+    const batches = all.flat();
+    return {
+      steps: { count: all.length, epochs, rows: batches.reduce((sum, batch) => sum + batch.length, 0) },
+      microBatchTokens: batches.reduce((most, batch) => Math.max(most, tokensIn(batch)), 0),
+    };
+  }
+  const epoch = planSteps(lengths, { ...settings, maxSteps: 0, numTrainEpochs: 1 }).flat();
+  return {
+    steps: { count: recipe.maxSteps > 0 ? recipe.maxSteps : Math.ceil(perEpoch * epochs), epochs, rows: Math.round(trainRows * epochs) },
+    microBatchTokens: epoch.reduce((most, batch) => Math.max(most, tokensIn(batch)), 0),
+  };
+}
+
+/** FLOP/s of a layer's matrix products, forward and backward, at the model's widths, times the share of them that training reaches. */
+function measureKernels(device: Device, { hiddenSize: C, intermediateSize: F }: { hiddenSize: number; intermediateSize: number }): number {
+  const N = 512, I = Math.min(C, 4096), O = Math.min(F, 4096);
+  const [x, w, out, dx, dw] = [N * I, O * I, N * O, N * I, O * I].map((length) => device.alloc(length));
+  const round = (): void => {
+    device.linear(out, x, w, null, N, I, O, 1, 0);
+    device.linearBackwardInput(dx, out, w, N, I, O, 1, 0);
+    device.linearBackwardWeight(dw, out, x, N, I, O, 1);
+  };
+  round(); // pages and caches are touched, threads are up
+  const start = performance.now();
+  let rounds = 0;
+  do {
+    round();
+    rounds++;
+  } while (performance.now() - start < 150);
+  const seconds = (performance.now() - start) / 1000;
+  for (const tensor of [x, w, out, dx, dw]) device.free(tensor);
+  return (KERNEL_SHARE * rounds * 6 * N * I * O) / seconds;
+}
