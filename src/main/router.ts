@@ -3,6 +3,17 @@
  */
 import { implement, onError, ORPCError } from '@orpc/server';
 import { contract } from '../shared/api.ts';
+import * as desk from './datasets/desk.ts';
+import { editDataset, turnEdit } from './datasets/editing.ts';
+import { previewImport } from './datasets/preview.ts';
+import { about } from './about.ts';
+import { chooseFile, listFolder, makeFolder, revealFile } from './files.ts';
+import { listVotes, scores, vote } from './playground/votes.ts';
+import { readSettings, saveSettings } from './settings.ts';
+import { readAllCurves } from './runs/curves.ts';
+import { listRunSummaries } from './runs/summaries.ts';
+import { measureFootprint } from './runs/upkeep.ts';
+import { watchRun } from './runs/watch.ts';
 import { UserError } from './user-error.ts';
 import type { Workbench } from './workbench.ts';
 
@@ -24,10 +35,10 @@ const notYet = (): never => {
 
 export const router = os.router({
   workbench: {
-    about: os.workbench.about.handler(notYet),
+    about: os.workbench.about.handler(({ context }) => about(context)),
     changes: os.workbench.changes.handler(({ context, signal }) => context.changes.watch(signal)),
-    settings: os.workbench.settings.handler(notYet),
-    saveSettings: os.workbench.saveSettings.handler(notYet),
+    settings: os.workbench.settings.handler(({ context }) => readSettings(context.library)),
+    saveSettings: os.workbench.saveSettings.handler(({ context, input }) => saveSettings(context.library, context.changes, input)),
   },
   tasks: {
     watch: os.tasks.watch.handler(({ context, signal }) => context.tasks.watch(signal)),
@@ -35,10 +46,10 @@ export const router = os.router({
     dismiss: os.tasks.dismiss.handler(({ context, input }) => context.tasks.dismiss(input.id)),
   },
   files: {
-    choose: os.files.choose.handler(notYet),
-    list: os.files.list.handler(notYet),
-    makeFolder: os.files.makeFolder.handler(notYet),
-    reveal: os.files.reveal.handler(notYet),
+    choose: os.files.choose.handler(({ context, input }) => chooseFile(context.shell, input)),
+    list: os.files.list.handler(({ input }) => listFolder(input.folder)),
+    makeFolder: os.files.makeFolder.handler(({ input }) => makeFolder(input.folder, input.name)),
+    reveal: os.files.reveal.handler(({ context, input }) => revealFile(context.shell, input.path)),
   },
   quickstart: {
     state: os.quickstart.state.handler(notYet),
@@ -51,56 +62,56 @@ export const router = os.router({
     remove: os.models.remove.handler(notYet),
   },
   datasets: {
-    list: os.datasets.list.handler(notYet),
-    preview: os.datasets.preview.handler(notYet),
-    import: os.datasets.import.handler(notYet),
-    problems: os.datasets.problems.handler(notYet),
-    create: os.datasets.create.handler(notYet),
-    rename: os.datasets.rename.handler(notYet),
-    remove: os.datasets.remove.handler(notYet),
-    export: os.datasets.export.handler(notYet),
-    tags: os.datasets.tags.handler(notYet),
-    openView: os.datasets.openView.handler(notYet),
-    closeView: os.datasets.closeView.handler(notYet),
-    rows: os.datasets.rows.handler(notYet),
+    list: os.datasets.list.handler(({ context }) => desk.summarizeDatasets(context)),
+    preview: os.datasets.preview.handler(({ input }) => previewImport(input)),
+    import: os.datasets.import.handler(({ context, input }) => desk.importAsTask(context, input)),
+    problems: os.datasets.problems.handler(({ context, input }) => desk.listProblemsPage(context, input)),
+    create: os.datasets.create.handler(({ context, input }) => desk.createEmpty(context, input)),
+    rename: os.datasets.rename.handler(({ context, input }) => desk.rename(context, input)),
+    remove: os.datasets.remove.handler(({ context, input }) => desk.remove(context, input)),
+    export: os.datasets.export.handler(({ context, input }) => desk.exportAsTask(context, input)),
+    tags: os.datasets.tags.handler(({ context, input }) => desk.tags(context, input)),
+    openView: os.datasets.openView.handler(({ context, input }) => desk.openView(context, input)),
+    closeView: os.datasets.closeView.handler(({ context, input }) => context.datasets.closeView(input.view)),
+    rows: os.datasets.rows.handler(({ context, input }) => desk.rowsOfView(context, input)),
     ids: os.datasets.ids.handler(notYet),
-    locate: os.datasets.locate.handler(notYet),
-    edit: os.datasets.edit.handler(notYet),
-    undo: os.datasets.undo.handler(notYet),
-    redo: os.datasets.redo.handler(notYet),
-    render: os.datasets.render.handler(notYet),
+    locate: os.datasets.locate.handler(({ context, input }) => desk.locate(context, input)),
+    edit: os.datasets.edit.handler(({ context, input }) => editDataset(context, input)),
+    undo: os.datasets.undo.handler(({ context, input }) => turnEdit(context, input.dataset, 'undo')),
+    redo: os.datasets.redo.handler(({ context, input }) => turnEdit(context, input.dataset, 'redo')),
+    render: os.datasets.render.handler(({ context, input }) => desk.render(context, input)),
   },
   training: {
     estimate: os.training.estimate.handler(notYet),
-    start: os.training.start.handler(notYet),
+    start: os.training.start.handler(({ context, input }) => context.runs.start(input.recipe)),
   },
   runs: {
-    list: os.runs.list.handler(notYet),
-    watch: os.runs.watch.handler(notYet),
-    curves: os.runs.curves.handler(notYet),
-    pause: os.runs.pause.handler(notYet),
-    resume: os.runs.resume.handler(notYet),
-    stop: os.runs.stop.handler(notYet),
-    rename: os.runs.rename.handler(notYet),
-    reorder: os.runs.reorder.handler(notYet),
-    footprint: os.runs.footprint.handler(notYet),
-    remove: os.runs.remove.handler(notYet),
+    list: os.runs.list.handler(({ context }) => listRunSummaries(context.library, context.runs.state)),
+    watch: os.runs.watch.handler(({ context, input, signal }) => watchRun(context.library, context.runs, input.id, signal)),
+    curves: os.runs.curves.handler(({ context, input }) => readAllCurves(context.library, input.id)),
+    pause: os.runs.pause.handler(({ context, input }) => context.runs.pause(input.id)),
+    resume: os.runs.resume.handler(({ context, input }) => context.runs.resume(input.id)),
+    stop: os.runs.stop.handler(({ context, input }) => context.runs.stop(input.id)),
+    rename: os.runs.rename.handler(({ context, input }) => context.runs.rename(input.id, input.name)),
+    reorder: os.runs.reorder.handler(({ context, input }) => context.runs.reorder(input.ids)),
+    footprint: os.runs.footprint.handler(({ context, input }) => measureFootprint(context.library, input.id)),
+    remove: os.runs.remove.handler(({ context, input }) => context.runs.remove(input.id)),
   },
   playground: {
-    list: os.playground.list.handler(notYet),
-    create: os.playground.create.handler(notYet),
-    watch: os.playground.watch.handler(notYet),
-    configure: os.playground.configure.handler(notYet),
-    remove: os.playground.remove.handler(notYet),
-    send: os.playground.send.handler(notYet),
-    resend: os.playground.resend.handler(notYet),
-    stop: os.playground.stop.handler(notYet),
-    vote: os.playground.vote.handler(notYet),
+    list: os.playground.list.handler(({ context }) => context.playground.list()),
+    create: os.playground.create.handler(({ context, input }) => ({ id: context.playground.create(input) })),
+    watch: os.playground.watch.handler(({ context, input, signal }) => context.playground.watch(input.id, signal)),
+    configure: os.playground.configure.handler(({ context, input: { id, ...configuration } }) => context.playground.configure(id, configuration)),
+    remove: os.playground.remove.handler(({ context, input }) => context.playground.remove(input.id)),
+    send: os.playground.send.handler(({ context, input }) => context.playground.send(input.id, input.text)),
+    resend: os.playground.resend.handler(({ context, input }) => context.playground.resend(input.id, input.turn, input.text)),
+    stop: os.playground.stop.handler(({ context, input }) => context.playground.stop(input.id)),
+    vote: os.playground.vote.handler(({ context, input }) => vote(context, input)),
     savePair: os.playground.savePair.handler(notYet),
   },
   votes: {
-    scores: os.votes.scores.handler(notYet),
-    list: os.votes.list.handler(notYet),
+    scores: os.votes.scores.handler(({ context }) => scores(context.library)),
+    list: os.votes.list.handler(({ context, input }) => listVotes(context.library, input.count)),
   },
   exports: {
     list: os.exports.list.handler(notYet),

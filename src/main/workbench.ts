@@ -4,7 +4,10 @@
  */
 import type { About } from '../shared/api/workbench.ts';
 import { type Changes, createChanges } from './changes.ts';
+import { createLiveDatasets, type LiveDatasets } from './datasets/live.ts';
 import { closeLibrary, type Library, openLibrary } from './library.ts';
+import { createPlayground, type Playground } from './playground/live.ts';
+import { createRunQueue, type RunQueue } from './runs/live.ts';
 import { createTasks, type Tasks } from './tasks.ts';
 
 /** What the shell can do that main cannot. */
@@ -20,6 +23,9 @@ export type Workbench = {
   shell: Shell;
   changes: Changes;
   tasks: Tasks;
+  datasets: LiveDatasets;
+  runs: RunQueue;
+  playground: Playground;
   /** Stops what runs, keeping what was learned, and closes the library. */
   close(): Promise<void>;
 };
@@ -28,13 +34,21 @@ export function openWorkbench(shell: Shell, folder?: string): Workbench {
   const library = openLibrary(folder);
   const changes = createChanges(library);
   const tasks = createTasks();
+  const datasets = createLiveDatasets(library, tasks);
+  const runs = createRunQueue(library, changes);
+  const playground = createPlayground(library, changes);
   return {
     library,
     shell,
     changes,
     tasks,
+    datasets,
+    runs,
+    playground,
     async close() {
-      await tasks.close();
+      await Promise.all([tasks.close(), runs.close()]);
+      await playground.close();
+      await datasets.close();
       changes.close();
       closeLibrary(library);
     },

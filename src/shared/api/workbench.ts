@@ -22,10 +22,14 @@ export type About = {
 
 export const Settings = z.strictObject({
   /** null: as the system says */
-  language: z.enum(['en', 'ko']).nullable().default(null),
-  theme: z.enum(['light', 'dark']).nullable().default(null),
+  language: z.enum(['en', 'ko']).nullable(),
+  theme: z.enum(['light', 'dark']).nullable(),
   /** Bar of the first start put away. */
-  quickstartHidden: z.boolean().default(false),
+  quickstartHidden: z.boolean(),
+  /** The recipe being written on the Train screen, as YAML. */
+  trainDraft: z.string().max(100_000).nullable(),
+  /** Dataset that pairs are saved to from the playground; null: not chosen yet. */
+  pairDataset: z.string().max(100).nullable(),
 });
 export type Settings = z.infer<typeof Settings>;
 

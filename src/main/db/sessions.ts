@@ -1,0 +1,117 @@
+/**
+ * Tables `sessions`, `turns` and `answers`: conversations of the playground as they were left. What streams at this moment is in
+ * playground/live.ts, which writes here when a turn begins and when an answer ends.
+ */
+import type { GeneratedToken, SessionSummary } from '../../shared/api/playground.ts';
+import type { FinishReason, Sampling } from '../../shared/sampling.ts';
+import type { Database } from './database.ts';
+
+export type AnswerRow = {
+  /** Which of the session's models: its place in `models`. */
+  slot: number;
+  model: string;
+  text: string;
+  tokens: GeneratedToken[];
+  state: 'waiting' | 'streaming' | 'done' | 'stopped' | 'failed';
+  finishReason: FinishReason | null;
+  tokensPerSecond: number | null;
+  error: string | null;
+};
+/** `answers` by column. */
+export type TurnRow = { prompt: string; blind: boolean; voteId: number | null; answers: AnswerRow[] };
+export type SessionRow = {
+  id: number;
+  title: string;
+  models: string[];
+  blind: boolean;
+  system: string;
+  sampling: Sampling;
+  turns: TurnRow[];
+  createdAt: string;
+};
+
+/** Newest first. */
+export function listSessions(db: Database): SessionSummary[] {
+  const sql = `select id, title, models, blind, created_at as createdAt, (select count(*) from turns where session_id = id) as turns
+               from sessions order by id desc`;
+  const rows = db.prepare(sql).all() as (Omit<SessionSummary, 'models' | 'blind'> & { models: string; blind: number })[];
+  return rows.map((row) => ({ ...row, models: JSON.parse(row.models) as string[], blind: row.blind === 1 }));
+}
+
+export function getSession(db: Database, id: number): SessionRow | undefined {
+  const row = db.prepare('select id, title, models, blind, system, sampling, created_at as createdAt from sessions where id = ?').get(id) as
+    | { id: number; title: string; models: string; blind: number; system: string; sampling: string; createdAt: string }
+    | undefined;
+  if (!row) return undefined;
+  const turns = db.prepare('select prompt, blind, vote_id as voteId from turns where session_id = ? order by position').all(id) as
+    { prompt: string; blind: number; voteId: number | null }[];
+  const answers = db
+    .prepare(
+      `select position, slot, model, text, tokens, state, finish_reason as finishReason, tokens_per_second as tokensPerSecond, error
+       from answers where session_id = ? order by position, column_index`,
+    )
+    .all(id) as (Omit<AnswerRow, 'tokens'> & { position: number; tokens: string })[];
+  return {
+    ...row,
+    models: JSON.parse(row.models) as string[],
+    blind: row.blind === 1,
+    sampling: JSON.parse(row.sampling) as Sampling,
+    turns: turns.map((turn, at) => ({
+      ...turn,
+      blind: turn.blind === 1,
+      answers: answers
+        .filter(({ position }) => position === at)
+        .map(({ position: _, tokens, ...answer }) => ({ ...answer, tokens: JSON.parse(tokens) as GeneratedToken[] })),
+    })),
+  };
+}
+
+export function insertSession(db: Database, session: Pick<SessionRow, 'models' | 'blind' | 'sampling'>): number {
+  const sql = `insert into sessions (title, models, blind, system, sampling, created_at) values ('', ?, ?, '', ?, ?)`;
+  const { models, blind, sampling } = session;
+  return Number(db.prepare(sql).run(JSON.stringify(models), blind ? 1 : 0, JSON.stringify(sampling), new Date().toISOString()).lastInsertRowid);
+}
+
+/** All but its turns. */
+export function updateSession(db: Database, { id, title, models, blind, system, sampling }: SessionRow): void {
+  const sql = 'update sessions set title = ?, models = ?, blind = ?, system = ?, sampling = ? where id = ?';
+  db.prepare(sql).run(title, JSON.stringify(models), blind ? 1 : 0, system, JSON.stringify(sampling), id);
+}
+
+/** With its turns; votes stay. */
+export function deleteSession(db: Database, id: number): void {
+  db.prepare('delete from sessions where id = ?').run(id);
+}
+
+/** A turn with its answers as they are now, in place of what was there. */
+export function putTurn(db: Database, sessionId: number, position: number, turn: TurnRow): void {
+  const put = db.transaction(() => {
+    db.prepare('delete from turns where session_id = ? and position = ?').run(sessionId, position);
+    db.prepare('insert into turns (session_id, position, prompt, blind, vote_id) values (?, ?, ?, ?, ?)')
+      .run(sessionId, position, turn.prompt, turn.blind ? 1 : 0, turn.voteId);
+    const insert = db.prepare(
+      `insert into answers (session_id, position, column_index, slot, model, text, tokens, state, finish_reason, tokens_per_second, error)
+       values (@sessionId, @position, @column, @slot, @model, @text, @tokens, @state, @finishReason, @tokensPerSecond, @error)`,
+    );
+    for (const [column, answer] of turn.answers.entries()) insert.run({ ...answer, sessionId, position, column, tokens: JSON.stringify(answer.tokens) });
+  });
+  put.immediate();
+}
+
+export function updateAnswer(db: Database, sessionId: number, position: number, column: number, answer: AnswerRow): void {
+  const sql = `update answers set text = @text, tokens = @tokens, state = @state, finish_reason = @finishReason,
+               tokens_per_second = @tokensPerSecond, error = @error
+               where session_id = @sessionId and position = @position and column_index = @column`;
+  const { text, state, finishReason, tokensPerSecond, error } = answer;
+  db.prepare(sql).run({ text, state, finishReason, tokensPerSecond, error, tokens: JSON.stringify(answer.tokens), sessionId, position, column });
+}
+
+/** `voteId` alone, so that an answer that streams meanwhile is not touched. */
+export function updateTurn(db: Database, sessionId: number, position: number, { blind, voteId }: Pick<TurnRow, 'blind' | 'voteId'>): void {
+  db.prepare('update turns set blind = ?, vote_id = ? where session_id = ? and position = ?').run(blind ? 1 : 0, voteId, sessionId, position);
+}
+
+/** This turn and those after it. */
+export function deleteTurnsFrom(db: Database, sessionId: number, position: number): void {
+  db.prepare('delete from turns where session_id = ? and position >= ?').run(sessionId, position);
+}

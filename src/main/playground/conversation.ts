@@ -1,0 +1,14 @@
+/** What a column's model has heard and said so far, as messages. Each column has its own history: the answers of its own slot. */
+import type { Message } from '../../shared/dataset.ts';
+import type { SessionRow } from '../db/sessions.ts';
+
+/** The conversation before a turn as one slot has it: turns it did not answer are left out. */
+export function historyOf({ system, turns }: Pick<SessionRow, 'system' | 'turns'>, turn: number, slot: number): Message[] {
+  const messages: Message[] = system.trim() === '' ? [] : [{ role: 'system', content: system }];
+  for (const { prompt, answers } of turns.slice(0, turn)) {
+    const answer = answers.find((candidate) => candidate.slot === slot);
+    if (!answer || answer.state === 'failed' || answer.state === 'waiting') continue;
+    messages.push({ role: 'user', content: prompt }, { role: 'assistant', content: answer.text });
+  }
+  return messages;
+}

@@ -1,0 +1,287 @@
+/**
+ * The playground while it lives: sessions in use with what streams into them at this moment. Main holds the truth, windows watch it; what is
+ * written here outlives them in db/sessions.ts. Not here: processes (engines.ts), who hears what when (audience.ts), what a blind turn
+ * hides (shown-session.ts), votes (votes.ts) and pairs (pairs.ts).
+ */
+import { randomInt } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import type { GeneratedToken, PlaygroundEvent, Session, SessionSummary, Vote } from '../../shared/api/playground.ts';
+import { Sampling } from '../../shared/sampling.ts';
+import type { Changes } from '../changes.ts';
+import {
+  type AnswerRow, deleteSession, deleteTurnsFrom, getSession, insertSession, listSessions, putTurn, type SessionRow, type TurnRow, updateAnswer,
+  updateSession, updateTurn,
+} from '../db/sessions.ts';
+import { getVote, type VoteRow } from '../db/votes.ts';
+import type { Library } from '../library.ts';
+import { resolveModel } from '../models/index.ts';
+import { UserError } from '../user-error.ts';
+import { type Audience, createAudience } from './audience.ts';
+import { historyOf } from './conversation.ts';
+import { type ChatEngines, type ChatModel, createChatEngines, type TokenEvent } from './engines.ts';
+import { type EngineOf, isHidden, showSession } from './shown-session.ts';
+
+/** A streaming answer is stored this often, ms, for the case that main is killed. */
+const KEEP_EVERY = 2000;
+const TITLE_LENGTH = 60;
+
+type Configuration = { title?: string; models?: string[]; blind?: boolean; system?: string; sampling?: Sampling };
+
+export type Playground = {
+  list(): SessionSummary[];
+  create(options: { models: string[]; blind: boolean; sampling?: Partial<Sampling> }): number;
+  watch(id: number, signal?: AbortSignal): AsyncGenerator<PlaygroundEvent, void, void>;
+  /** Holds from the next turn on. */
+  configure(id: number, configuration: Configuration): void;
+  remove(id: number): void;
+  /** Returns when the turn is stored; the answers stream. */
+  send(id: number, text: string): void;
+  resend(id: number, turn: number, text: string): void;
+  stop(id: number): void;
+  /** The turn as it is stored, models' names and all. Throws while it still streams. */
+  endedTurn(id: number, turn: number): { session: SessionRow; turn: TurnRow };
+  setVote(id: number, turn: number, voteId: number): void;
+  /** Resolves when nothing streams in the session. */
+  ended(id: number): Promise<void>;
+  engines: ChatEngines;
+  close(): Promise<void>;
+};
+
+type Live = { row: SessionRow; audience: Audience; streaming: { controller: AbortController; ended: Promise<void> } | null };
+
+export function createPlayground(library: Library, changes: Changes): Playground {
+  const { db } = library;
+  const sessions = new Map<number, Live>();
+  const engines = createChatEngines(() => {
+    for (const live of sessions.values()) live.audience.changed();
+  });
+  /** Models that could not be found when last asked for, with the sentence. */
+  const missing = new Map<string, string>();
+
+  function find(name: string): ChatModel {
+    try {
+      const { path, template } = resolveModel(library, name);
+      missing.delete(name);
+      return { path, template };
+    } catch (error) {
+      missing.set(name, (error as Error).message);
+      throw error;
+    }
+  }
+  const models = new Map<string, ChatModel>(); // as last found, so that a snapshot need not look at the disk
+  const engineOf: EngineOf = (name) => {
+    const error = missing.get(name);
+    if (error !== undefined) return { state: 'failed', error };
+    const model = models.get(name);
+    return model ? engines.state(model) : { state: 'off', error: null };
+  };
+  const votes = new Map<number, Vote>();
+  const voteOf = (id: number): Vote | null => {
+    const vote = votes.get(id) ?? shownVote(getVote(db, id));
+    if (vote) votes.set(id, vote);
+    return vote;
+  };
+
+  function open(id: number): Live {
+    const known = sessions.get(id);
+    if (known) return known;
+    const row = getSession(db, id);
+    if (!row) throw new UserError('this conversation is not in the library any more');
+    // what a killed process left in the middle
+    for (const { answers } of row.turns) for (const answer of answers) if (answer.state === 'waiting' || answer.state === 'streaming') answer.state = 'stopped';
+    const live: Live = { row, audience: createAudience((): Session => showSession(row, engineOf, voteOf)), streaming: null };
+    sessions.set(id, live);
+    return live;
+  }
+  /** A session that nobody looks at and nothing streams into need not be in memory. */
+  function release(live: Live): void {
+    if (live.streaming || live.audience.size() > 0) return;
+    sessions.delete(live.row.id);
+  }
+
+  function begin(live: Live, text: string): void {
+    const { row } = live;
+    const position = row.turns.length;
+    const slots = row.models.map((_, slot) => slot);
+    const blind = row.blind && slots.length > 1;
+    if (blind) shuffle(slots);
+    const answers = slots.map((slot): AnswerRow => ({
+      slot, model: row.models[slot], text: '', tokens: [], state: 'waiting', finishReason: null, tokensPerSecond: null, error: null,
+    }));
+    const turn: TurnRow = { prompt: text, blind, voteId: null, answers };
+    row.turns.push(turn);
+    putTurn(db, row.id, position, turn);
+    if (row.title === '') {
+      row.title = titleOf(text);
+      updateSession(db, row);
+    }
+    const controller = new AbortController();
+    const threads = Math.max(1, Math.floor(availableParallelism() / new Set(row.models).size));
+    const ended = Promise.all(answers.map((_, column) => stream(live, position, column, threads, controller.signal))).then(() => {
+      live.streaming = null;
+      live.audience.changed();
+      changes.tell('playground');
+      release(live);
+    });
+    live.streaming = { controller, ended };
+    live.audience.changed();
+    changes.tell('playground');
+  }
+
+  /** One column's answer, from waiting to its end. Never throws: a failure is the column's own. */
+  async function stream(live: Live, position: number, column: number, threads: number, signal: AbortSignal): Promise<void> {
+    const { row, audience } = live;
+    const { prompt, answers } = row.turns[position];
+    const answer = answers[column];
+    const { sampling } = row;
+    let first = 0;
+    let last = 0;
+    let kept = performance.now();
+    const onToken = (event: TokenEvent): void => {
+      last = performance.now();
+      if (answer.state === 'waiting') {
+        first = last;
+        answer.state = 'streaming';
+        audience.changed();
+      }
+      const token = toToken(event);
+      answer.tokens.push(token);
+      answer.text += token.text;
+      audience.token(position, column, token);
+      if (last - kept < KEEP_EVERY) return;
+      kept = last;
+      updateAnswer(db, row.id, position, column, answer);
+    };
+    try {
+      const model = find(answer.model);
+      models.set(answer.model, model);
+      audience.changed();
+      const messages = [...historyOf(row, position, answer.slot), { role: 'user' as const, content: prompt }];
+      answer.finishReason = await engines.ask({ model, threads, messages, sampling, signal, onToken });
+      answer.state = answer.finishReason === 'cancelled' ? 'stopped' : 'done';
+    } catch (error) {
+      answer.state = 'failed';
+      answer.error = (error as Error).message;
+    }
+    if (answer.tokens.length > 1) answer.tokensPerSecond = ((answer.tokens.length - 1) / (last - first)) * 1000;
+    updateAnswer(db, row.id, position, column, answer);
+    audience.changed();
+  }
+
+  function refuseWhileStreaming(live: Live): void {
+    if (live.streaming) throw new UserError('the models are still answering: stop them, or wait for the end');
+  }
+
+  return {
+    list: () => listSessions(db),
+    create({ models: names, blind, sampling }) {
+      for (const name of names) find(name);
+      const id = insertSession(db, { models: names, blind, sampling: Sampling.parse(sampling ?? {}) });
+      changes.tell('playground');
+      return id;
+    },
+    async *watch(id, signal) {
+      const live = open(id);
+      try {
+        yield* live.audience.watch(signal);
+      } finally {
+        release(live);
+      }
+    },
+    configure(id, { title, models: names, blind, system, sampling }) {
+      const live = open(id);
+      const { row } = live;
+      for (const name of names ?? []) if (!row.models.includes(name)) find(name);
+      Object.assign(row, { title: title ?? row.title, models: names ?? row.models, blind: blind ?? row.blind, system: system ?? row.system, sampling: sampling ?? row.sampling });
+      updateSession(db, row);
+      // who looks behind the curtain has looked: a vote on these turns is not blind any more
+      if (blind === false) {
+        for (const [position, turn] of row.turns.entries()) {
+          if (!isHidden(turn)) continue;
+          turn.blind = false;
+          updateTurn(db, id, position, turn);
+        }
+      }
+      live.audience.changed();
+      changes.tell('playground');
+      release(live);
+    },
+    remove(id) {
+      const live = open(id);
+      live.streaming?.controller.abort();
+      live.audience.close();
+      sessions.delete(id);
+      deleteSession(db, id);
+      changes.tell('playground');
+    },
+    send(id, text) {
+      const live = open(id);
+      refuseWhileStreaming(live);
+      begin(live, text);
+    },
+    resend(id, turn, text) {
+      const live = open(id);
+      refuseWhileStreaming(live);
+      if (turn >= live.row.turns.length) throw new UserError('this turn is not in the conversation any more');
+      live.row.turns.length = turn;
+      deleteTurnsFrom(db, id, turn);
+      begin(live, text);
+    },
+    stop(id) {
+      open(id).streaming?.controller.abort();
+    },
+    endedTurn(id, turn) {
+      const live = open(id);
+      const { row } = live;
+      if (!row.turns[turn]) throw new UserError('this turn is not in the conversation any more');
+      if (turn === row.turns.length - 1) refuseWhileStreaming(live);
+      release(live);
+      return { session: row, turn: row.turns[turn] };
+    },
+    setVote(id, position, voteId) {
+      const live = open(id);
+      const turn = live.row.turns[position];
+      turn.voteId = voteId;
+      votes.delete(voteId);
+      updateTurn(db, id, position, turn);
+      live.audience.changed();
+      release(live);
+    },
+    async ended(id) {
+      await sessions.get(id)?.streaming?.ended;
+    },
+    engines,
+    async close() {
+      for (const { streaming } of sessions.values()) streaming?.controller.abort();
+      await Promise.race([Promise.all([...sessions.values()].map(({ streaming }) => streaming?.ended)), new Promise((done) => setTimeout(done, 2000).unref())]);
+      await engines.close();
+      await Promise.all([...sessions.values()].map(({ streaming }) => streaming?.ended));
+      for (const { audience } of sessions.values()) audience.close();
+    },
+  };
+}
+
+function toToken({ id, text, logprob, alternatives }: TokenEvent): GeneratedToken {
+  const round = (x: number): number => Number(x.toPrecision(5)); // enough for people, and half the bytes
+  return {
+    id, text, logprob,
+    alternatives: alternatives.map((other) => ({ ...other, probability: round(other.probability), sampledProbability: round(other.sampledProbability) })),
+  };
+}
+
+function shownVote(vote: VoteRow | undefined): Vote | null {
+  return vote ? { best: vote.best, ratings: vote.ratings } : null;
+}
+
+function titleOf(text: string): string {
+  const line = text.trim().split('\n')[0].replace(/\s+/g, ' ');
+  return line.length > TITLE_LENGTH ? `${line.slice(0, TITLE_LENGTH - 1).trimEnd()}…` : line;
+}
+
+/** Fisher–Yates with the system's randomness: nobody can guess a blind order. */
+function shuffle(slots: number[]): void {
+  for (let i = slots.length - 1; i > 0; i--) {
+    const j = randomInt(i + 1);
+    [slots[i], slots[j]] = [slots[j], slots[i]];
+  }
+}
