@@ -10,7 +10,7 @@ import { createReferenceDevice } from './device/reference.ts';
 import { describe } from './jobs/describe.ts';
 import { evaluate } from './jobs/evaluate.ts';
 import { exportModel } from './jobs/export.ts';
-import { logprobs, show, tokenize } from './jobs/inspect.ts';
+import { logprobs, openRenderer, type Render, show, tokenize } from './jobs/inspect.ts';
 import { checkParity } from './jobs/parity.ts';
 import { plan } from './jobs/plan.ts';
 import { type Chat, openChat, sample } from './jobs/sample.ts';
@@ -29,6 +29,7 @@ let signalChange = (): void => {};
 const control: Control = { paused: false, stopped: false, changed: Promise.resolve() };
 let chat: Chat | null = null;
 let turns: Promise<void> = Promise.resolve();
+let renderer: Promise<Render> | null = null;
 
 process.on('disconnect', () => process.exit(1));
 process.on('message', (command: EngineCommand) => {
@@ -36,6 +37,8 @@ process.on('message', (command: EngineCommand) => {
   else if (command.type === 'chat') {
     control.stopped = false;
     turns = turns.then(() => chat!(command, () => control.stopped, emit)).catch(fail);
+  } else if (command.type === 'render') {
+    renderer?.then((render) => emit(render(command))).catch(() => {}); // a tokenizer that cannot be loaded fails its job
   } else {
     if (command.type === 'stop') control.stopped = true;
     else control.paused = command.type === 'pause';
@@ -57,7 +60,7 @@ async function start(received: unknown): Promise<void> {
     const device = 'device' in job ? pickDevice(job) : null;
     emit({ type: 'ready', device: device?.description ?? 'no device', engineVersion: ENGINE_VERSION });
     const stopped = await run(job, device);
-    if (job.type === 'chat') return; // stays, and ends with its channel
+    if (job.type === 'chat' || job.type === 'render') return; // stays, and ends with its channel
     const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;
     process.send!({ type: 'done', stopped, peakMemoryBytes } satisfies EngineEvent, () => process.exit(0));
   } catch (error) {
@@ -99,6 +102,10 @@ async function run(job: Job, device: Device | null): Promise<boolean> {
       return false;
     case 'show':
       result(await show(job));
+      return false;
+    case 'render':
+      renderer = openRenderer(job);
+      await renderer;
       return false;
     case 'describe':
       result(await describe(job.folders));

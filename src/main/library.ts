@@ -1,12 +1,13 @@
 /**
  * The library: one folder with the database and every run's files. Opening it also settles what killed processes left:
- * half-imported files go, runs whose process is gone are marked interrupted.
+ * half-imported files go, half-done edits of datasets are taken back, runs whose process is gone are marked interrupted.
  */
 import { mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { openDatabase, type Database } from './db/database.ts';
 import { deleteDatasetFile, deleteEmptyDatasets, listImportingFiles } from './db/datasets.ts';
+import { listUnfinishedEdits, rollBackEdit } from './db/edits.ts';
 import { interruptDeadRuns } from './db/runs.ts';
 import { isAlive } from './process-identity.ts';
 
@@ -45,5 +46,6 @@ function settle({ db }: Library): void {
       deleteEmptyDatasets(db);
     }).immediate();
   }
+  for (const edit of listUnfinishedEdits(db)) if (!isAlive(edit.owner)) rollBackEdit(db, edit);
   interruptDeadRuns(db);
 }

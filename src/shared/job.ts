@@ -3,7 +3,7 @@
  * Paths are absolute and resolved by main: the engine never looks into the library or the database.
  */
 import { z } from 'zod';
-import { Message, Template } from './dataset.ts';
+import { type Example, Message, Template } from './dataset.ts';
 import { MetricPoint } from './metrics.ts';
 import { Recipe } from './recipe.ts';
 import { type FinishReason, Sampling } from './sampling.ts';

@@ -1,8 +1,11 @@
-/** The jobs that look at text rather than change a model: `logprobs`, `tokenize`, `show`. */
-import type { LogprobsJob, LogprobsResult, ShowJob, ShownExample, TokenizeJob, TokenizeResult } from '../../shared/job.ts';
+/** The jobs that look at text rather than change a model: `logprobs`, `tokenize`, `show`, `render`. */
+import type { Example } from '../../shared/dataset.ts';
+import type {
+  EngineCommand, EngineEvent, LogprobsJob, LogprobsResult, RenderJob, ShowJob, ShownExample, TokenizeJob, TokenizeResult,
+} from '../../shared/job.ts';
 import { packSequences } from '../data/pack.ts';
 import { readExamples } from '../data/read.ts';
-import { tokenizeExample, tokenizePreference } from '../data/tokenize.ts';
+import { tokenizeExample, tokenizePreference, type TokenizeSettings } from '../data/tokenize.ts';
 import type { Device } from '../device/device.ts';
 import { openModel } from '../open-model.ts';
 import { loadTokenizer } from '../tokenizer/tokenizer.ts';
@@ -24,22 +27,39 @@ export async function tokenize(job: TokenizeJob): Promise<TokenizeResult> {
   return { ids, tokens: ids.map((id) => tokenizer.token(id)) };
 }
 
-/** The first rows as the trainer would see them: each token with whether it carries loss. A pair shows its two answers one after the other. */
+/** The first rows as the trainer would see them. */
 export async function show(job: ShowJob): Promise<ShownExample[]> {
   const tokenizer = await loadTokenizer(job.model.folder);
-  const settings = { ...job, tokenizer };
-  const piece = (id: number, loss: boolean) => ({ id, text: tokenizer.decode([id]), loss });
   const shown: ShownExample[] = [];
   for await (const example of readExamples(job.examples)) {
-    if (example.kind === 'preference') {
-      const { prompt, chosen, rejected, truncated } = tokenizePreference(example, settings);
-      const asked = Array.from(prompt, (id) => piece(id, false));
-      for (const answer of [chosen, rejected]) shown.push({ pieces: [...asked, ...Array.from(answer, (id) => piece(id, true))], truncated });
-    } else {
-      const { tokens, loss, truncated } = tokenizeExample(example, settings);
-      shown.push({ pieces: Array.from(tokens, (id, i) => piece(id, i > 0 && loss[i] === 1)), truncated });
-    }
+    shown.push(...showExample(example, { ...job, tokenizer }));
     if (shown.length >= job.limit) break;
   }
   return shown;
+}
+
+export type Render = (asked: Extract<EngineCommand, { type: 'render' }>) => Extract<EngineEvent, { type: 'rendered' }>;
+
+/** A loaded tokenizer that shows one row at a time; what it cannot show it says why. */
+export async function openRenderer(job: RenderJob): Promise<Render> {
+  const tokenizer = await loadTokenizer(job.model.folder);
+  return ({ id, example, ...settings }) => {
+    try {
+      return { type: 'rendered', id, shown: showExample(example, { ...settings, tokenizer }), error: null };
+    } catch (error) {
+      return { type: 'rendered', id, shown: [], error: (error as Error).message };
+    }
+  };
+}
+
+/** Each token with whether it carries loss. A pair shows its two answers one after the other, chosen first. */
+function showExample(example: Example, settings: TokenizeSettings): ShownExample[] {
+  const piece = (id: number, loss: boolean) => ({ id, text: settings.tokenizer.decode([id]), loss });
+  if (example.kind === 'preference') {
+    const { prompt, chosen, rejected, truncated } = tokenizePreference(example, settings);
+    const asked = Array.from(prompt, (id) => piece(id, false));
+    return [chosen, rejected].map((answer) => ({ pieces: [...asked, ...Array.from(answer, (id) => piece(id, true))], truncated }));
+  }
+  const { tokens, loss, truncated } = tokenizeExample(example, settings);
+  return [{ pieces: Array.from(tokens, (id, i) => piece(id, i > 0 && loss[i] === 1)), truncated }];
 }

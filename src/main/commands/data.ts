@@ -51,8 +51,8 @@ Examples:
     .option('--json', 'as JSON')
     .action((name: string | undefined, options: { delete?: string; json?: boolean }) =>
       withLibrary((library) => {
-        if (options.delete !== undefined) deleteDataset(library, options.delete);
-        else if (name !== undefined) tellDataset(library, name, options.json);
+        if (options.delete !== undefined) return deleteDataset(library, options.delete);
+        if (name !== undefined) tellDataset(library, name, options.json);
         else if (options.json) printJson(listDatasets(library));
         else tellDatasets(library);
       }),
@@ -119,7 +119,9 @@ function tellDataset(library: Library, name: string, json = false): void {
   const files = dataset.files.map((file) => ({ ...file, problems: listProblems(library, file, -1) }));
   if (json) return printJson({ ...dataset, files });
   for (const file of files) {
-    print(`${name} (${file.split}): ${file.rows} rows of ${file.file}, ${file.format}, ${describeKinds(file.kinds)}, sha256 ${file.sha256}`);
+    const source = file.file === '' ? 'made in the editor' : `of ${file.file}, ${file.format}`;
+    const hash = file.sha256 === null ? '' : `, sha256 ${file.sha256}`;
+    print(`${name} (${file.split}): ${file.rows} rows ${source}, ${describeKinds(file.kinds)}${hash}`);
     for (const problem of file.problems) print(`  ${describeProblem(problem)}`);
   }
 }

@@ -3,9 +3,10 @@
  * the rest go on. Only a file that cannot be told row from row, or whose columns no first row has, is an error as a whole.
  * Rows are found by rows.ts and understood by formats/; nothing here knows the database.
  */
+import type { ColumnMapping } from '../../shared/api/datasets.ts';
 import type { DatasetFormat, Example, Message, RowProblem } from '../../shared/dataset.ts';
 import { UserError } from '../user-error.ts';
-import { convertRow, fittingFormats, FORMATS } from './formats/convert.ts';
+import { convertRow, fittingFormats, FORMATS, mapColumns } from './formats/convert.ts';
 import { type Row, RowError } from './formats/row.ts';
 import { findOddTurns } from './formats/turns.ts';
 import { detectLayout, type Layout, readRows } from './rows.ts';
@@ -14,12 +15,12 @@ import { detectLayout, type Layout, readRows } from './rows.ts';
 const SAMPLE = { rows: 20, lines: 1000, characters: 1 << 20 };
 
 /** The format most of the first rows have. Throws, naming the fields it saw, when none fits. */
-export async function detectFormat(path: string): Promise<DatasetFormat> {
-  return chooseFormat(path, await detectLayout(path), undefined);
+export async function detectFormat(path: string, mapping?: ColumnMapping): Promise<DatasetFormat> {
+  return chooseFormat(path, await detectLayout(path), undefined, mapping);
 }
 
 /** The format named, when it fits any of the first rows; when none is named, the one most of them have. */
-async function chooseFormat(path: string, layout: Layout, named: DatasetFormat | undefined): Promise<DatasetFormat> {
+async function chooseFormat(path: string, layout: Layout, named: DatasetFormat | undefined, mapping?: ColumnMapping): Promise<DatasetFormat> {
   if (layout === 'text') {
     if (named === undefined || named === 'text') return 'text';
     throw new UserError(`${path}: plain text, which cannot be read as ${named}: give JSON or JSON Lines, or --format text`);
@@ -34,7 +35,7 @@ async function chooseFormat(path: string, layout: Layout, named: DatasetFormat |
     try {
       const row = parseRow(text);
       fields ??= Object.keys(row).slice(0, 12).join(', ');
-      const formats = fittingFormats(row);
+      const formats = fittingFormats(mapColumns(row, mapping));
       if (named !== undefined && formats.includes(named)) return named;
       if (formats.length > 0) {
         seen.rows++;
@@ -59,12 +60,12 @@ async function chooseFormat(path: string, layout: Layout, named: DatasetFormat |
 /** Yields an example or a problem for each row, and for a row that deserves a look a warning and then its example. */
 export async function* readDataset(
   path: string,
-  options: { format?: DatasetFormat },
+  options: { format?: DatasetFormat; mapping?: ColumnMapping; /** Bytes of the file read so far. */ onBytes?: (bytes: number) => void },
 ): AsyncGenerator<{ line: number; example: Example } | { problem: RowProblem }, void, void> {
   const layout = await detectLayout(path);
-  const format = await chooseFormat(path, layout, options.format);
+  const format = await chooseFormat(path, layout, options.format, options.mapping);
   let toolsSeen = false;
-  for await (const { number: line, text } of readRows(path, layout)) {
+  for await (const { number: line, text } of readRows(path, layout, options.onBytes)) {
     // a blank line is no row; an empty element of an array is a stray comma
     if (text.trim() === '' && layout !== 'array') continue;
     const problem = (severity: RowProblem['severity'], reason: string) => ({ problem: { file: path, line, severity, reason } });
@@ -74,7 +75,7 @@ export async function* readDataset(
         example = { kind: 'text', text };
       } else {
         const row = parseRow(text);
-        example = convertRow(row, format);
+        example = convertRow(mapColumns(row, options.mapping), format);
         if (!toolsSeen && row.tools !== undefined && row.tools !== null) {
           toolsSeen = true;
           yield problem('warning', 'the list of tools is left out, here and in the rows after: put it into a system message to train on it');
@@ -85,11 +86,18 @@ export async function* readDataset(
       yield problem('skipped', error.message);
       continue;
     }
-    const odd = findOddTurns(turnsOf(example));
-    if (odd.length > 0) yield problem('warning', odd.join('; '));
-    if (text.includes('\uFFFD')) yield problem('warning', 'holds U+FFFD (\uFFFD): bytes that are not UTF-8, here or where the text came from');
+    for (const reason of warningsOf(example, text)) yield problem('warning', reason);
     yield { line, example };
   }
+}
+
+/** What deserves a look in a row that could be read from `text`. */
+export function warningsOf(example: Example, text: string): string[] {
+  const odd = findOddTurns(turnsOf(example));
+  return [
+    ...(odd.length > 0 ? [odd.join('; ')] : []),
+    ...(text.includes('\uFFFD') ? ['holds U+FFFD (\uFFFD): bytes that are not UTF-8, here or where the text came from'] : []),
+  ];
 }
 
 /** The turns of a conversation or of a pair's prompt. */
@@ -98,7 +106,7 @@ function turnsOf(example: Example): Message[] {
   return example.kind === 'preference' && typeof example.prompt !== 'string' ? example.prompt : [];
 }
 
-function parseRow(text: string): Row {
+export function parseRow(text: string): Row {
   if (text.trim() === '') throw new RowError('an empty element: there is a comma too many');
   let value: unknown;
   try {

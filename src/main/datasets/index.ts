@@ -1,36 +1,51 @@
 /**
  * Datasets of the library: importing files, listing them, and reading a split back in its order. Memory stays flat at any number of rows.
- * How a file spells its rows is import.ts's affair; how a model sees them, the engine's.
+ * How a file spells its rows is import.ts's affair; how a model sees them, the engine's; how they are changed, editing.ts's.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, statSync } from 'node:fs';
+import { createReadStream, existsSync, rmSync, statSync } from 'node:fs';
 import { basename, extname, resolve } from 'node:path';
-import type { DatasetFormat, Example, PreferenceExample, RowProblem, Split } from '../../shared/dataset.ts';
+import type { ColumnMapping } from '../../shared/api/datasets.ts';
+import type { DatasetFormat, Example, RowProblem, Split } from '../../shared/dataset.ts';
 import {
   type DatasetFileRow,
+  type DatasetRow,
   deleteDataset as deleteDatasetRow,
   deleteDatasetFile,
   deleteEmptyDatasets,
   finishDatasetFile,
   getDatasetByName,
   getDatasetFile,
+  hideDataset,
   insertDataset,
   insertDatasetFile,
   listDatasetFiles,
   listDatasets as listDatasetRows,
+  listFileIds,
+  renameDataset as renameDatasetRow,
 } from '../db/datasets.ts';
-import { countExamples, insertExamples, listExamplesAfter } from '../db/examples.ts';
-import { countPreferencePairs, insertPreferencePairs, listPreferencePairsAfter } from '../db/preference-pairs.ts';
+import { countExamples, hasExamples, insertExamples, listExamplesAfter, purgeExamplesOfFile } from '../db/examples.ts';
 import { insertRowProblems, listRowProblems } from '../db/row-problems.ts';
 import type { Library } from '../library.ts';
 import { OWNER } from '../process-identity.ts';
 import { UserError } from '../user-error.ts';
+import { searchIndexPath } from './find-rows.ts';
 import { detectFormat, readDataset } from './import.ts';
+import { inSlices } from './slices.ts';
 
-/** Rows that go into the database in one transaction. */
-const BATCH = 1000;
+/** Rows read, written or deleted in one go: a few ms. */
+const BATCH = 250;
 
-export type Dataset = { id: number; name: string; createdAt: string; files: (DatasetFileRow & { kinds: Record<string, number> })[] };
+/** How a file would spell rows of each kind. */
+const FORMAT_OF_KIND: Record<Example['kind'], DatasetFormat> = {
+  instruction: 'alpaca',
+  conversation: 'messages',
+  completion: 'prompt-completion',
+  preference: 'preference',
+  text: 'text',
+};
+
+export type Dataset = DatasetRow & { files: (DatasetFileRow & { kinds: Partial<Record<Example['kind'], number>> })[] };
 
 export type ImportOptions = {
   file: string;
@@ -38,85 +53,127 @@ export type ImportOptions = {
   name?: string;
   format?: DatasetFormat;
   split?: Split;
-  onProgress?: (rows: number) => void;
+  /** Our field → the file's column; by default every format's own names. */
+  mapping?: ColumnMapping;
+  signal?: AbortSignal;
+  /** Rows so far, and how many the file has by the share of its bytes that they took. */
+  onProgress?: (rows: number, estimate: number) => void;
   onProblem?: (problem: RowProblem) => void;
 };
 
 export type Imported = { name: string; split: Split; format: DatasetFormat; rows: number; skipped: number; warnings: number };
 
-/** All of it or none: rows count only from the moment the whole file is in. Throws when no row could be read. */
+/** All of it or none: rows count only from the moment the whole file is in. Throws when no row could be read. Others get their turn every few ms. */
 export async function importDataset(library: Library, options: ImportOptions): Promise<Imported> {
   const { db } = library;
+  const { mapping, signal } = options;
   const file = resolve(options.file);
   if (!existsSync(file)) throw new UserError(`${options.file}: no such file`);
   const name = options.name ?? basename(file, extname(file));
   const split = options.split ?? 'train';
-  const format = options.format ?? (await detectFormat(file));
+  const format = options.format ?? (await detectFormat(file, mapping));
 
   const fileId = db
     .transaction(() => {
       const datasetId = getDatasetByName(db, name)?.id ?? insertDataset(db, name);
       const old = getDatasetFile(db, datasetId, split);
       if (old?.status === 'importing') throw new UserError(`dataset ${name}: another process is importing its ${split} split just now`);
-      if (old) {
+      if (old && old.file === '' && !hasExamples(db, old.id)) deleteDatasetFile(db, old.id); // made in the editor, and nothing ever came into it
+      else if (old) {
+        const of = old.file === '' ? 'made in the editor' : `of ${old.file}`;
         const way = `choose another --name or --split, or delete it first (attune datasets --delete ${name})`;
-        throw new UserError(`dataset ${name} has a ${split} split already, ${old.rows} rows of ${old.file}: ${way}`);
+        throw new UserError(`dataset ${name} has a ${split} split already, ${old.rows} rows ${of}: ${way}`);
       }
       return insertDatasetFile(db, { datasetId, file, format, split, owner: OWNER });
     })
     .immediate();
 
   const totals = { rows: 0, skipped: 0, warnings: 0 };
-  let examples: { line: number; example: Exclude<Example, PreferenceExample> }[] = [];
-  let pairs: { line: number; example: PreferenceExample }[] = [];
+  let examples: { line: number; example: Example }[] = [];
   let problems: RowProblem[] = [];
+  let bytes = 0;
+  const size = statSync(file).size;
   const flush = db.transaction(() => {
     insertExamples(db, fileId, examples);
-    insertPreferencePairs(db, fileId, pairs);
     insertRowProblems(db, fileId, problems);
   });
-  const flushAll = (): void => {
+  const flushAll = async (): Promise<void> => {
     flush.immediate();
     examples = [];
-    pairs = [];
     problems = [];
-    options.onProgress?.(totals.rows);
+    options.onProgress?.(totals.rows, Math.round((totals.rows * size) / Math.max(1, bytes)));
+    await new Promise(setImmediate);
+    signal?.throwIfAborted();
   };
 
   try {
-    for await (const row of readDataset(file, { format })) {
+    for await (const row of readDataset(file, { format, mapping, onBytes: (read) => (bytes = read) })) {
       if ('problem' in row) {
         totals[row.problem.severity === 'skipped' ? 'skipped' : 'warnings']++;
         problems.push(row.problem);
         options.onProblem?.(row.problem);
       } else {
         totals.rows++;
-        if (row.example.kind === 'preference') pairs.push({ line: row.line, example: row.example });
-        else examples.push({ line: row.line, example: row.example });
+        examples.push({ line: row.line, example: row.example });
       }
-      if (examples.length + pairs.length + problems.length >= BATCH) flushAll();
+      if (examples.length + problems.length >= BATCH) await flushAll();
     }
-    flushAll();
+    await flushAll();
     if (totals.rows === 0) {
       const reason = totals.skipped > 0 ? `none of its ${totals.skipped} rows could be read as ${format}` : 'it has no rows';
       throw new UserError(`${options.file}: nothing was imported: ${reason}${options.format ? '' : '; name its format with --format'}`);
     }
-    finishDatasetFile(db, fileId, { ...totals, sha256: await sha256File(file) });
+    const sha256 = await sha256File(file);
+    signal?.throwIfAborted();
+    finishDatasetFile(db, fileId, { ...totals, sha256 });
   } catch (error) {
-    db.transaction(() => {
-      deleteDatasetFile(db, fileId);
-      deleteEmptyDatasets(db);
-    }).immediate();
+    await purgeFile(library, fileId);
     throw error;
   }
   return { name, split, format, ...totals };
+}
+
+/** A file with its rows, some at a time, and its dataset where that was all of it. */
+async function purgeFile({ db }: Library, fileId: number): Promise<void> {
+  await inSlices(db, () => {
+    if (purgeExamplesOfFile(db, fileId, BATCH) > 0) return true;
+    deleteDatasetFile(db, fileId);
+    deleteEmptyDatasets(db);
+    return false;
+  });
+}
+
+/** Empty, for rows of one kind, to be filled in the editor. */
+export function createDataset({ db }: Library, name: string, kind: Example['kind']): void {
+  const create = db.transaction(() => {
+    checkNameIsFree(db, name);
+    const fileId = insertDatasetFile(db, { datasetId: insertDataset(db, name), file: '', format: FORMAT_OF_KIND[kind], split: 'train', owner: OWNER });
+    finishDatasetFile(db, fileId, { skipped: 0, warnings: 0, sha256: null });
+  });
+  create.immediate();
+}
+
+export function renameDataset(library: Library, name: string, to: string): void {
+  const { db } = library;
+  const rename = db.transaction(() => {
+    const dataset = getDataset(library, name);
+    if (to === name) return;
+    checkNameIsFree(db, to);
+    renameDatasetRow(db, dataset.id, to);
+  });
+  rename.immediate();
+}
+
+function checkNameIsFree(db: Library['db'], name: string): void {
+  if (name.trim() === '') throw new UserError('a dataset needs a name');
+  if (getDatasetByName(db, name)) throw new UserError(`${name}: the library has a dataset of that name already: choose another`);
 }
 
 export function listDatasets(library: Library): Dataset[] {
   return listDatasetRows(library.db).map((row) => withFiles(library, row));
 }
 
-/** Null when the library has none of that name, or not one whole file of it. */
+/** Null when the library has none of that name, or not one whole file of it. Splits whose rows all went elsewhere are left out, if any other has rows. */
 export function findDataset(library: Library, name: string): Dataset | null {
   const row = getDatasetByName(library.db, name);
   const dataset = row && withFiles(library, row);
@@ -135,10 +192,20 @@ export function resolveDataset(library: Library, name: string, from: string[] = 
   );
 }
 
-export function deleteDataset(library: Library, name: string): void {
+export function getDataset(library: Library, name: string): Dataset {
   const dataset = findDataset(library, name);
   if (!dataset) throw new UserError(`${name}: the library has no dataset of that name`);
-  deleteDatasetRow(library.db, dataset.id);
+  return dataset;
+}
+
+/** Out of sight at once, then its rows, some at a time; opening the library goes on with it where this process is killed. */
+export async function deleteDataset(library: Library, name: string): Promise<void> {
+  const { db } = library;
+  const dataset = getDataset(library, name);
+  hideDataset(db, dataset.id, OWNER);
+  for (const id of listFileIds(db, dataset.id)) await purgeFile(library, id);
+  deleteDatasetRow(db, dataset.id);
+  for (const end of ['', '-wal', '-shm']) rmSync(`${searchIndexPath(library.folder, dataset)}${end}`, { force: true });
 }
 
 /** What the import of a file skipped or warned of, in order. */
@@ -146,19 +213,13 @@ export function listProblems(library: Library, file: DatasetFileRow, limit: numb
   return listRowProblems(library.db, file.id, limit).map((problem) => ({ file: file.file, ...problem }));
 }
 
-/** Every row of one file of a dataset, in the file's order, as one JSON text each; a page at a time, so nothing is locked in between. */
+/** Every row of one file of a dataset as it now is, in order, as one JSON text each; a page at a time, so nothing is locked in between. */
 export function* readRows(library: Library, fileId: number): Generator<{ kind: Example['kind']; json: string }> {
   for (let after = 0; ; ) {
     const page = listExamplesAfter(library.db, fileId, after, BATCH);
     for (const { kind, body } of page) yield { kind, json: body };
-    if (page.length < BATCH) break;
-    after = page[page.length - 1].id;
-  }
-  for (let after = 0; ; ) {
-    const page = listPreferencePairsAfter(library.db, fileId, after, BATCH);
-    for (const { example } of page) yield { kind: 'preference', json: JSON.stringify(example) };
-    if (page.length < BATCH) break;
-    after = page[page.length - 1].id;
+    if (page.length < BATCH) return;
+    after = page[page.length - 1].position;
   }
 }
 
@@ -173,13 +234,13 @@ export async function* readFileRows(
   }
 }
 
-function withFiles({ db }: Library, row: { id: number; name: string; createdAt: string }): Dataset {
+function withFiles({ db }: Library, row: DatasetRow): Dataset {
   const files = listDatasetFiles(db, row.id).map((file) => {
     const kinds = Object.fromEntries(countExamples(db, file.id).map(({ kind, count }) => [kind, count]));
-    const pairs = countPreferencePairs(db, file.id);
-    return { ...file, kinds: pairs > 0 ? { ...kinds, preference: pairs } : kinds };
+    return { ...file, kinds };
   });
-  return { ...row, files };
+  const filled = files.filter(({ rows }) => rows > 0);
+  return { ...row, files: filled.length > 0 ? filled : files };
 }
 
 async function sha256File(path: string): Promise<string> {

@@ -40,11 +40,13 @@ export async function detectLayout(path: string): Promise<Layout> {
   return 'lines';
 }
 
-export async function* readRows(path: string, layout: Layout): AsyncGenerator<RawRow, void, void> {
+/** `onBytes` is told how much of the file has been read. */
+export async function* readRows(path: string, layout: Layout, onBytes?: (bytes: number) => void): AsyncGenerator<RawRow, void, void> {
   let number = 0;
   try {
     const paragraphs = layout === 'text' && (await hasParagraphs(path));
-    for await (const row of layout === 'array' ? readElements(path) : paragraphs ? readParagraphs(path) : readLines(path)) {
+    const read = layout === 'array' ? readElements : paragraphs ? readParagraphs : readLines;
+    for await (const row of read(path, onBytes)) {
       number = row.number;
       yield row;
     }
@@ -57,11 +59,11 @@ export async function* readRows(path: string, layout: Layout): AsyncGenerator<Ra
   }
 }
 
-async function* readLines(path: string): AsyncGenerator<RawRow, void, void> {
+async function* readLines(path: string, onBytes?: (bytes: number) => void): AsyncGenerator<RawRow, void, void> {
   let number = 0;
   let rest: string[] = []; // parts of the line so far
   let length = 0;
-  for await (const chunk of readText(path)) {
+  for await (const chunk of readText(path, onBytes)) {
     let start = 0;
     for (let end = chunk.indexOf('\n'); end >= 0; end = chunk.indexOf('\n', start)) {
       rest.push(chunk.slice(start, end));
@@ -93,11 +95,11 @@ async function hasParagraphs(path: string): Promise<boolean> {
   return false;
 }
 
-async function* readParagraphs(path: string): AsyncGenerator<RawRow, void, void> {
+async function* readParagraphs(path: string, onBytes?: (bytes: number) => void): AsyncGenerator<RawRow, void, void> {
   let lines: string[] = [];
   let first = 0; // number of the paragraph's first line
   let length = 0;
-  for await (const { number, text } of readLines(path)) {
+  for await (const { number, text } of readLines(path, onBytes)) {
     if (text.trim() !== '') {
       if (lines.length === 0) first = number;
       lines.push(text);
@@ -115,7 +117,7 @@ async function* readParagraphs(path: string): AsyncGenerator<RawRow, void, void>
 }
 
 /** The elements of a top-level JSON array as texts; only brackets, strings and commas are understood here. */
-async function* readElements(path: string): AsyncGenerator<RawRow, void, void> {
+async function* readElements(path: string, onBytes?: (bytes: number) => void): AsyncGenerator<RawRow, void, void> {
   let number = 1; // of the element at hand
   let line = 1; // of the character at hand
   let begin = 0; // line where the element begins; 0: no text of it yet
@@ -137,7 +139,7 @@ async function* readElements(path: string): AsyncGenerator<RawRow, void, void> {
     begin = 0;
     return row;
   };
-  for await (const chunk of readText(path)) {
+  for await (const chunk of readText(path, onBytes)) {
     let start = 0;
     for (let i = 0; i < chunk.length; i++) {
       const c = chunk.charCodeAt(i);
@@ -185,14 +187,17 @@ async function* readElements(path: string): AsyncGenerator<RawRow, void, void> {
 
 const [QUOTE, BACKSLASH, BRACKET, CLOSE_BRACKET, BRACE, CLOSE_BRACE, COMMA, SPACE, NEWLINE] = Array.from('"\\[]{}, \n', (c) => c.charCodeAt(0));
 
-async function* readText(path: string): AsyncGenerator<string, void, void> {
+async function* readText(path: string, onBytes?: (bytes: number) => void): AsyncGenerator<string, void, void> {
   const file = createReadStream(path, { highWaterMark: 1 << 20 });
   const gunzip = (await isGzip(path)) ? createGunzip() : null;
   file.on('error', (error) => gunzip?.destroy(error));
   const bytes: AsyncIterable<Buffer> = gunzip === null ? file : file.pipe(gunzip);
   const decoder = new TextDecoder('utf-8'); // drops a byte-order mark; bytes that are no UTF-8 become U+FFFD, which formats/ warns of
   try {
-    for await (const chunk of bytes) yield decoder.decode(chunk, { stream: true });
+    for await (const chunk of bytes) {
+      onBytes?.(file.bytesRead);
+      yield decoder.decode(chunk, { stream: true });
+    }
     const tail = decoder.decode();
     if (tail !== '') yield tail;
   } finally {

@@ -1,39 +1,69 @@
 /** One row of a file → an Example, for each format, and which formats a row's columns fit. RowError has the reason to skip a row. */
+import type { ColumnMapping } from '../../../shared/api/datasets.ts';
 import type { DatasetFormat, Example, Message } from '../../../shared/dataset.ts';
 import { readPreference, readTranscripts } from './preference.ts';
 import { answerOf, optionalText, type Row, RowError, textOf } from './row.ts';
 import { checkConversation, isTranscript, readTurns } from './turns.ts';
 
+/** A field that a format reads; `or`: other names of the column. */
+type Field = { name: string; required: boolean; or?: string[] };
+type Format = { needs: string; fields: Field[]; fits: (row: Row) => boolean; read: (row: Row) => Example };
+
+const required = (name: string, or?: string[]): Field => ({ name, required: true, or });
+const optional = (name: string, or?: string[]): Field => ({ name, required: false, or });
+
 /** `needs` tells a person what `fits` looks for. Where a row fits several, the first is taken for its format. */
-export const FORMATS: Record<DatasetFormat, { needs: string; fits: (row: Row) => boolean; read: (row: Row) => Example }> = {
+export const FORMATS: Record<DatasetFormat, Format> = {
   preference: {
     needs: 'chosen and rejected with a prompt',
+    fields: [
+      optional('prompt', ['conversations', 'messages', 'question']),
+      optional('instruction'),
+      optional('input'),
+      required('chosen'),
+      required('rejected'),
+      optional('system'),
+    ],
     // without a prompt only where it may stand in the answers: whole conversations
     fits: (row) => has(row, 'chosen') && has(row, 'rejected') && (typeof row.chosen === 'object' || PROMPTS.some((field) => has(row, field))),
     read: readPreference,
   },
   'hh-rlhf': {
     needs: 'chosen and rejected as transcripts of Human: and Assistant: turns',
+    fields: [required('chosen'), required('rejected')],
     fits: (row) => isTranscript(row.chosen) && isTranscript(row.rejected),
     read: readTranscripts,
   },
   sharegpt: {
     needs: 'conversations of from and value',
+    fields: [required('conversations', ['messages', 'conversation']), optional('system')],
     fits: (row) => has((turnsOf(row)?.[0] ?? {}) as Row, 'from'),
     read: readConversation,
   },
-  messages: { needs: 'messages of role and content', fits: (row) => turnsOf(row) !== null, read: readConversation },
+  messages: {
+    needs: 'messages of role and content',
+    fields: [required('messages', ['conversations', 'conversation']), optional('system')],
+    fits: (row) => turnsOf(row) !== null,
+    read: readConversation,
+  },
   alpaca: {
     needs: 'instruction and output',
+    fields: [required('instruction'), optional('input', ['context']), required('output', ['response']), optional('system'), optional('history')],
     fits: (row) => has(row, 'instruction') && (has(row, 'output') || has(row, 'response')),
     read: readInstruction,
   },
   'prompt-completion': {
     needs: 'prompt and completion',
+    fields: [required('prompt'), required('completion', ['response'])],
     fits: (row) => has(row, 'prompt') && (has(row, 'completion') || has(row, 'response')),
     read: readCompletion,
   },
-  text: { needs: 'text', fits: (row) => has(row, 'text'), read: (row) => ({ kind: 'text', text: answerOf(row.text, 'text') }) },
+  text: {
+    needs: 'text',
+    fields: [required('text')],
+    fits: (row) => has(row, 'text'),
+    read: (row) => ({ kind: 'text', text: answerOf(row.text, 'text') }),
+  },
 };
 
 /** How rows that Attune wrote itself are spelled; a file of them may mix kinds. */
@@ -54,6 +84,18 @@ export function convertRow(row: Row, format: DatasetFormat): Example {
   if (FORMATS[format].fits(row)) return FORMATS[format].read(row);
   const own = FORMAT_OF_KIND.get(row.kind); // anyone may call a column kind: it counts only where the row is as we write it
   return FORMATS[own !== undefined && FORMATS[own].fits(row) ? own : format].read(row);
+}
+
+/** The row as its format names things: only what the mapping (our field → the file's column) names is read. Without one, the row itself. */
+export function mapColumns(row: Row, mapping: ColumnMapping | undefined): Row {
+  const entries = Object.entries(mapping ?? {});
+  return entries.length === 0 ? row : { label: row.label, ...Object.fromEntries(entries.map(([field, column]) => [field, row[column]])) };
+}
+
+/** Which columns the format reads when nobody says otherwise: of each field's names the first that is there. */
+export function ownMapping(format: DatasetFormat, columns: string[]): ColumnMapping {
+  const found = FORMATS[format].fields.map(({ name, or = [] }) => [name, [name, ...or].find((column) => columns.includes(column))]);
+  return Object.fromEntries(found.filter(([, column]) => column !== undefined)) as ColumnMapping;
 }
 
 /** The formats a row's columns fit, likeliest first. */
