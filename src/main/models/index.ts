@@ -7,6 +7,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import type { Template } from '../../shared/dataset.ts';
 import type { ModelPath } from '../../shared/job.ts';
 import { type CheckpointRow, listCheckpoints } from '../db/checkpoints.ts';
+import { type ExportRow, listExports } from '../db/exports.ts';
 import { deleteModel, getModelByName, insertModel, listModels as listAddedModels } from '../db/models.ts';
 import { getRunByName, listRuns, type RunRow } from '../db/runs.ts';
 import type { Library } from '../library.ts';
@@ -17,7 +18,7 @@ const EMBEDDED = join(RESOURCES, 'models');
 
 export type Model = {
   name: string;
-  kind: 'embedded' | 'added' | 'run' | 'folder';
+  kind: 'embedded' | 'added' | 'run' | 'export' | 'folder';
   path: ModelPath;
   /** Set when it is a run's checkpoint. */
   checkpoint: CheckpointRow | null;
@@ -51,11 +52,16 @@ export function resolveModel(library: Library, name: string, from: string[] = [p
 
 /** Gives a folder a name in the library; the files stay where they are. */
 export function addModel(library: Library, folder: string, name: string = basename(resolve(folder))): Model {
-  if (!existsSync(folder)) throw new UserError(`${folder}: no such folder`);
-  const path = folderPath(library, resolve(folder));
+  const path = findModelFolder(library, folder);
   if (nameIsTaken(library, name)) throw new UserError(`${name}: the library has a model of that name already; choose another with --name`);
   insertModel(library.db, { name, folder: path.folder, adapter: path.adapter ?? null });
   return named(name, 'added', path);
+}
+
+/** What adding a folder would add: a model, or an adapter with its base. */
+export function findModelFolder(library: Library, folder: string): ModelPath {
+  if (!existsSync(folder)) throw new UserError(`${folder}: no such folder`);
+  return folderPath(library, resolve(folder));
 }
 
 /** Takes an added model's name out of the library; the files stay. */
@@ -67,11 +73,23 @@ export function nameIsTaken(library: Library, name: string): boolean {
   return embeddedModels().some((model) => model.name === name) || !!getModelByName(library.db, name) || !!getRunByName(library.db, name);
 }
 
+/** Every checkpoint of a run that is kept, as the models NAME@STEP. */
+export function listRunCheckpoints(library: Library, run: RunRow): (Model & { checkpoint: CheckpointRow })[] {
+  return wholeCheckpoints(library, run).map((checkpoint) => checkpointModel(run, checkpoint, `${run.name}@${checkpoint.step}`));
+}
+
+/** What an export is called as a model. No other name ends so; of several of one kind the number tells. */
+export function exportName({ id, model, format, dtype }: ExportRow): string {
+  return `${model} · ${format} ${dtype} #${id}`;
+}
+
 function findModel(library: Library, name: string): Model | null {
   const embedded = embeddedModels().find((model) => model.name === name);
   if (embedded) return embedded;
   const row = getModelByName(library.db, name);
   if (row) return named(name, 'added', modelPath(row.folder, row.adapter));
+  const exported = listExports(library.db).find((each) => exportName(each) === name);
+  if (exported) return exportedModel(name, exported);
   const [, runName, step] = /^(.*?)(?:@(\d+))?$/.exec(name)!;
   const run = getRunByName(library.db, name) ?? getRunByName(library.db, runName);
   if (!run) return null;
@@ -87,8 +105,18 @@ function runModel(library: Library, run: RunRow, step: number | null): Model | n
   const all = wholeCheckpoints(library, run);
   const checkpoint = step === null ? (all.find(({ best }) => best) ?? all.at(-1)) : all.find((candidate) => candidate.step === step);
   if (!checkpoint) return null;
+  return checkpointModel(run, checkpoint, step === null ? run.name : `${run.name}@${step}`);
+}
+
+function checkpointModel(run: RunRow, checkpoint: CheckpointRow, name: string): Model & { checkpoint: CheckpointRow } {
   const path = run.recipe.lora ? { folder: run.model.folder, adapter: checkpoint.path } : { folder: checkpoint.path };
-  return { name: step === null ? run.name : `${run.name}@${step}`, kind: 'run', path, checkpoint, template: run.recipe.template };
+  return { name, kind: 'run', path, checkpoint, template: run.recipe.template };
+}
+
+function exportedModel(name: string, { source, path, format, model }: ExportRow): Model {
+  if (format === 'gguf') throw new UserError(`${name}: a GGUF file is for other programs; name ${model}, which it was made from`);
+  if (!existsSync(path)) throw new UserError(`${name}: its folder ${path} is gone; export ${model} again`);
+  return { ...named(name, 'export', format === 'peft' ? { folder: source.path.folder, adapter: path } : { folder: path }), template: source.template };
 }
 
 function wholeCheckpoints(library: Library, run: RunRow): CheckpointRow[] {
