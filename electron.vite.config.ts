@@ -12,7 +12,7 @@ const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.u
 export default defineConfig({
   main: {
     build: {
-      outDir: 'build/app/main',
+      outDir: path('build/app/main'),
       externalizeDeps: true,
       sourcemap: true,
       minify: false,
@@ -24,7 +24,7 @@ export default defineConfig({
   },
   preload: {
     build: {
-      outDir: 'build/app/preload',
+      outDir: path('build/app/preload'),
       externalizeDeps: true,
       rollupOptions: { input: { index: path('src/preload/index.ts') }, output: { format: 'cjs', entryFileNames: '[name].cjs' } },
     },
@@ -42,8 +42,9 @@ export default defineConfig({
       }),
     ],
     build: {
-      outDir: 'build/app/renderer',
+      outDir: path('build/app/renderer'),
       emptyOutDir: true,
+      minify: true,
       target: 'chrome140',
       // every asset a file of its own: the content security policy lets no data: scripts or styles in
       assetsInlineLimit: 0,
