@@ -6,7 +6,7 @@ import { app, BrowserWindow, dialog } from 'electron';
 import type { Workbench } from '../workbench.ts';
 import type { Labels } from './labels.ts';
 
-export type Leaving = { labels(): Labels; trains(): Promise<boolean> };
+export type Leaving = { labels(): Labels; /** Does a run of this process train now? */ trains(): boolean };
 
 export function leaveInOrder(workbench: Workbench, { labels, trains }: Leaving): void {
   let state: 'open' | 'asking' | 'closing' = 'open';
@@ -24,7 +24,7 @@ export function leaveInOrder(workbench: Workbench, { labels, trains }: Leaving):
   };
   const ask = async (): Promise<void> => {
     state = 'asking';
-    if ((await trains()) && !(await agreesToStop(labels()))) state = 'open';
+    if (trains() && !(await agreesToStop(labels()))) state = 'open';
     else await close();
   };
 
