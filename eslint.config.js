@@ -6,7 +6,7 @@ import svelte from 'eslint-plugin-svelte';
 import tseslint from 'typescript-eslint';
 
 const above = '(?:main|renderer|preload)/';
-const ui = ['svelte', 'zod$', 'bits-ui$', '@lucide/svelte/', 'uplot', 'diff$', 'yaml$', 'codemirror$', '@codemirror/'];
+const ui = ['svelte', 'zod$', 'bits-ui$', '@lucide/svelte/', 'uplot', 'diff$', 'yaml$', 'codemirror$', '@codemirror/', '@lezer/highlight$'];
 
 /**
  * Per row: files, and what their import specifiers may be (regular expressions; `types` only as `import type`). Anything else is an error.

@@ -1,0 +1,95 @@
+/**
+ * What is wrong with a recipe's text, field by field: the schema's refusals as data (`problems`), with where in the text each stands.
+ * The sentences people read are sentences.ts's.
+ */
+import type { z } from 'zod';
+import type { Recipe } from '../../../shared/recipe.ts';
+import { checkAgainstSchema, fieldsOf, isMethod, METHODS, type Method } from './fields.ts';
+import { placeOf, readText, type RecipeText, valueAt } from './recipe-text.ts';
+
+export type Problem = { path: string[]; from: number; to: number } & (
+  | { kind: 'syntax' | 'other'; message: string }
+  | { kind: 'missing' | 'empty' | 'not-fields' }
+  | { kind: 'expected'; what: 'number' | 'whole' | 'text' | 'boolean' | 'list' | 'fields' }
+  | { kind: 'range'; bound: '≥' | '>' | '≤' | '<'; limit: number }
+  | { kind: 'too-long'; limit: number }
+  | { kind: 'choice'; choices: string[] }
+  | { kind: 'unknown'; name: string; near: string | null }
+);
+
+export type CheckedRecipe = RecipeText & {
+  /** As given; sft while it is none of them. */
+  method: Method;
+  /** With its defaults; null while there is a problem. */
+  recipe: Recipe | null;
+  problems: Problem[];
+};
+
+export function checkRecipe(text: string): CheckedRecipe {
+  const read = readText(text);
+  const { document, value } = read;
+  if (document.errors.length > 0) {
+    const problems = document.errors.map(({ message, pos }): Problem => ({ kind: 'syntax', message, path: [], from: pos[0], to: pos[1] }));
+    return { ...read, method: 'sft', recipe: null, problems };
+  }
+  if (value === null) return { ...read, method: 'sft', recipe: null, problems: [{ kind: 'not-fields', path: [], from: 0, to: text.length }] };
+  if (!isMethod(value.method)) {
+    const place = placeOf(document, ['method']);
+    const problem: Problem = value.method === undefined ? { kind: 'missing', path: ['method'], ...place } : { kind: 'choice', choices: METHODS, path: ['method'], ...place };
+    return { ...read, method: 'sft', recipe: null, problems: [problem] };
+  }
+  const { recipe, issues } = checkAgainstSchema(value.method, value);
+  const problems = issues.flatMap((issue) => explain(issue, value, value.method as Method)).map((problem) => ({ ...problem, ...placeOf(document, problem.path) }));
+  return { ...read, method: value.method, recipe, problems: problems as Problem[] };
+}
+
+type Without<P> = P extends Problem ? Omit<P, 'from' | 'to'> : never;
+
+function explain(issue: z.core.$ZodIssue, root: unknown, method: Method): Without<Problem>[] {
+  const path = issue.path.map(String);
+  switch (issue.code) {
+    case 'too_small':
+      if (issue.origin !== 'number' && issue.origin !== 'int') return [{ kind: 'empty', path }];
+      return [{ kind: 'range', bound: issue.inclusive ? '≥' : '>', limit: Number(issue.minimum), path }];
+    case 'too_big':
+      if (issue.origin !== 'number' && issue.origin !== 'int') return [{ kind: 'too-long', limit: Number(issue.maximum), path }];
+      return [{ kind: 'range', bound: issue.inclusive ? '≤' : '<', limit: Number(issue.maximum), path }];
+    case 'invalid_type': {
+      const given = valueAt(root, path);
+      if (given === undefined) return [{ kind: 'missing', path }];
+      return [{ kind: 'expected', what: EXPECTED[issue.expected] ?? 'fields', path }];
+    }
+    case 'invalid_value':
+      return [{ kind: 'choice', choices: issue.values.map(String), path }];
+    case 'unrecognized_keys':
+      return issue.keys.map((name) => ({ kind: 'unknown', name, near: nearest(name, method), path: [...path, name] }));
+    case 'invalid_union':
+      // null or fields: what the fields say is what helps
+      return issue.errors.flat().flatMap((inner) => (inner.code === 'invalid_type' && inner.expected === 'null' ? [] : explain({ ...inner, path: [...issue.path, ...inner.path] }, root, method)));
+    default:
+      return [{ kind: 'other', message: issue.message, path }];
+  }
+}
+
+const EXPECTED: Record<string, Extract<Problem, { kind: 'expected' }>['what']> = {
+  int: 'whole', number: 'number', string: 'text', boolean: 'boolean', array: 'list', object: 'fields',
+};
+
+/** The field probably meant: another spelling (learning_rate), one a level deeper, or a letter or two off. */
+function nearest(name: string, method: Method): string | null {
+  const plain = (text: string) => text.toLowerCase().replace(/[^a-z0-9]/g, '');
+  const known = fieldsOf(method).map(({ key, path }) => ({ key, plain: plain(path.at(-1)!) }));
+  const exact = known.find((field) => field.plain === plain(name));
+  return (exact ?? known.find((field) => distance(field.plain, plain(name)) <= 2))?.key ?? null;
+}
+
+/** Levenshtein. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
+    row = next;
+  }
+  return row[b.length];
+}

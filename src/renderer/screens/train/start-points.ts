@@ -1,0 +1,30 @@
+/**
+ * Texts a recipe can start from: the recipes shipped with the workbench, and an earlier run's. The shipped ones name files of the source tree; what
+ * the library has in their place is put there instead.
+ */
+import { stringify } from 'yaml';
+import dpo from '../../../../resources/recipes/dpo.yaml?raw';
+import sft from '../../../../resources/recipes/sft.yaml?raw';
+import type { DatasetSummary } from '../../../shared/api/datasets.ts';
+import type { ModelSummary } from '../../../shared/api/models.ts';
+import type { Recipe } from '../../../shared/recipe.ts';
+import { fits } from './draft.svelte.ts';
+import { fieldsOf, type Method } from './fields.ts';
+import { readText, setField, topLevel, unsetField, withDefaults } from './recipe-text.ts';
+
+export const SHIPPED = { sft, dpo } satisfies Partial<Record<Method, string>>;
+
+export function shippedRecipe(method: keyof typeof SHIPPED, models: ModelSummary[], datasets: DatasetSummary[]): string {
+  const order = topLevel(fieldsOf(method));
+  const { model } = readText(SHIPPED[method]).value as { model: string };
+  const name = model.split('/').at(-1)!;
+  const known = { name: undefined, model: models.find((candidate) => candidate.name === name)?.name, dataset: datasets.find((dataset) => fits(dataset, method))?.name };
+  let text: string = SHIPPED[method];
+  for (const [field, value] of Object.entries(known)) text = value === undefined ? unsetField(text, [field]) : setField(text, [field], value, order);
+  return text;
+}
+
+/** The settings of a run, under a name of its own. */
+export function recipeOfRun({ name: _, ...recipe }: Recipe): string {
+  return withDefaults(stringify(recipe), fieldsOf(recipe.method), false);
+}
