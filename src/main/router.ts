@@ -7,9 +7,12 @@ import * as desk from './datasets/desk.ts';
 import { editDataset, turnEdit } from './datasets/editing.ts';
 import { previewImport } from './datasets/preview.ts';
 import { about } from './about.ts';
+import { forgetExport, listExports, startExport, suggestFolder, verifyExport } from './exports/desk.ts';
 import { chooseFile, listFolder, makeFolder, revealFile } from './files.ts';
+import { savePair } from './playground/pairs.ts';
 import { listVotes, scores, vote } from './playground/votes.ts';
 import { readSettings, saveSettings } from './settings.ts';
+import { addModelFolder, listModelSummaries, removeModelName } from './models/summaries.ts';
 import { readAllCurves } from './runs/curves.ts';
 import { listRunSummaries } from './runs/summaries.ts';
 import { measureFootprint } from './runs/upkeep.ts';
@@ -57,9 +60,9 @@ export const router = os.router({
     stop: os.quickstart.stop.handler(notYet),
   },
   models: {
-    list: os.models.list.handler(notYet),
-    add: os.models.add.handler(notYet),
-    remove: os.models.remove.handler(notYet),
+    list: os.models.list.handler(({ context }) => listModelSummaries(context.library)),
+    add: os.models.add.handler(({ context, input }) => addModelFolder(context.library, context.changes, input.folder, input.name)),
+    remove: os.models.remove.handler(({ context, input }) => removeModelName(context.library, context.changes, input.name)),
   },
   datasets: {
     list: os.datasets.list.handler(({ context }) => desk.summarizeDatasets(context)),
@@ -82,7 +85,7 @@ export const router = os.router({
     render: os.datasets.render.handler(({ context, input }) => desk.render(context, input)),
   },
   training: {
-    estimate: os.training.estimate.handler(notYet),
+    estimate: os.training.estimate.handler(({ context, input }) => context.estimator.estimate(input.recipe)),
     start: os.training.start.handler(({ context, input }) => context.runs.start(input.recipe)),
   },
   runs: {
@@ -107,17 +110,17 @@ export const router = os.router({
     resend: os.playground.resend.handler(({ context, input }) => context.playground.resend(input.id, input.turn, input.text)),
     stop: os.playground.stop.handler(({ context, input }) => context.playground.stop(input.id)),
     vote: os.playground.vote.handler(({ context, input }) => vote(context, input)),
-    savePair: os.playground.savePair.handler(notYet),
+    savePair: os.playground.savePair.handler(({ context, input }) => savePair(context, input)),
   },
   votes: {
     scores: os.votes.scores.handler(({ context }) => scores(context.library)),
     list: os.votes.list.handler(({ context, input }) => listVotes(context.library, input.count)),
   },
   exports: {
-    list: os.exports.list.handler(notYet),
-    start: os.exports.start.handler(notYet),
-    verify: os.exports.verify.handler(notYet),
-    suggestFolder: os.exports.suggestFolder.handler(notYet),
-    forget: os.exports.forget.handler(notYet),
+    list: os.exports.list.handler(({ context }) => listExports(context.library)),
+    start: os.exports.start.handler(({ context, input }) => startExport(context, input)),
+    verify: os.exports.verify.handler(({ context, input }) => verifyExport(context, input.id)),
+    suggestFolder: os.exports.suggestFolder.handler(({ context, input }) => suggestFolder(context.library, input)),
+    forget: os.exports.forget.handler(({ context, input }) => forgetExport(context, input.id)),
   },
 });

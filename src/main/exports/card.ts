@@ -1,0 +1,121 @@
+/**
+ * The model card of an export: README.md in its folder, in the layout Hugging Face reads. What it is, what it was made from and how, what
+ * became of it when it was checked, and how others load it. A README.md that somebody else wrote is left alone.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { stringify } from 'yaml';
+import type { Parity } from '../../shared/api/exports.ts';
+import type { ExportRow } from '../db/exports.ts';
+import { getRun, getRunByName, type RunRow } from '../db/runs.ts';
+import type { Library } from '../library.ts';
+
+const MARK = '<!-- model card written by Attune -->';
+
+export function writeCard(library: Library, row: ExportRow): void {
+  const path = join(row.folder, 'README.md');
+  if (existsSync(path) && !readFileSync(path, 'utf8').includes(MARK)) return;
+  writeFileSync(path, card(library, row));
+}
+
+/** Null when the folder has none of ours. */
+export function readCard({ folder }: Pick<ExportRow, 'folder'>): string | null {
+  const path = join(folder, 'README.md');
+  const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
+  return text.includes(MARK) ? text : null;
+}
+
+function card(library: Library, row: ExportRow): string {
+  const run = runOf(library, row.model);
+  const base = run?.recipe.model;
+  const front = {
+    ...(base ? { base_model: base } : {}),
+    library_name: { safetensors: 'transformers', peft: 'peft', gguf: 'gguf' }[row.format],
+    pipeline_tag: 'text-generation',
+    tags: ['attune', ...(run ? [run.method] : [])],
+  };
+  const parts = [
+    `---\n${stringify(front)}---\n${MARK}`,
+    `# ${row.model}`,
+    sentence(row, run),
+    ...(run ? origin(library, run, row.model) : []),
+    `## Files\n\n${table([['file', 'bytes', 'SHA-256'], ...row.files.map(({ name, bytes, sha256 }) => [`\`${name}\``, bytes.toLocaleString('en-US'), `\`${sha256}\``])])}`,
+    `## Check after export\n\n${parityText(row)}`,
+    `## How to load it\n\n${loading(row)}`,
+  ];
+  return `${parts.join('\n\n')}\n`;
+}
+
+function sentence({ format, dtype }: ExportRow, run: RunRow | null): string {
+  const what = {
+    safetensors: `A language model in Hugging Face's folder layout, weights as ${dtype} in safetensors`,
+    peft: 'A LoRA adapter in PEFT’s folder layout: small matrices to be put on its base model',
+    gguf: `A language model in one GGUF file for llama.cpp, weights as ${dtype.toUpperCase()}`,
+  }[format];
+  return run ? `${what}. It was trained with Attune by ${run.method.toUpperCase()} from ${run.recipe.model}.` : `${what}, written by Attune as it was, without training.`;
+}
+
+function origin(library: Library, run: RunRow, model: string): string[] {
+  const lines = [
+    `- method: ${run.method}`,
+    `- made from: ${lineage(library, run).join(' → ')} → **${model}**`,
+    `- data: ${run.recipe.dataset}${run.trainSha256 ? `, training rows SHA-256 \`${run.trainSha256}\`` : ''}`,
+    `- steps: ${run.step} of ${run.totalSteps}, seed ${run.seed}`,
+    ...(run.device ? [`- trained on: ${run.device}`] : []),
+  ];
+  const metrics = Object.entries(run.last).filter((entry): entry is [string, number] => entry[1] !== null);
+  const known = metrics.length > 0 ? [`## Metrics\n\nLast value of each.\n\n${table([['metric', 'value'], ...metrics.map(([name, value]) => [`\`${name}\``, format(value)])])}`] : [];
+  return [`## Where it comes from\n\n${lines.join('\n')}`, `## Recipe\n\n\`\`\`yaml\n${stringify(run.recipe)}\`\`\``, ...known];
+}
+
+/** Names from the base on: each run's model, as far back as the library knows. */
+function lineage(library: Library, run: RunRow): string[] {
+  const names: string[] = [];
+  const seen = new Set<number>();
+  for (let at: RunRow | null = run; at && !seen.has(at.id); at = runOf(library, at.recipe.model)) {
+    seen.add(at.id);
+    names.unshift(at.recipe.model);
+  }
+  return names;
+}
+
+function runOf(library: Library, model: string): RunRow | null {
+  const row = getRunByName(library.db, model) ?? getRunByName(library.db, model.replace(/@\d+$/, ''));
+  return row ? getRun(library.db, row.id)! : null;
+}
+
+function parityText({ parity, parityError }: ExportRow): string {
+  if (parityError !== null) return `The files could not be checked: ${parityError}`;
+  if (!parity) return 'Not checked yet.';
+  return `${parity.passed ? 'Passed' : '**Failed**'}. The files were loaded again and asked ${parity.prompts} prompts greedily. ${explainParity(parity)}`;
+}
+
+/** The outcome in words. */
+export function explainParity(parity: Parity): string {
+  const { prompts, equal, tokens, sameTokens, maxLogprobDifference, expected } = parity;
+  const share = ((100 * sameTokens) / Math.max(1, tokens)).toFixed(2);
+  const numbers = `${equal} of ${prompts} answers are the same token for token; ${share} % of ${tokens} tokens are the likeliest in both, log-probs differ by at most ${format(maxLogprobDifference)} nats.`;
+  const rule = expected === 'equal' ? 'This format keeps every number, so all answers must be the same.' : 'This format rounds the weights, so at least 99 % of the tokens must agree.';
+  return `${numbers} ${rule}`;
+}
+
+function loading({ format, path, source }: ExportRow): string {
+  const code = (language: string, text: string): string => `\`\`\`${language}\n${text}\n\`\`\``;
+  if (format === 'gguf') return code('sh', `llama-cli -m ${basename(path)} --temp 0 -cnv`);
+  const load = 'from transformers import AutoModelForCausalLM, AutoTokenizer\n';
+  if (format === 'safetensors') return code('python', `${load}\ntokenizer = AutoTokenizer.from_pretrained("FOLDER")\nmodel = AutoModelForCausalLM.from_pretrained("FOLDER")`);
+  const base = basename(source.path.folder);
+  return code(
+    'python',
+    `${load}from peft import PeftModel\n\nbase = AutoModelForCausalLM.from_pretrained("BASE")  # the folder of ${base}\ntokenizer = AutoTokenizer.from_pretrained("BASE")\nmodel = PeftModel.from_pretrained(base, "FOLDER")`,
+  );
+}
+
+function table([head, ...rows]: string[][]): string {
+  const line = (cells: string[]): string => `| ${cells.join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+function format(value: number): string {
+  return Number.isInteger(value) ? String(value) : value.toPrecision(4);
+}

@@ -1,0 +1,104 @@
+/**
+ * The check after an export: the files are loaded again and held against the model they were made from, on rows it never trained on where
+ * there are any. What counts as passed depends on what the format keeps: every number (f32), or nearly (bf16, f16, q8_0).
+ */
+import { createReadStream, existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Parity } from '../../shared/api/exports.ts';
+import type { Example } from '../../shared/dataset.ts';
+import type { ParityResult, Prompt } from '../../shared/job.ts';
+import { type ExportRow, setParity } from '../db/exports.ts';
+import { getRunByName } from '../db/runs.ts';
+import type { Library } from '../library.ts';
+import { writeCard } from './card.ts';
+import { askEngineStoppably } from './index.ts';
+
+const PROMPTS = 16;
+const MAX_TOKENS = 32;
+/** Of the tokens that must agree where the format rounds. */
+const CLOSE = 0.99;
+/** Characters of a plain text that are its prompt. */
+const TEXT_START = 60;
+
+/** Asked where the model has no held-out rows; a base model answers few questions at length, so it is also given texts to go on with. */
+const BUILT_IN: Prompt[] = [
+  ...['What is a river?', 'Name three fruits.', 'Which is larger, a mouse or a horse?', 'Say the opposite of cold.', 'Why do leaves fall?', 'What do bees make?']
+    .map((content): Prompt => ({ messages: [{ role: 'user', content }] })),
+  ...['The river', 'A horse is an animal that', 'In the morning, the old man', 'Music is', '1, 2, 3,', 'She opened the door and',
+    'The word house is', 'A bird has', 'When the rain', 'Bread is made of'].map((raw): Prompt => ({ raw })),
+];
+
+/** Checks and stores the outcome. A check that cannot be made at all is stored as its sentence, and thrown. */
+export async function checkExport(
+  library: Library,
+  row: ExportRow,
+  { signal, onCount }: { signal?: AbortSignal; onCount?: (done: number, total: number) => void } = {},
+): Promise<Parity> {
+  const { db } = library;
+  const { path: model, template } = row.source;
+  try {
+    const prompts = await promptsFor(library, row.model);
+    const exported = row.format === 'gguf' ? { gguf: row.path } : row.format === 'peft' ? { folder: model.folder, adapter: row.path } : { folder: row.path };
+    const result = await askEngineStoppably<ParityResult>(
+      { type: 'parity', device: 'native', threads: 0, model, template, exported, prompts, maxTokens: MAX_TOKENS },
+      { signal, onCount },
+    );
+    const parity = judge(result, row.dtype);
+    setParity(db, row.id, parity, null);
+    tryCard(library, { ...row, parity, parityError: null });
+    return parity;
+  } catch (error) {
+    if (!signal?.aborted) {
+      setParity(db, row.id, null, (error as Error).message);
+      tryCard(library, { ...row, parity: null, parityError: (error as Error).message });
+    }
+    throw error;
+  }
+}
+
+export function judge(result: ParityResult, dtype: ExportRow['dtype']): Parity {
+  const expected = dtype === 'f32' ? 'equal' : 'close';
+  const passed = expected === 'equal' ? result.equal === result.prompts : result.sameTokens >= CLOSE * result.tokens;
+  return { ...result, expected, passed };
+}
+
+/** The card is a courtesy: a folder that went away, or cannot be written any more, does not spoil the check. */
+function tryCard(library: Library, row: ExportRow): void {
+  try {
+    if (existsSync(row.folder)) writeCard(library, row);
+  } catch {
+    // the outcome is in the library
+  }
+}
+
+async function promptsFor({ db, folder }: Library, model: string): Promise<Prompt[]> {
+  const run = getRunByName(db, model) ?? getRunByName(db, model.replace(/@\d+$/, ''));
+  const file = run?.validationSha256 ? join(folder, 'runs', String(run.id), 'validation.jsonl') : null;
+  const prompts: Prompt[] = [];
+  if (file && existsSync(file)) {
+    for await (const line of createInterface({ input: createReadStream(file) })) {
+      if (line.trim() !== '') prompts.push(promptOf(JSON.parse(line) as Example));
+      if (prompts.length === PROMPTS) break;
+    }
+  }
+  return prompts.length > 0 ? prompts : BUILT_IN;
+}
+
+/** A held-out row without its answer. */
+function promptOf(example: Example): Prompt {
+  switch (example.kind) {
+    case 'instruction':
+      return { messages: [{ role: 'user', content: example.input.trim() === '' ? example.instruction : `${example.instruction}\n${example.input}` }] };
+    case 'conversation': {
+      const last = example.messages.findLastIndex(({ role }) => role === 'assistant');
+      return { messages: last > 0 ? example.messages.slice(0, last) : example.messages };
+    }
+    case 'preference':
+      return { messages: typeof example.prompt === 'string' ? [{ role: 'user', content: example.prompt }] : example.prompt };
+    case 'completion':
+      return { raw: example.prompt };
+    case 'text':
+      return { raw: example.text.slice(0, TEXT_START) };
+  }
+}
