@@ -233,7 +233,9 @@ describe('the app', () => {
     const shown = await desktop.inside(async ({ asked, connect, nativeTheme }, page) => {
       const client = await connect(page);
       await client.workbench.saveSettings({ language: 'ko', theme: 'dark' });
-      for (let waited = 0; waited < 100 && nativeTheme.themeSource === 'system'; waited++) await new Promise((resolve) => setTimeout(resolve, 20));
+      for (let waited = 0; waited < 100 && nativeTheme.themeSource === 'system'; waited++) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
       return [asked.menu[0].label, nativeTheme.themeSource];
     }, PAGE);
     expect(shown).toEqual(['파일', 'dark']);

@@ -19,7 +19,7 @@ registerHooks({
 const { locale = 'en-US', lock = true, displays = [{ x: 0, y: 0, width: 1920, height: 1080 }] } = JSON.parse(process.env.STAND_IN ?? '{}');
 const schemes = {};
 /** What was asked, by name; and the answers a person will give to the next message boxes. */
-const asked = { switches: [], schemes: [], paths: {}, sandbox: false, spellChecker: true, boxes: [], opened: [], revealed: [], files: [], menu: null };
+const asked = { switches: [], schemes: [], paths: {}, boxes: [], opened: [], revealed: [], files: [], menu: null };
 const answers = [];
 
 const cancelable = (details = {}) => ({ ...details, defaultPrevented: false, preventDefault() { this.defaultPrevented = true; } });

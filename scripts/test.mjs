@@ -1,43 +1,88 @@
 /**
- * `npm test`: types, then lint, then every vitest file, and one closing line `N passed, N failed, N skipped` for the CI to count.
- * Types and lint count as one test each. Arguments go to vitest (a path, -t NAME).
+ * `npm test`: the build, types, lint, every vitest file, the user stories (Playwright), and one closing line `N passed, N failed, N skipped`
+ * for the CI to count. Build, types and lint count as one test each. Arguments choose: a *.spec.ts goes to Playwright, the rest to vitest.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { build } from './build.mjs';
+import { ensureChromium } from './chromium.mjs';
 import { node24 } from './setup.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const modules = join(root, 'node_modules');
-const report = join(root, 'build', 'test-report.json');
 const env = { ...process.env, PATH: [join(modules, '.bin'), process.env.PATH].join(delimiter) };
 const total = { passed: 0, failed: 0, skipped: 0 };
 
-function run(title, script, args) {
+function step(title, work) {
   const start = Date.now();
   console.log(`\n── ${title}`);
-  const { status } = spawnSync(node24, [join(modules, script), ...args], { cwd: root, stdio: 'inherit', env });
-  console.log(`── ${title}: ${status === 0 ? 'ok' : 'failed'} in ${((Date.now() - start) / 1000).toFixed(1)} s`);
-  return status === 0;
+  const ok = work();
+  console.log(`── ${title}: ${ok ? 'ok' : 'failed'} in ${((Date.now() - start) / 1000).toFixed(1)} s`);
+  return ok;
 }
 
+function run(script, args, more = {}) {
+  return spawnSync(node24, [join(modules, script), ...args], { cwd: root, stdio: 'inherit', env: { ...env, ...more } }).status === 0;
+}
 const count = (ok) => (ok ? total.passed++ : total.failed++);
-count(run('types', 'typescript/bin/tsc', ['-b']));
-count(run('lint', 'eslint/bin/eslint.js', ['.', '--max-warnings', '0', '--cache', '--cache-location', 'build/eslint-cache']));
+
+/** Runs a test runner that writes its counts to a file; a failure outside any test fails one. */
+function countTests(title, file, work, read) {
+  const report = join(root, 'build', file);
+  rmSync(report, { force: true });
+  const ok = step(title, () => work(report));
+  const { passed, failed, skipped } = existsSync(report) ? read(JSON.parse(readFileSync(report, 'utf8'))) : { passed: 0, failed: 0, skipped: 0 };
+  total.passed += passed;
+  total.failed += failed || (ok ? 0 : 1);
+  total.skipped += skipped;
+}
 
 mkdirSync(join(root, 'build'), { recursive: true });
-rmSync(report, { force: true });
-const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-const vitestOk = run('tests', 'vitest/vitest.mjs', ['run', ...reporters, ...process.argv.slice(2)]);
-if (existsSync(report)) {
-  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(readFileSync(report, 'utf8'));
-  total.passed += numPassedTests;
-  total.failed += numFailedTests;
-  total.skipped += numPendingTests + numTodoTests;
+const wanted = process.argv.slice(2);
+const stories = wanted.filter((arg) => arg.endsWith('.spec.ts'));
+const others = wanted.filter((arg) => !arg.endsWith('.spec.ts'));
+
+// first: it makes the messages that the renderer's types come from, and the bundles that are tested
+count(
+  step('build', () => {
+    try {
+      build();
+      return true;
+    } catch (error) {
+      console.error(error.message);
+      return false;
+    }
+  }),
+);
+const svelteCheck = ['--tsconfig', 'tsconfig.renderer.json', '--fail-on-warnings'];
+count(step('types', () => run('typescript/bin/tsc', ['-b']) && run('svelte-check/bin/svelte-check', svelteCheck)));
+count(step('lint', () => run('eslint/bin/eslint.js', ['.', '--max-warnings', '0', '--cache', '--cache-location', 'build/eslint-cache'])));
+
+if (others.length > 0 || stories.length === 0) {
+  countTests(
+    'tests',
+    'test-report.json',
+    (report) => run('vitest/vitest.mjs', ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...others]),
+    ({ numPassedTests, numFailedTests, numPendingTests, numTodoTests }) => ({
+      passed: numPassedTests, failed: numFailedTests, skipped: numPendingTests + numTodoTests,
+    }),
+  );
 }
-// a file that does not even load, or an error outside any test, fails no test by itself
-if (!vitestOk && !total.failed) total.failed++;
+const haveStories = readdirSync(join(root, 'e2e')).some((name) => name.endsWith('.spec.ts'));
+if (haveStories && (stories.length > 0 || others.length === 0)) {
+  const chromium = ensureChromium();
+  countTests(
+    'user stories',
+    'stories-report.json',
+    (report) => {
+      const more = { PLAYWRIGHT_JSON_OUTPUT_FILE: report, ...(chromium ? { CHROME_PATH: chromium } : {}) };
+      return run('@playwright/test/cli.js', ['test', '--reporter=list,json', ...stories], more);
+    },
+    ({ stats: { expected, unexpected, flaky, skipped } }) => ({ passed: expected, failed: unexpected + flaky, skipped }),
+  );
+}
 
 console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
-process.exit(total.failed || !vitestOk ? 1 : 0);
+process.exit(total.failed ? 1 : 0);

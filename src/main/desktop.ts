@@ -14,11 +14,9 @@ import { PAGE, preparePage, servePage } from './desktop/page.ts';
 import { serveRpc } from './desktop/rpc-port.ts';
 import { desktopShell } from './desktop/shell.ts';
 import { openWindow } from './desktop/window.ts';
-import { listRuns } from './db/runs.ts';
 import { libraryFolder } from './library.ts';
 import { claimLibrary, type OpenWorkbench } from './open-once.ts';
 import { RENDERER } from './paths.ts';
-import { OWNER } from './process-identity.ts';
 import { router } from './router.ts';
 import { openWorkbench } from './workbench.ts';
 
@@ -53,8 +51,7 @@ async function start(): Promise<void> {
   };
   show({ language: null, theme: null });
 
-  const trains = (): boolean => listRuns(workbench.library.db).some(({ status, owner }) => status === 'running' && owner === OWNER);
-  leaveInOrder(workbench, { labels: () => labels, trains });
+  leaveInOrder(workbench, () => labels);
   app.on('second-instance', () => reveal(current()));
   app.on('activate', () => reveal(current()));
   window();

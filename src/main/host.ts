@@ -14,6 +14,7 @@ import { cleanUploads } from './host/uploads.ts';
 import { listModels } from './db/models.ts';
 import { libraryFolder } from './library.ts';
 import { claimLibrary } from './open-once.ts';
+import { trainsHere } from './trains-here.ts';
 import { UserError } from './user-error.ts';
 import { openWorkbench } from './workbench.ts';
 
@@ -62,7 +63,7 @@ async function serve(options: HostOptions): Promise<void> {
   const close = (signal: NodeJS.Signals): void => {
     if (closing) process.exit(signal === 'SIGINT' ? 130 : 143);
     closing = true;
-    tell('attune: closing; a running training stops after its step and is kept (again: at once)');
+    if (trainsHere(workbench.library)) tell('attune: the training stops after the step under way and is kept (again: at once)');
     sockets.close();
     server.close();
     workbench.close().then(

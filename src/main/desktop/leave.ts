@@ -3,12 +3,11 @@
  * process goes. A signal from the terminal does not ask; a second one goes at once.
  */
 import { app, BrowserWindow, dialog } from 'electron';
+import { trainsHere } from '../trains-here.ts';
 import type { Workbench } from '../workbench.ts';
 import type { Labels } from './labels.ts';
 
-export type Leaving = { labels(): Labels; /** Does a run of this process train now? */ trains(): boolean };
-
-export function leaveInOrder(workbench: Workbench, { labels, trains }: Leaving): void {
+export function leaveInOrder(workbench: Workbench, labels: () => Labels): void {
   let state: 'open' | 'asking' | 'closing' = 'open';
 
   const close = async (): Promise<void> => {
@@ -24,7 +23,7 @@ export function leaveInOrder(workbench: Workbench, { labels, trains }: Leaving):
   };
   const ask = async (): Promise<void> => {
     state = 'asking';
-    if (trains() && !(await agreesToStop(labels()))) state = 'open';
+    if (trainsHere(workbench.library) && !(await agreesToStop(labels()))) state = 'open';
     else await close();
   };
 
