@@ -21,7 +21,7 @@ import { inSlices } from './slices.ts';
 /** Edits of a dataset that can be undone. */
 const KEPT = 500;
 /** Rows of one effect. */
-const TOGETHER = 200;
+const TOGETHER = 100;
 /** Ids an edit tells. */
 const TOLD = 1000;
 

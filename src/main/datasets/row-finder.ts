@@ -29,7 +29,7 @@ export function createRowFinder(library: string): RowFinder {
   }
 
   function start(): Worker {
-    const started = new Worker(new URL('./find-thread.ts', import.meta.url), { workerData: { library } });
+    const started = new Worker(new URL('./find-thread.ts', import.meta.url), { workerData: { library }, execArgv: [] });
     started.unref();
     started.on('message', (told: Told) => {
       const asked = waiting.get(told.id)!;

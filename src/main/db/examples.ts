@@ -149,13 +149,15 @@ export function insertCopies(db: Database, datasetId: number, ids: readonly numb
 export function findRoom(db: Database, datasetId: number): (id: number | null) => number {
   const files = db.prepare('select id from dataset_files where dataset_id = ?').pluck().all(datasetId) as number[];
   const at = db.prepare('select position from examples where id = ?').pluck();
+  const firstAfter = (deleted: 0 | 1) => files.map((file) => `select min(position) as p from examples where file_id = ${file} and deleted = ${deleted} and position > @position`);
+  const nextTo = db.prepare(`select min(p) from (${[...firstAfter(0), ...firstAfter(1)].join(' union all ')})`).pluck();
   const neighbours = neighboursOf(db, files);
   return (id) => {
     if (id === null) return Math.floor(lastPosition(db, files[0])) + 1;
     for (let width = 100; ; width *= 4) {
       const position = at.get(id) as number;
-      const next = neighbours(position, 'after', 1)[0]?.position;
-      if (next === undefined) return Math.floor(position) + 1;
+      const next = nextTo.get({ position }) as number | null;
+      if (next === null) return Math.floor(position) + 1;
       const middle = position + (next - position) / 2;
       if (middle > position && middle < next) return middle;
       spread(db, neighbours, position, width);
@@ -204,4 +206,12 @@ function countByKind(db: Database, ids: readonly number[]): { fileId: number; ki
 function addToCount(db: Database, fileId: number, kind: string, count: number): void {
   const sql = `insert into row_counts (file_id, kind, rows) values (?, ?, ?) on conflict do update set rows = rows + excluded.rows`;
   db.prepare(sql).run(fileId, kind, count);
+}
+
+/** The first and the last position of a file's rows that are not deleted; null where there is none. */
+export function getPositionRange(db: Database, fileId: number): { first: number; last: number } | null {
+  const sql = `select (select position from examples where file_id = @fileId and deleted = 0 order by position limit 1) as first,
+               (select position from examples where file_id = @fileId and deleted = 0 order by position desc limit 1) as last`;
+  const range = db.prepare(sql).get({ fileId }) as { first: number | null; last: number | null };
+  return range.first === null || range.last === null ? null : { first: range.first, last: range.last };
 }
