@@ -23,6 +23,17 @@ class Route {
 }
 export const route = new Route();
 
+/** Changes the query of the place where the window is, without a step in the history: settings of a view. null takes one away. */
+export function setQuery(changes: Record<string, string | null>): void {
+  const query = new URLSearchParams(route.query);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null) query.delete(name);
+    else query.set(name, value);
+  }
+  history.replaceState(history.state, '', href(route.screen, route.rest, Object.fromEntries(query)));
+  route.query = query;
+}
+
 /** `#/…` of a place, for links. */
 export function href(screen: Screen, rest: (string | number)[] = [], query: Record<string, string> = {}): string {
   const path = [screen, ...rest].map((part) => encodeURIComponent(part)).join('/');

@@ -1,0 +1,41 @@
+/**
+ * Which metrics stand in one chart: those that mean something against each other, held-out beside trained. Every metric a run has is in exactly one
+ * panel; what is not known here gets one of its own.
+ */
+export type Panel = { id: string; title: string; metrics: string[] };
+
+/** Known groups, in the order they are shown. */
+const GROUPS: { id: string; title: string; metrics: string[] }[] = [
+  { id: 'loss', title: 'loss', metrics: ['loss', 'eval_loss'] },
+  { id: 'accuracies', title: 'rewards/accuracies', metrics: ['rewards/accuracies', 'eval_rewards/accuracies'] },
+  { id: 'margins', title: 'rewards/margins', metrics: ['rewards/margins', 'eval_rewards/margins'] },
+  { id: 'rewards', title: 'rewards', metrics: ['rewards/chosen', 'rewards/rejected', 'eval_rewards/chosen', 'eval_rewards/rejected'] },
+  { id: 'logps', title: 'logps', metrics: ['logps/chosen', 'logps/rejected', 'eval_logps/chosen', 'eval_logps/rejected'] },
+  { id: 'token-accuracy', title: 'mean_token_accuracy', metrics: ['mean_token_accuracy', 'eval_mean_token_accuracy'] },
+  { id: 'learning-rate', title: 'learning_rate', metrics: ['learning_rate'] },
+  { id: 'grad-norm', title: 'grad_norm', metrics: ['grad_norm'] },
+  { id: 'entropy', title: 'entropy', metrics: ['entropy', 'eval_entropy'] },
+  { id: 'perplexity', title: 'perplexity', metrics: ['perplexity', 'eval_perplexity'] },
+];
+/** Rise with every step and tell nothing that the x axis does not: there, but not shown unless asked for. */
+const HIDDEN = new Set(['epoch', 'num_tokens']);
+
+export function panelsOf(metrics: string[]): Panel[] {
+  const has = new Set(metrics);
+  const known = GROUPS.map(({ id, title, metrics }) => ({ id, title, metrics: metrics.filter((name) => has.has(name)) })).filter(({ metrics }) => metrics.length > 0);
+  const placed = new Set(known.flatMap(({ metrics }) => metrics));
+  const others = metrics.filter((name) => !placed.has(name));
+  for (const name of others) {
+    if (placed.has(name)) continue;
+    const plain = name.replace(/^eval_/, '');
+    const group = [plain, `eval_${plain}`].filter((name) => has.has(name) && !placed.has(name));
+    known.push({ id: plain.replaceAll('/', '-'), title: plain, metrics: group });
+    for (const name of group) placed.add(name);
+  }
+  return known;
+}
+
+/** `chosen`: ids from the address, null for the usual ones. */
+export function shownPanels(panels: Panel[], chosen: string[] | null): Panel[] {
+  return panels.filter(({ id, metrics }) => (chosen ? chosen.includes(id) : !metrics.every((name) => HIDDEN.has(name))));
+}
