@@ -1,5 +1,6 @@
 /**
- * The build: main (both shells and the engine's entry), the sandboxed preload (CommonJS, as Electron wants it) and the renderer, into build/app/.
+ * The build: main (both shells, the engine's entry, the thread that finds rows), the sandboxed preload (CommonJS, as Electron wants it) and
+ * the renderer, into build/app/.
  * Packages stay outside main's bundle; the renderer's is whole, since a browser has no node_modules.
  */
 import { fileURLToPath } from 'node:url';
@@ -17,7 +18,12 @@ export default defineConfig({
       sourcemap: true,
       minify: false,
       rollupOptions: {
-        input: { desktop: path('src/main/desktop.ts'), host: path('src/main/host.ts'), engine: path('src/engine/index.ts') },
+        input: {
+          desktop: path('src/main/desktop.ts'),
+          host: path('src/main/host.ts'),
+          engine: path('src/engine/index.ts'),
+          'find-thread': path('src/main/datasets/find-thread.ts'),
+        },
         output: { format: 'es', entryFileNames: '[name].js', chunkFileNames: 'chunks/[name]-[hash].js' },
       },
     },

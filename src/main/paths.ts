@@ -23,6 +23,10 @@ export const PRELOAD = join(root, 'build', 'app', 'preload', 'index.cjs');
 
 /** What startEngine forks, and the Node it runs on: always the pinned one, never Electron's own. */
 export const ENGINE = fromSources ? join(root, 'src', 'engine', 'index.ts') : join(unpacked, 'build', 'app', 'main', 'engine.js');
+/** The thread that finds rows of datasets, in main's own process. */
+export const FIND_THREAD = fromSources
+  ? join(root, 'src', 'main', 'datasets', 'find-thread.ts')
+  : join(unpacked, 'build', 'app', 'main', 'find-thread.js');
 export const NODE = process.versions.electron
   ? join(unpacked, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node')
   : process.execPath;

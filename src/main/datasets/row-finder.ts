@@ -1,6 +1,7 @@
 /** Asks the thread that finds rows (find-thread.ts), which starts with the first question. What the answers are for is views.ts's affair. */
 import { Worker } from 'node:worker_threads';
 import type { RowFilter } from '../../shared/api/datasets.ts';
+import { FIND_THREAD } from '../paths.ts';
 import type { SearchedDataset } from './find-rows.ts';
 import type { Asked, Told } from './find-thread.ts';
 
@@ -29,7 +30,7 @@ export function createRowFinder(library: string): RowFinder {
   }
 
   function start(): Worker {
-    const started = new Worker(new URL('./find-thread.ts', import.meta.url), { workerData: { library }, execArgv: [] });
+    const started = new Worker(FIND_THREAD, { workerData: { library }, execArgv: [] });
     started.unref();
     started.on('message', (told: Told) => {
       const asked = waiting.get(told.id)!;
