@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest';
+import { Example } from '../../../shared/dataset.ts';
+import { columnsOf, emptyExample, hasCell, readCell, turnsOf, writeCell } from './columns.ts';
+
+const KINDS = ['instruction', 'conversation', 'completion', 'preference', 'text'] as const;
+
+test('every kind of row can be read and written through each of its own columns', () => {
+  for (const kind of KINDS) {
+    const empty = emptyExample(kind);
+    expect(Example.parse(empty)).toEqual(empty);
+    for (const column of columnsOf([kind])) {
+      expect(hasCell(empty, column)).toBe(true);
+      const written = writeCell(empty, column, 'a\nb');
+      expect(readCell(written, column)).toBe('a\nb');
+      expect(Example.parse(written)).toEqual(written);
+      expect(readCell(empty, column)).toBe('');
+    }
+  }
+});
+
+test('kinds together show question and answer, and a text has no question', () => {
+  expect(columnsOf(['instruction', 'text', 'instruction'])).toEqual(['question', 'answer']);
+  const text = { kind: 'text', text: 'once' } as const;
+  expect(hasCell(text, 'question')).toBe(false);
+  expect(readCell(text, 'answer')).toBe('once');
+  expect(writeCell(text, 'question', 'no')).toBe(text);
+});
+
+test('a conversation shows its first question and its last answer; the turns between stay', () => {
+  const talk: Example = {
+    kind: 'conversation',
+    messages: [
+      { role: 'system', content: 's' }, { role: 'user', content: 'q1' }, { role: 'assistant', content: 'a1' }, { role: 'user', content: 'q2' }, { role: 'assistant', content: 'a2' },
+    ],
+  };
+  expect(readCell(talk, 'question')).toBe('q1');
+  expect(readCell(talk, 'answer')).toBe('a2');
+  expect(turnsOf(talk)).toBe(5);
+  const changed = writeCell(talk, 'answer', 'better') as typeof talk & { messages: { content: string }[] };
+  expect(changed.messages.map(({ content }) => content)).toEqual(['s', 'q1', 'a1', 'q2', 'better']);
+});
+
+test('a prompt given as messages is edited in its last turn', () => {
+  const pair: Example = { kind: 'preference', prompt: [{ role: 'system', content: 's' }, { role: 'user', content: 'q' }], chosen: 'c', rejected: 'r' };
+  expect(readCell(pair, 'prompt')).toBe('q');
+  expect(writeCell(pair, 'prompt', 'Q')).toEqual({ ...pair, prompt: [{ role: 'system', content: 's' }, { role: 'user', content: 'Q' }] });
+});

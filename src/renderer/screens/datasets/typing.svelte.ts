@@ -1,0 +1,84 @@
+/**
+ * A row while somebody types into it. What is typed goes to main as it is typed, a few times a second, each update going on with the one before,
+ * so that a window that dies loses nothing and one undo takes the whole typing back. Escape sends the row as it was before.
+ */
+import type { EditHistory } from '../../../shared/api/datasets.ts';
+import type { Example } from '../../../shared/dataset.ts';
+import { notify } from '../../state/prompts.svelte.ts';
+import { api } from '../../state/workbench.svelte.ts';
+
+/** Between two updates, ms. */
+const PACE = 100;
+const RETRY = 500;
+
+export type TypingHost = {
+  dataset: string;
+  /** Shows the row so, until main says it; null: as main says. */
+  show: (id: number, draft: Example | null) => void;
+  saved: (id: number, example: Example, history: EditHistory) => void;
+};
+
+export class Typing {
+  readonly id: number;
+  readonly before: Example;
+  now: Example;
+  readonly #host: TypingHost;
+  #sent: Example;
+  #first = true;
+  #ended = false;
+  #sentAt = 0;
+  #sending: Promise<void> | null = null;
+
+  constructor(id: number, example: Example, host: TypingHost) {
+    this.id = id;
+    this.before = this.now = this.#sent = example;
+    this.#host = host;
+  }
+
+  change(example: Example): void {
+    if (this.#ended || same(example, this.now)) return;
+    this.now = example;
+    this.#host.show(this.id, example);
+    this.#sending ??= this.#send();
+  }
+
+  /** Resolves when main has all of it. */
+  async end(): Promise<void> {
+    this.#ended = true;
+    await this.#sending;
+  }
+
+  async cancel(): Promise<void> {
+    this.change(this.before);
+    await this.end();
+  }
+
+  async #send(): Promise<void> {
+    while (!same(this.now, this.#sent)) {
+      const wait = this.#ended ? 0 : this.#sentAt + PACE - performance.now();
+      if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+      const example = this.now;
+      this.#sentAt = performance.now();
+      try {
+        const { history } = await api.datasets.edit({ dataset: this.#host.dataset, command: { type: 'update', id: this.id, example, merge: !this.#first } });
+        this.#first = false;
+        this.#sent = example;
+        this.#host.saved(this.id, example, history);
+      } catch (error) {
+        const code = (error as { code?: string }).code;
+        if (code === 'BAD_REQUEST' || code === 'NOT_FOUND') {
+          notify('bad', (error as Error).message);
+          break;
+        }
+        // main was away: the text stays here and goes when it is back
+        await new Promise((resolve) => setTimeout(resolve, RETRY));
+      }
+    }
+    this.#sending = null;
+    this.#host.show(this.id, null);
+  }
+}
+
+function same(a: Example, b: Example): boolean {
+  return a === b || JSON.stringify(a) === JSON.stringify(b);
+}
