@@ -33,7 +33,8 @@ function summarize(dataset: Dataset, all: ReturnType<typeof listDatasetFiles>): 
     skipped: sum(({ skipped }) => skipped),
     warnings: sum(({ warnings }) => warnings),
     files: all
-      .filter(({ file, rows }) => file !== '' || rows > 0)
+      // an empty split that the editor made is nothing to show; the first stays, since its format tells of which kind the rows are to be
+      .filter(({ file, rows }, i) => file !== '' || rows > 0 || i === 0)
       .map(({ split, file, format, rows, skipped, warnings, createdAt }) => ({ split, file, format, rows, skipped, warnings, importedAt: createdAt })),
     edited: dataset.edits > 0 || all.every(({ file }) => file === ''),
     createdAt: dataset.createdAt,
@@ -105,6 +106,10 @@ export async function openView(
 
 export function rowsOfView({ library, datasets }: Workbench, { view, from, count }: { view: number; from: number; count: number }): EditorRow[] {
   return readViewRows(library, datasets.view(view), from, count);
+}
+
+export function idsOfView({ datasets }: Workbench, { view, from, count }: { view: number; from: number; count: number }): number[] {
+  return Array.from(datasets.view(view).ids.subarray(from, from + count));
 }
 
 export function locate({ datasets }: Workbench, { view, id }: { view: number; id: number }): number | null {

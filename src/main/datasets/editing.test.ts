@@ -53,6 +53,29 @@ describe('one row', () => {
     expect(await textsOf(library)).toEqual(['row 0', 'row 1']);
   });
 
+  test('being typed into is one edit however often it is saved, over reopened libraries, and none when it ends as it began', async () => {
+    await importRows(library, 2);
+    const [first, second] = await rowsOf(library);
+    const type = (text: string, merge: boolean, { id } = first) => edit(library, { type: 'update', id, example: instruction(text), merge });
+    await type('r', false);
+    await type('re', true);
+    await library.reopen();
+    expect((await type('red', true)).history).toEqual({ undo: { type: 'update', rows: 1 }, redo: null });
+    expect(await textsOf(library)).toEqual(['red', 'row 1']);
+    await undo();
+    expect(await rowsOf(library)).toContainEqual(first);
+    // what can be redone is not typed over in silence
+    expect((await type('blue', true)).history).toEqual({ undo: { type: 'update', rows: 1 }, redo: null });
+    await type('blue too', true, second);
+    expect((await undo())!.history).toEqual({ undo: { type: 'update', rows: 1 }, redo: { type: 'update', rows: 1 } });
+    expect(await textsOf(library)).toEqual(['blue', 'row 1']);
+    await undo();
+    await type('x', false);
+    expect((await type('row 0', true)).history).toEqual({ undo: null, redo: null });
+    expect(await rowsOf(library)).toEqual([first, second]);
+    expect(summary().edited).toBe(false);
+  });
+
   test('is inserted after another or at the end, duplicated beside itself with its tags, and deleted', async () => {
     await importRows(library, 3);
     const [first, second] = await rowsOf(library);

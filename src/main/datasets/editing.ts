@@ -4,11 +4,11 @@
  * whoever finds it broken off takes it back, so it happens whole or not at all. When a function here returns, the edit is in the database.
  */
 import type { EditCommand, EditHistory, EditResult, RowSet } from '../../shared/api/datasets.ts';
-import type { Example, Split } from '../../shared/dataset.ts';
+import { type Example, Split } from '../../shared/dataset.ts';
 import type { Database } from '../db/database.ts';
 import { ensureDatasetFile, listDatasetFiles } from '../db/datasets.ts';
 import {
-  addEffect, clearForgotten, type Effect, forgetEdits, insertEdit, listUnfinishedEdits, nextEdit, rollBackEdit, setEditState, turnEffect,
+  addEffect, clearForgotten, type Effect, extendUpdate, forgetEdits, insertEdit, listUnfinishedEdits, nextEdit, rollBackEdit, setEditState, turnEffect,
 } from '../db/edits.ts';
 import { findRoom, insertCopies, insertDraft, listExampleHeads, listExamples } from '../db/examples.ts';
 import { copyTags, listTagsOfRows } from '../db/tags.ts';
@@ -29,6 +29,9 @@ export function editDataset(workbench: Workbench, { dataset: name, command }: { 
   return alone(workbench, name, async (dataset) => {
     const { db } = workbench.library;
     if (command.type === 'update' && isAsItWas(db, dataset, command)) {
+      return { history: editHistory(db, dataset.id), ids: [command.id], reordered: false };
+    }
+    if (command.type === 'update' && command.merge && goOnTyping(db, dataset, command)) {
       return { history: editHistory(db, dataset.id), ids: [command.id], reordered: false };
     }
     const about = { datasetId: dataset.id, type: command.type, owner: OWNER };
@@ -128,13 +131,14 @@ function nothingTouched(command: EditCommand): string {
 /** A step finds out what is to be done about some rows, in the transaction that does it. */
 function* planSteps(workbench: Workbench, dataset: Dataset, command: EditCommand): Generator<() => Effect[], void, void> {
   const { db } = workbench.library;
+  if (command.type === 'tag' && command.tag.trim() === '') throw new UserError('a tag needs a name');
   if (command.type === 'update') return yield () => planUpdate(db, dataset, command);
   if (command.type === 'insert') return yield () => planInsert(db, dataset, command);
   const ids = idsOf(workbench, dataset, command.rows);
   const drawn = command.type === 'split-randomly' ? drawSplits(ids.length, command) : null;
   for (let at = 0; at < ids.length; at += TOGETHER) {
     const some = Array.from(ids.slice(at, at + TOGETHER));
-    yield () => planForRows(db, dataset, command, some, (i) => drawn![at + i]);
+    yield () => planForRows(db, dataset, command, some, (i) => drawn!(at + i));
   }
 }
 
@@ -153,7 +157,8 @@ function planForRows(db: Database, dataset: Dataset, command: BulkCommand, asked
       return effect({ type: 'existence', ids: copies, to: true });
     }
     case 'tag': {
-      const { tag, on } = command;
+      const { on } = command;
+      const tag = command.tag.trim();
       const tagged = new Set(listTagsOfRows(db, ids).filter((row) => row.tag === tag).map(({ rowId }) => rowId));
       return effect({ type: 'tag', ids: ids.filter((id) => tagged.has(id) !== on), tag, to: on });
     }
@@ -181,6 +186,15 @@ function planUpdate(db: Database, dataset: Dataset, { id, example }: Extract<Edi
   if (!row) return [];
   if ((row.kind === 'preference') !== (example.kind === 'preference')) throw new UserError(wrongKind(dataset, example));
   return [{ type: 'body', ids: [id], from: row.body, to: JSON.stringify(example) }];
+}
+
+/** False where the last edit is not one that this update can go on with: then it is an edit of its own. */
+function goOnTyping(db: Database, dataset: Dataset, command: Extract<EditCommand, { type: 'update' }>): boolean {
+  const goOn = db.transaction(() => {
+    const [effect] = planUpdate(db, dataset, command);
+    return effect?.type === 'body' && extendUpdate(db, dataset.id, command.id, effect.to, OWNER);
+  });
+  return goOn.immediate();
 }
 
 /** A cell was opened and left: that is no edit. */
@@ -218,7 +232,7 @@ function idsOf({ datasets }: Workbench, dataset: Dataset, rows: RowSet): ArrayLi
 }
 
 /** Exact shares: of n rows round(n · validation) and round(n · test) are drawn, by a shuffle of mulberry32. */
-function drawSplits(count: number, { validation, test, seed }: { validation: number; test: number; seed: number }): Split[] {
+function drawSplits(count: number, { validation, test, seed }: { validation: number; test: number; seed: number }): (i: number) => Split {
   if (validation + test > 1) throw new UserError('the shares of validation and test together are more than all rows');
   const order = Int32Array.from({ length: count }, (_, i) => i);
   const random = mulberry32(seed);
@@ -226,11 +240,11 @@ function drawSplits(count: number, { validation, test, seed }: { validation: num
     const j = Math.floor(random() * (i + 1));
     [order[i], order[j]] = [order[j], order[i]];
   }
-  const splits = Array<Split>(count).fill('train');
+  const drawn = new Uint8Array(count); // of Split.options
   const held = Math.round(count * validation);
-  order.subarray(0, held).forEach((i) => (splits[i] = 'validation'));
-  order.subarray(held, held + Math.round(count * test)).forEach((i) => (splits[i] = 'test'));
-  return splits;
+  for (const i of order.subarray(0, held)) drawn[i] = 1;
+  for (const i of order.subarray(held, held + Math.round(count * test))) drawn[i] = 2;
+  return (i) => Split.options[drawn[i]];
 }
 
 function mulberry32(seed: number): () => number {

@@ -78,6 +78,29 @@ export function addEffect(db: Database, editId: number, effect: Effect): void {
   apply(db, editId, effect, true);
 }
 
+/**
+ * Somebody goes on typing: where the last edit is an update of this row, it becomes one to the new body, so that one undo takes all of the typing
+ * back; where the row is then as before, the edit is gone. False, and nothing done, where the last edit is another or something can be redone.
+ */
+export function extendUpdate(db: Database, datasetId: number, rowId: number, body: string, owner: string): boolean {
+  const edit = nextEdit(db, datasetId, 'undo');
+  if (edit?.type !== 'update' || nextEdit(db, datasetId, 'redo')) return false;
+  const { seq, effect: text } = db.prepare('select seq, effect from edit_effects where edit_id = ?').get(edit.id) as { seq: number; effect: string };
+  const effect = decode(text);
+  if (effect.type !== 'body' || effect.ids[0] !== rowId) return false;
+  if (effect.from === body) {
+    setEditState(db, edit, 'undoing', owner);
+    turnEffect(db, edit.id, false);
+    setEditState(db, edit, 'undone', owner);
+    forgetEdits(db, datasetId, 'undone');
+    return true;
+  }
+  setBody(db, rowId, body, 0);
+  db.prepare('insert or ignore into unindexed_rows (dataset_id, row_id) values (?, ?)').run(datasetId, rowId);
+  db.prepare('update edit_effects set effect = ? where edit_id = ? and seq = ?').run(encode({ ...effect, to: body }), edit.id, seq);
+  return true;
+}
+
 /** Does, or takes back, the next effect for which that is left to do; null when there is none. */
 export function turnEffect(db: Database, editId: number, applied: boolean): Effect | null {
   const sql = `select seq, effect from edit_effects where edit_id = ? and applied = ? order by seq ${applied ? 'asc' : 'desc'} limit 1`;

@@ -100,7 +100,7 @@ export function hasExamples(db: Database, fileId: number): boolean {
   return db.prepare('select 1 from examples where file_id = ? limit 1').get(fileId) !== undefined;
 }
 
-export function setBody(db: Database, id: number, body: string, edits: 1 | -1): void {
+export function setBody(db: Database, id: number, body: string, edits: 1 | -1 | 0): void {
   const old = db.prepare('select file_id as fileId, kind, deleted from examples where id = ?').get(id) as Pick<ExampleRow, 'fileId' | 'kind' | 'deleted'>;
   const { kind } = JSON.parse(body) as Example;
   db.prepare('update examples set body = ?, kind = ?, edits = edits + ? where id = ?').run(body, kind, edits, id);
