@@ -20,10 +20,13 @@ export class RowPages {
   readonly drafts = new SvelteMap<number, Example>();
   /** Goes up when a page comes or changes; `at` depends on it. */
   #version = $state(0);
+  // plain collections: #version tells of the pages, nobody shows the rest
+  /* eslint-disable svelte/prefer-svelte-reactivity */
   /** In order of last use. */
   readonly #pages = new Map<number, EditorRow[]>();
   readonly #stale = new Set<number>();
   readonly #underWay = new Set<number>();
+  /* eslint-enable svelte/prefer-svelte-reactivity */
   #wanted: number[] = [];
   #last = { first: 0, end: 0 };
   readonly #onLost: (message: string) => void;
