@@ -3,9 +3,9 @@
  * A dataset with a validation split keeps it; otherwise evalRatio of the rows are held out, drawn with the recipe's seed.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { once } from 'node:events';
 import { createWriteStream, existsSync, type WriteStream } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import type { Example, RowProblem } from '../../shared/dataset.ts';
 import type { Recipe } from '../../shared/recipe.ts';
 import { findDataset, readFileRows, readRows } from '../datasets/index.ts';
@@ -14,7 +14,9 @@ import { UserError } from '../user-error.ts';
 
 export type WrittenSplit = { train: string; trainSha256: string; validation: string | null; validationSha256: string | null };
 
-type Row = { kind: Example['kind']; json: string };
+export type Row = { kind: Example['kind']; json: string };
+/** Rows read before others get a turn. */
+const SLICE = 500;
 /** Rows can be read twice: once to count, once to write. */
 type Source = { train: () => AsyncIterable<Row> | Iterable<Row>; validation: (() => Iterable<Row>) | null };
 
@@ -22,7 +24,7 @@ type Source = { train: () => AsyncIterable<Row> | Iterable<Row>; validation: (()
 export async function writeSplit(library: Library, recipe: Recipe, folder: string, onProblem: (problem: RowProblem) => void): Promise<WrittenSplit> {
   const source = findSource(library, recipe.dataset, onProblem);
   let count = 0;
-  for await (const { kind } of source.train()) {
+  for await (const { kind } of inSlices(source.train())) {
     checkKind(recipe, kind);
     count++;
   }
@@ -32,8 +34,8 @@ export async function writeSplit(library: Library, recipe: Recipe, folder: strin
   const train = openJsonl(join(folder, 'train.jsonl'));
   const validation = source.validation || heldOut.size > 0 ? openJsonl(join(folder, 'validation.jsonl')) : null;
   let index = 0;
-  for await (const { json } of source.train()) await (heldOut.has(index++) ? validation! : train).write(json);
-  for (const { kind, json } of source.validation?.() ?? []) {
+  for await (const { json } of inSlices(source.train())) await (heldOut.has(index++) ? validation! : train).write(json);
+  for await (const { kind, json } of inSlices(source.validation?.() ?? [])) {
     checkKind(recipe, kind);
     await validation!.write(json);
   }
@@ -62,7 +64,16 @@ function findSource(library: Library, name: string, onProblem: (problem: RowProb
   return { train, validation: null };
 }
 
-function checkKind({ method, dataset }: Recipe, kind: Example['kind']): void {
+/** The same rows; the rest of the process gets its turns in between. */
+export async function* inSlices<T>(rows: AsyncIterable<T> | Iterable<T>): AsyncGenerator<T, void, void> {
+  let count = 0;
+  for await (const row of rows) {
+    if (++count % SLICE === 0) await setImmediate();
+    yield row;
+  }
+}
+
+export function checkKind({ method, dataset }: Pick<Recipe, 'method' | 'dataset'>, kind: Example['kind']): void {
   if (method === 'dpo' && kind !== 'preference') {
     throw new UserError(`dataset ${dataset}: it has ${kind} rows, and dpo trains on preference pairs (prompt, chosen, rejected): choose another dataset or method`);
   }
@@ -76,7 +87,8 @@ function checkKind({ method, dataset }: Recipe, kind: Example['kind']): void {
  */
 export function drawHeldOut(count: number, ratio: number, seed: number): Set<number> {
   const wanted = ratio > 0 && count > 1 ? Math.max(1, Math.floor(count * ratio)) : 0;
-  const order = Int32Array.from({ length: count }, (_, i) => i);
+  const order = new Int32Array(count);
+  for (let i = 0; i < count; i++) order[i] = i;
   let state = seed >>> 0;
   const random = (): number => {
     state = (state + 0x6d2b79f5) >>> 0;
@@ -104,7 +116,14 @@ function openJsonl(path: string): { path: string; write(line: string): Promise<v
       if (failure) throw failure;
       const bytes = `${line}\n`;
       hash.update(bytes);
-      if (!stream.write(bytes)) await Promise.race([once(stream, 'drain'), once(stream, 'close')]);
+      if (stream.write(bytes)) return;
+      await new Promise<void>((resolve) => {
+        const goOn = (): void => {
+          stream.off('drain', goOn).off('close', goOn); // 'close': after an error no drain comes
+          resolve();
+        };
+        stream.on('drain', goOn).on('close', goOn);
+      });
     },
     async end() {
       await new Promise<void>((done) => {
