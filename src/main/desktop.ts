@@ -35,7 +35,7 @@ async function start(): Promise<void> {
   if ('owner' in claim) return leadTo(claim, labels);
   process.on('exit', claim.release);
 
-  const workbench = openWorkbench(desktopShell, folder);
+  const workbench = openWorkbench(desktopShell, folder, { examples: true });
   const client = createRouterClient(router, { context: workbench });
   const devTools = !app.isPackaged;
   servePage(process.env.ELECTRON_RENDERER_URL ?? RENDERER); // the dev server's, set by `npm run dev`

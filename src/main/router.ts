@@ -55,9 +55,9 @@ export const router = os.router({
     reveal: os.files.reveal.handler(({ context, input }) => revealFile(context.shell, input.path)),
   },
   quickstart: {
-    state: os.quickstart.state.handler(notYet),
-    start: os.quickstart.start.handler(notYet),
-    stop: os.quickstart.stop.handler(notYet),
+    state: os.quickstart.state.handler(({ context }) => context.quickstart.state()),
+    start: os.quickstart.start.handler(({ context }) => context.quickstart.start()),
+    stop: os.quickstart.stop.handler(({ context }) => context.quickstart.stop()),
   },
   models: {
     list: os.models.list.handler(({ context }) => listModelSummaries(context.library)),
@@ -77,7 +77,7 @@ export const router = os.router({
     openView: os.datasets.openView.handler(({ context, input }) => desk.openView(context, input)),
     closeView: os.datasets.closeView.handler(({ context, input }) => context.datasets.closeView(input.view)),
     rows: os.datasets.rows.handler(({ context, input }) => desk.rowsOfView(context, input)),
-    ids: os.datasets.ids.handler(notYet),
+    ids: os.datasets.ids.handler(({ context, input }) => desk.idsOfView(context, input)),
     locate: os.datasets.locate.handler(({ context, input }) => desk.locate(context, input)),
     edit: os.datasets.edit.handler(({ context, input }) => editDataset(context, input)),
     undo: os.datasets.undo.handler(({ context, input }) => turnEdit(context, input.dataset, 'undo')),

@@ -7,6 +7,8 @@ import { type Changes, createChanges } from './changes.ts';
 import { createLiveDatasets, type LiveDatasets } from './datasets/live.ts';
 import { closeLibrary, type Library, openLibrary } from './library.ts';
 import { createPlayground, type Playground } from './playground/live.ts';
+import { createEstimator, type Estimator } from './runs/estimate.ts';
+import { createQuickstart, type Quickstart } from './quickstart/live.ts';
 import { createRunQueue, type RunQueue } from './runs/live.ts';
 import { createTasks, type Tasks } from './tasks.ts';
 
@@ -25,18 +27,24 @@ export type Workbench = {
   tasks: Tasks;
   datasets: LiveDatasets;
   runs: RunQueue;
+  estimator: Estimator;
   playground: Playground;
+  quickstart: Quickstart;
   /** Stops what runs, keeping what was learned, and closes the library. */
   close(): Promise<void>;
 };
 
-export function openWorkbench(shell: Shell, folder?: string): Workbench {
+/** `examples`: a library that is new gets the embedded data and a finished run to look at. */
+export function openWorkbench(shell: Shell, folder?: string, { examples = false } = {}): Workbench {
   const library = openLibrary(folder);
   const changes = createChanges(library);
   const tasks = createTasks();
   const datasets = createLiveDatasets(library, tasks);
   const runs = createRunQueue(library, changes);
+  const estimator = createEstimator(library, changes);
   const playground = createPlayground(library, changes);
+  const quickstart = createQuickstart({ library, changes, runs, playground });
+  if (examples) void quickstart.seed();
   return {
     library,
     shell,
@@ -44,11 +52,14 @@ export function openWorkbench(shell: Shell, folder?: string): Workbench {
     tasks,
     datasets,
     runs,
+    estimator,
     playground,
+    quickstart,
     async close() {
-      await Promise.all([tasks.close(), runs.close()]);
+      await Promise.all([quickstart.close(), tasks.close(), runs.close()]);
       await playground.close();
       await datasets.close();
+      estimator.close();
       changes.close();
       closeLibrary(library);
     },

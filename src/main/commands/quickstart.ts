@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { writeFileSync } from 'node:fs';
 import type { EngineEvent } from '../../shared/job.ts';
 import { RULE_TEXT } from '../playground/judge.ts';
-import { quickstart, type QuickstartResult, type QuickstartStage } from '../quickstart.ts';
+import { quickstart, type QuickstartResult, type QuickstartStage } from '../quickstart/index.ts';
 import { formatBytes, formatSeconds, print, table, tell } from '../terminal.ts';
 import { UserError } from '../user-error.ts';
 import { addMachineOptions, type MachineOptions } from './options.ts';

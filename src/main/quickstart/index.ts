@@ -5,19 +5,19 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { EngineEvent, EvaluateResult, ExportResult, ModelPath } from '../shared/job.ts';
-import { Sampling } from '../shared/sampling.ts';
-import { withExamplesFile } from './datasets/examples-file.ts';
-import { askEngine } from './engine.ts';
-import { exportModel } from './exports/index.ts';
-import type { Library } from './library.ts';
-import { resolveModel } from './models/index.ts';
-import { RESOURCES } from './paths.ts';
-import { type Answer, answerPrompts } from './playground/index.ts';
-import { countVerdicts, judgeAnswer, type Judged } from './playground/judge.ts';
-import { readPrompts } from './prompts.ts';
-import { createRun, findRun, startRun } from './runs/index.ts';
-import { readRecipe } from './runs/recipe-file.ts';
+import type { EngineEvent, EvaluateResult, ExportResult, ModelPath } from '../../shared/job.ts';
+import { Sampling } from '../../shared/sampling.ts';
+import { withExamplesFile } from '../datasets/examples-file.ts';
+import { askEngine } from '../engine.ts';
+import { exportModel } from '../exports/index.ts';
+import type { Library } from '../library.ts';
+import { resolveModel } from '../models/index.ts';
+import { RESOURCES } from '../paths.ts';
+import { type Answer, answerPrompts } from '../playground/index.ts';
+import { countVerdicts, judgeAnswer, type Judged } from '../playground/judge.ts';
+import { readPrompts } from '../prompts.ts';
+import { createRun, findRun, startRun } from '../runs/index.ts';
+import { readRecipe } from '../runs/recipe-file.ts';
 
 const INSTRUCTIONS = join(RESOURCES, 'datasets', 'instructions.validation.jsonl');
 const PREFERENCES = join(RESOURCES, 'datasets', 'preferences.validation.jsonl');
