@@ -162,7 +162,7 @@ export type CheckpointEvent = {
   best: boolean;
 };
 
-/** What `show` says of one example: pieces of text in order, each with whether it carries loss. */
+/** What `show` says of one example: its tokens in order, each with whether it carries loss. A character cut over several tokens stands at the last of them. */
 export type ShownExample = { pieces: { id: number; text: string; loss: boolean }[]; truncated: boolean };
 
 /** Up. Every job ends with exactly one `done` or `error`. */

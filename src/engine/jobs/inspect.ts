@@ -8,7 +8,8 @@ import { readExamples } from '../data/read.ts';
 import { tokenizeExample, tokenizePreference, type TokenizeSettings } from '../data/tokenize.ts';
 import type { Device } from '../device/device.ts';
 import { openModel } from '../open-model.ts';
-import { loadTokenizer } from '../tokenizer/tokenizer.ts';
+import { createDecoder } from '../tokenizer/stream.ts';
+import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
 
 /** Log-prob (nats) of every token of a text given those before it; the first has none. */
 export async function logprobs(job: LogprobsJob, device: Device): Promise<LogprobsResult> {
@@ -54,12 +55,22 @@ export async function openRenderer(job: RenderJob): Promise<Render> {
 
 /** Each token with whether it carries loss. A pair shows its two answers one after the other, chosen first. */
 function showExample(example: Example, settings: TokenizeSettings): ShownExample[] {
-  const piece = (id: number, loss: boolean) => ({ id, text: settings.tokenizer.decode([id]), loss });
+  const { tokenizer } = settings;
   if (example.kind === 'preference') {
     const { prompt, chosen, rejected, truncated } = tokenizePreference(example, settings);
-    const asked = Array.from(prompt, (id) => piece(id, false));
-    return [chosen, rejected].map((answer) => ({ pieces: [...asked, ...Array.from(answer, (id) => piece(id, true))], truncated }));
+    return [chosen, rejected].map((answer) => ({
+      pieces: showTokens([...prompt, ...answer], tokenizer, (i) => i >= prompt.length),
+      truncated,
+    }));
   }
   const { tokens, loss, truncated } = tokenizeExample(example, settings);
-  return [{ pieces: Array.from(tokens, (id, i) => piece(id, i > 0 && loss[i] === 1)), truncated }];
+  return [{ pieces: showTokens([...tokens], tokenizer, (i) => i > 0 && loss[i] === 1), truncated }];
+}
+
+/** Texts that join to the whole: a character cut over several tokens stands at the last of them. */
+function showTokens(ids: number[], tokenizer: Tokenizer, loss: (i: number) => boolean): ShownExample['pieces'] {
+  const decoder = createDecoder(tokenizer, { skipSpecialTokens: false });
+  const pieces = ids.map((id, i) => ({ id, text: decoder.push(id), loss: loss(i) }));
+  if (pieces.length > 0) pieces[pieces.length - 1].text += decoder.end();
+  return pieces;
 }

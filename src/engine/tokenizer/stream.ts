@@ -4,10 +4,10 @@
  */
 import type { Tokenizer } from './tokenizer.ts';
 
-export function createDecoder(tokenizer: Tokenizer): { push(id: number): string; end(): string } {
+export function createDecoder(tokenizer: Tokenizer, { skipSpecialTokens = true } = {}): { push(id: number): string; end(): string } {
   let ids: number[] = []; // tokens of the last emission, as context, then those still held back
   let emitted = 0; // how many of them are context
-  const decode = (of: number[]): string => tokenizer.decode(of, { skipSpecialTokens: true });
+  const decode = (of: number[]): string => tokenizer.decode(of, { skipSpecialTokens });
 
   function take(final: boolean): string {
     const before = decode(ids.slice(0, emitted));

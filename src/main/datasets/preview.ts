@@ -12,7 +12,7 @@ import { parseRow, warningsOf } from './import.ts';
 import { detectLayout, readRows } from './rows.ts';
 
 /** Rows the formats are tried on, and characters at most. */
-const SAMPLE = { rows: 1000, characters: 4 << 20 };
+const SAMPLE = { rows: 500, characters: 2 << 20 };
 const SHOWN = 20;
 /** Of a raw row. */
 const SHOWN_CHARACTERS = 4000;
@@ -35,7 +35,11 @@ export async function previewImport({ path, format: named, mapping: given }: { p
   const rows = sampled.flatMap(({ row }) => (row ? [row] : []));
   const columns = plain ? [] : [...new Set(rows.flatMap((row) => Object.keys(row)))];
   const mapping = given && Object.keys(given).length > 0 ? given : undefined;
-  const fits = (plain ? (['text'] as const) : DatasetFormat.options).map((format) => fitOf(format, rows, mapping));
+  const fits: FormatFit[] = [];
+  for (const tried of plain ? (['text'] as const) : DatasetFormat.options) {
+    fits.push(fitOf(tried, rows, mapping));
+    await new Promise(setImmediate);
+  }
   const format = named ?? mostFitting(fits, rows, mapping);
   const understood = sampled.map((row) => understand(row, format, mapping));
   const problems = sampled.flatMap(({ line }, i) => {

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { turnEdit } from './editing.ts';
@@ -67,6 +67,17 @@ test('finds rows as they are now: changed, inserted, undone, deleted, imported l
   expect(await textsOf(library, { text: 'zebra', split: 'train' })).toEqual([]);
   await library.reopen();
   expect(await search('zebra 3')).toEqual(['zebra 3']);
+});
+
+test('an index that was damaged or deleted is built again', async () => {
+  await importRows(library, 10);
+  expect(await search('row 7')).toEqual(['row 7']);
+  const { folder } = library.workbench.library;
+  await library.workbench.close();
+  const [name] = readdirSync(join(folder, 'search'));
+  writeFileSync(join(folder, 'search', name), 'this was an index once, and now it is plain text of some length '.repeat(100));
+  await library.reopen();
+  expect(await search('row 7')).toEqual(['row 7']);
 });
 
 test('goes with tags, splits and edits: all that is given must hold', async () => {

@@ -19,7 +19,7 @@ export function openTestLibrary(): TestLibrary {
     folder,
     workbench: open(folder),
     async reopen() {
-      await test.workbench.close();
+      if (test.workbench.library.db.open) await test.workbench.close();
       return (test.workbench = open(folder));
     },
     async close() {

@@ -3,6 +3,7 @@
  * at any time, and building it never keeps anybody from writing to the library. Row ids are those of `examples`. Korean, and whatever else
  * joins particles to words, is found by the beginnings of words; text is compared in NFC.
  */
+import { rmSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 
 export type SearchIndex = {
@@ -18,7 +19,18 @@ export type SearchIndex = {
 /** Words of a query beyond this are left aside. */
 const MOST_WORDS = 32;
 
+/** One that is damaged is made anew. */
 export function openSearchIndex(path: string): SearchIndex {
+  try {
+    return openIndex(path);
+  } catch (error) {
+    if (!/^SQLITE_(NOTADB|CORRUPT)/.test((error as { code?: string }).code ?? '')) throw error;
+    for (const end of ['', '-wal', '-shm']) rmSync(`${path}${end}`, { force: true });
+    return openIndex(path);
+  }
+}
+
+function openIndex(path: string): SearchIndex {
   const db = new Sqlite(path);
   db.pragma('journal_mode = WAL');
   db.pragma('synchronous = OFF'); // a power cut may cost the index, which is then built again
