@@ -1,5 +1,5 @@
-/** How the playground is looked at (side panel, tints, marks), kept in the address so that a reload shows the same; changing it makes no step back. */
-import { href, route } from '../../state/route.svelte.ts';
+/** How the playground is looked at (side panel, tints, marks), kept in the address so that a reload shows the same. */
+import { route, setQuery } from '../../state/route.svelte.ts';
 
 export const PANELS = ['sampling', 'token', 'votes'] as const;
 export type Panel = (typeof PANELS)[number];
@@ -11,13 +11,12 @@ class View {
   /** Word differences between columns marked. */
   marks = $derived(route.query.get('marks') !== '0');
 
-  set(changes: { panel?: Panel | null; tint?: boolean; marks?: boolean }): void {
-    const query = new URLSearchParams(route.query);
-    const put = (name: string, value: string | null): void => (value === null ? query.delete(name) : query.set(name, value));
-    if (changes.panel !== undefined) put('panel', changes.panel);
-    if (changes.tint !== undefined) put('tint', changes.tint ? '1' : null);
-    if (changes.marks !== undefined) put('marks', changes.marks ? null : '0');
-    location.replace(href('playground', route.rest, Object.fromEntries(query)));
+  set({ panel, tint, marks }: { panel?: Panel | null; tint?: boolean; marks?: boolean }): void {
+    setQuery({
+      ...(panel === undefined ? {} : { panel }),
+      ...(tint === undefined ? {} : { tint: tint ? '1' : null }),
+      ...(marks === undefined ? {} : { marks: marks ? null : '0' }),
+    });
   }
 }
 export const view = new View();
