@@ -164,8 +164,15 @@ describe('a window', () => {
     expect(await first.exited).toBe(0);
     const again = await open({ library: first.library });
     expect(await again.inside(({ windows }) => windows[0].options)).toMatchObject({ x: 300, y: 200, width: 1000, height: 700 });
-    await again.inside(({ app }) => app.quit());
-    await again.exited;
+    await again.inside(({ app, windows }) => {
+      windows[0].bounds = { x: 40, y: 50, width: 900, height: 600 };
+      setTimeout(() => app.quit(), 10);
+    });
+    expect(await again.exited).toBe(0);
+    const third = await open({ library: first.library });
+    expect(await third.inside(({ windows }) => windows[0].options)).toMatchObject({ x: 40, y: 50, width: 900, height: 600 });
+    third.child.kill('SIGKILL');
+    await third.exited;
     const elsewhere = await open({ library: first.library, displays: [{ x: 5000, y: 0, width: 800, height: 600 }] });
     const options = await elsewhere.inside(({ windows }) => windows[0].options);
     expect([options.x, options.width]).toEqual([undefined, 1280]);

@@ -1,6 +1,6 @@
 /**
- * Builds the window and both shells into build/app/ (electron.vite.config.ts) when a source has changed since. Runs on the Node a person has;
- * the build itself runs on the pinned one. Not the native kernels: build-native.mjs.
+ * Builds the window and both shells into build/app/ (electron.vite.config.ts) when a source has changed since. Runs on the Node a person
+ * has; the build itself runs on the pinned one. Not the native kernels: build-native.mjs.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -12,7 +12,7 @@ import { node24, setup } from './setup.mjs';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const output = join(root, 'build', 'app');
 const stamp = join(output, 'stamp');
-const whole = ['main/desktop.js', 'main/host.js', 'main/engine.js', 'preload/index.cjs', 'renderer/index.html'];
+const whole = ['main/desktop.js', 'main/host.js', 'main/engine.js', 'main/find-thread.js', 'preload/index.cjs', 'renderer/index.html'];
 
 /** What the build says is shown when it fails, or else only its length. */
 export function build({ say = console.log } = {}) {
@@ -35,9 +35,10 @@ function hashOfInputs() {
   const hash = createHash('sha256');
   const files = ['electron.vite.config.ts', 'package.json', 'package-lock.json'].map((name) => join(root, name));
   for (const entry of readdirSync(join(root, 'src'), { recursive: true, withFileTypes: true })) {
-    const path = join(entry.parentPath, entry.name);
-    // paraglide/ is made by the build
-    if (entry.isFile() && !entry.name.endsWith('.test.ts') && !path.includes(join('renderer', 'paraglide'))) files.push(path);
+    const path = join(entry.parentPath ?? entry.path, entry.name); // `path` until Node 20.12
+    // the message compiler writes beside what it reads
+    const made = path.includes(join('renderer', 'paraglide')) || (path.includes('project.inlang') && entry.name !== 'settings.json');
+    if (entry.isFile() && !entry.name.endsWith('.test.ts') && !made) files.push(path);
   }
   for (const file of files.sort()) hash.update(file.slice(root.length)).update('\0').update(readFileSync(file)).update('\0');
   return hash.digest('hex');

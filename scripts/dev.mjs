@@ -1,6 +1,7 @@
 /**
- * `npm run dev`: the workbench from its sources, following changes. The window's parts are replaced as they are saved (Vite); main starts again
- * when one of its files changes, and the window connects to it anew. In Electron where that can be opened, else, or with --browser, in the browser.
+ * `npm run dev`: the workbench from its sources, following changes. The window's parts are replaced as they are saved (Vite); main starts
+ * again when one of its files changes, and the window connects to it anew. In Electron where that can be opened, else, or with --browser, in
+ * the browser.
  * Everything the window loads goes through main, under the same rules and headers as the built one.
  */
 import { spawn } from 'node:child_process';
@@ -49,7 +50,8 @@ async function inBrowser() {
   });
   await vite.listen();
   const { port } = vite.httpServer.address();
-  const host = spawn(node24, [warnings, '--watch', '--watch-preserve-output', join(root, 'src', 'main', 'host.ts'), '--renderer', `http://127.0.0.1:${port}`, ...args], {
+  const main = [warnings, '--watch', '--watch-preserve-output', join(root, 'src', 'main', 'host.ts')];
+  const host = spawn(node24, [...main, '--renderer', `http://127.0.0.1:${port}`, ...args], {
     stdio: 'inherit',
     cwd: root,
     // the same session after every start of main

@@ -1,6 +1,6 @@
 /**
- * Electron's binary, which npm does not bring: where it is, and fetching it once, with progress. Run as a program (on the pinned Node, which
- * Electron's own installer needs) it fetches; imported, it answers.
+ * Electron's binary, which npm does not bring: where it is, and fetching it once, with progress. Run as a program (on the pinned Node,
+ * which Electron's own installer needs) it fetches; imported, it answers.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';

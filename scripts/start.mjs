@@ -1,6 +1,6 @@
 /**
- * `npm start`: makes the clone ready, builds the window when a source changed, and opens the workbench: in Electron where there are a display
- * and its binary, else, saying why in one line, in the browser. stdout carries the browser's URL and nothing else.
+ * `npm start`: makes the clone ready, builds the window when a source changed, and opens the workbench: in Electron where there are a
+ * display and its binary, else, saying why in one line, in the browser. stdout carries the browser's URL and nothing else.
  */
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';

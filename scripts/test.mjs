@@ -1,6 +1,7 @@
 /**
- * `npm test`: the build, types, lint, every vitest file, the user stories (Playwright), and one closing line `N passed, N failed, N skipped`
- * for the CI to count. Build, types and lint count as one test each. Arguments choose: a *.spec.ts goes to Playwright, the rest to vitest.
+ * `npm test`: the build, types, lint, every vitest file, the user stories (Playwright), and one closing line
+ * `N passed, N failed, N skipped` for the CI to count. Build, types and lint count as one test each. Arguments choose: a *.spec.ts goes to
+ * Playwright, the rest to vitest.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -33,7 +34,8 @@ function countTests(title, file, work, read) {
   const report = join(root, 'build', file);
   rmSync(report, { force: true });
   const ok = step(title, () => work(report));
-  const { passed, failed, skipped } = existsSync(report) ? read(JSON.parse(readFileSync(report, 'utf8'))) : { passed: 0, failed: 0, skipped: 0 };
+  const none = { passed: 0, failed: 0, skipped: 0 };
+  const { passed, failed, skipped } = existsSync(report) ? read(JSON.parse(readFileSync(report, 'utf8'))) : none;
   total.passed += passed;
   total.failed += failed || (ok ? 0 : 1);
   total.skipped += skipped;

@@ -12,7 +12,7 @@ export function leaveInOrder(workbench: Workbench, labels: () => Labels): void {
 
   const close = async (): Promise<void> => {
     state = 'closing';
-    for (const window of BrowserWindow.getAllWindows()) window.hide();
+    for (const window of BrowserWindow.getAllWindows()) window.close(); // and each keeps its place
     try {
       await workbench.close();
       app.exit(0);
