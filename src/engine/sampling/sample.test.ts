@@ -56,4 +56,21 @@ describe('sampleToken', () => {
     // 3 / 1.5 = 2 stays above 1.9; penalised twice it would be 1.33 and lose
     expect(sampleToken(Float32Array.of(3, 1.9), [0, 0, 0], sampling, Math.random).id).toBe(0);
   });
+
+  it('tells the likeliest tokens with their own probability and the one they are drawn with', () => {
+    const told = (settings: Partial<Sampling>, seen: number[] = []) =>
+      sampleToken(logits(), seen, Sampling.parse(settings), () => 0, 3).alternatives.map(({ id, probability, sampledProbability }) => [id, probability.toFixed(4), sampledProbability.toFixed(4)]);
+    // two candidates left; at temperature 0.5 their shares are squared: 0.25 and 0.0625 of 0.3125
+    expect(told({ topK: 2, temperature: 0.5 })).toEqual([[0, '0.5000', '0.8000'], [1, '0.2500', '0.2000'], [2, '0.1250', '0.0000']]);
+    expect(told({ temperature: 0 })).toEqual([[0, '0.5000', '1.0000'], [1, '0.2500', '0.0000'], [2, '0.1250', '0.0000']]);
+    // the penalty doubles log 0.5 of token 0: 0.25 of 0.75 in all, like token 1; its own probability stays
+    expect(told({ repetitionPenalty: 2 }, [0])).toEqual([[0, '0.5000', '0.3333'], [1, '0.2500', '0.3333'], [2, '0.1250', '0.1667']]);
+  });
+
+  it('tells the drawn token too when it is none of the likeliest', () => {
+    const { id, alternatives } = sampleToken(logits(), [], Sampling.parse({}), () => 0.999, 2);
+    expect(id).toBe(3);
+    expect(alternatives.map((other) => other.id)).toEqual([0, 1, 3]);
+    expect(sampleToken(logits(), [], Sampling.parse({}), () => 0.999).alternatives).toEqual([]);
+  });
 });
