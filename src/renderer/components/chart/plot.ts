@@ -78,7 +78,7 @@ export class Plot {
           {
             ...axis,
             size: 28,
-            space: 64,
+            space: 48,
             incrs: tickDistances(options.axis),
             values: (_, ticks) => (options.axis === 'time' ? ticks.map(timeTick) : tickLabels(ticks)),
           },

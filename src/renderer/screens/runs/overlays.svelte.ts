@@ -13,8 +13,9 @@ export type Overlay = { id: number; name: string; table: CurveTable };
 
 export class Overlays {
   version = $state(0);
-  #tables = new Map<number, CurveTable>();
-  #asking = new Set<number>();
+  // plain on purpose: `version` says when they change
+  #tables: Record<number, CurveTable> = {};
+  #asking: Record<number, boolean> = {};
   readonly #runs: () => RunSummary[];
   readonly #ids: () => number[];
 
@@ -23,7 +24,7 @@ export class Overlays {
     this.#ids = ids;
     this.#runs = runs;
     $effect(() => {
-      for (const id of ids()) if (!this.#tables.has(id)) void this.#ask(id);
+      for (const id of ids()) if (!(id in this.#tables)) void this.#ask(id);
     });
     const timer = setInterval(() => {
       for (const id of ids()) if (runs().some((run) => run.id === id && run.status === 'running')) void this.#ask(id);
@@ -35,21 +36,21 @@ export class Overlays {
   get shown(): Overlay[] {
     void this.version;
     return this.#ids().flatMap((id) => {
-      const table = this.#tables.get(id);
+      const table = this.#tables[id];
       const run = this.#runs().find((run) => run.id === id);
       return table && run ? [{ id, name: run.name, table }] : [];
     });
   }
 
   async #ask(id: number): Promise<void> {
-    if (this.#asking.has(id)) return;
-    this.#asking.add(id);
+    if (this.#asking[id]) return;
+    this.#asking[id] = true;
     const curves = await attempt(() => api.runs.curves({ id }));
-    this.#asking.delete(id);
+    this.#asking[id] = false;
     if (!curves) return;
     const table = new CurveTable();
     table.append(curves);
-    this.#tables.set(id, table);
+    this.#tables[id] = table;
     this.version++;
   }
 }

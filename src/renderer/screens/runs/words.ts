@@ -29,6 +29,11 @@ export function methodName(method: RunSummary['method']): string {
   return method === 'pretrain' ? m.runs_method_pretrain() : method.toUpperCase();
 }
 
+/** A file or folder by its last part; names of the library as they are. */
+export function shortName(nameOrPath: string): string {
+  return /[\\/]/.test(nameOrPath) ? nameOrPath.split(/[\\/]/).findLast((part) => part !== '')! : nameOrPath;
+}
+
 /** Shares read as percent, everything else as metrics do. */
 export function showMetric(name: string, value: number | undefined): string {
   if (value === undefined) return '–';
