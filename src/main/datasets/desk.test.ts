@@ -2,7 +2,9 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Example } from '../../shared/dataset.ts';
-import { createEmpty, exportAsTask, importAsTask, listProblemsPage, locate, openView, remove, rename, render, rowsOfView, summarizeDatasets } from './desk.ts';
+import {
+  createEmpty, exportAsTask, importAsTask, listProblemsPage, locate, openView, remove, rename, render, rowsOfView, summarizeDatasets,
+} from './desk.ts';
 import { importDataset } from './index.ts';
 import { edit, importRows, instruction, openTestLibrary, rowsOf, type TestLibrary, textsOf, viewOf } from './testing.ts';
 
@@ -85,7 +87,8 @@ test('an export is the rows as they are now, whole or not at all, and can be imp
   expect(lines.at(-1)).toEqual(instruction('row 0'));
   await importDataset(library.workbench.library, { file: path, name: 'again' });
   expect(await textsOf(library, {}, 'again')).toEqual(await textsOf(library));
-  expect(await ended(exportAsTask(library.workbench, { dataset: 'rows', split: 'validation', path }).taskId)).toMatchObject({ state: 'failed', error: expect.stringMatching(/no row to export/) });
+  const none = await ended(exportAsTask(library.workbench, { dataset: 'rows', split: 'validation', path }).taskId);
+  expect(none).toMatchObject({ state: 'failed', error: expect.stringMatching(/no row to export/) });
 });
 
 test('a dataset is made empty, filled, renamed and removed with all it had', async () => {

@@ -1,6 +1,8 @@
-/** The datasets' procedures as the window asks for them (router.ts): names resolved, long work as tasks, changes told. No SQL, no rule of its own. */
-import type { DatasetSummary, EditHistory, EditorRow, RowFilter } from '../../shared/api/datasets.ts';
-import type { ColumnMapping } from '../../shared/api/datasets.ts';
+/**
+ * The datasets' procedures as the window asks for them (router.ts): names resolved, long work as tasks, changes told.
+ * No SQL and no rule of its own.
+ */
+import type { ColumnMapping, DatasetSummary, EditHistory, EditorRow, RowFilter } from '../../shared/api/datasets.ts';
 import type { DatasetFormat, Example, RowProblem, Split } from '../../shared/dataset.ts';
 import type { ShownExample } from '../../shared/job.ts';
 import { listDatasetFiles } from '../db/datasets.ts';
@@ -35,7 +37,7 @@ function summarize(dataset: Dataset, all: ReturnType<typeof listDatasetFiles>): 
     files: all
       // an empty split that the editor made is nothing to show; the first stays, since its format tells of which kind the rows are to be
       .filter(({ file, rows }, i) => file !== '' || rows > 0 || i === 0)
-      .map(({ split, file, format, rows, skipped, warnings, createdAt }) => ({ split, file, format, rows, skipped, warnings, importedAt: createdAt })),
+      .map(({ split, file, format, rows, skipped, warnings, createdAt: importedAt }) => ({ split, file, format, rows, skipped, warnings, importedAt })),
     edited: dataset.edits > 0 || all.every(({ file }) => file === ''),
     createdAt: dataset.createdAt,
   };
@@ -48,7 +50,8 @@ export function importAsTask(
   const { id } = tasks.start({ kind: 'import', subject: name, unit: 'rows' }, async ({ progress, signal }) => {
     try {
       const { rows, skipped, warnings } = await importDataset(library, { file: path, name, split, format, mapping, signal, onProgress: progress });
-      return `${count(rows)}${skipped > 0 ? `, ${skipped.toLocaleString('en-US')} left out` : ''}${warnings > 0 ? `, ${warnings.toLocaleString('en-US')} to look at` : ''}`;
+      const leftOut = skipped > 0 ? `, ${skipped.toLocaleString('en-US')} left out` : '';
+      return `${count(rows)}${leftOut}${warnings > 0 ? `, ${warnings.toLocaleString('en-US')} to look at` : ''}`;
     } finally {
       changes.tell('datasets');
     }
@@ -56,7 +59,10 @@ export function importAsTask(
   return { taskId: id };
 }
 
-export function exportAsTask({ library, tasks }: Workbench, { dataset: name, split, path }: { dataset: string; split?: Split; path: string }): { taskId: number } {
+export function exportAsTask(
+  { library, tasks }: Workbench,
+  { dataset: name, split, path }: { dataset: string; split?: Split; path: string },
+): { taskId: number } {
   const dataset = getDataset(library, name);
   const { id } = tasks.start({ kind: 'export-dataset', subject: name, unit: 'rows' }, async ({ progress, signal }) => {
     return `${count(await exportDataset(library, { dataset, split, path, signal, onProgress: progress }))} in ${path}`;
@@ -64,7 +70,10 @@ export function exportAsTask({ library, tasks }: Workbench, { dataset: name, spl
   return { taskId: id };
 }
 
-export function listProblemsPage({ library }: Workbench, { dataset: name, from, count }: { dataset: string; from: number; count: number }): { problems: (RowProblem & { split: Split })[]; total: number } {
+export function listProblemsPage(
+  { library }: Workbench,
+  { dataset: name, from, count }: { dataset: string; from: number; count: number },
+): { problems: (RowProblem & { split: Split })[]; total: number } {
   const { id } = getDataset(library, name);
   const total = listDatasetFiles(library.db, id).reduce((sum, { skipped, warnings }) => sum + skipped + warnings, 0);
   return { problems: listDatasetProblems(library.db, id, from, count), total };
@@ -104,7 +113,10 @@ export async function openView(
   return { view: id, count: ids.length, total, history: editHistory(library.db, dataset.id) };
 }
 
-export function rowsOfView({ library, datasets }: Workbench, { view, from, count }: { view: number; from: number; count: number }): EditorRow[] {
+export function rowsOfView(
+  { library, datasets }: Workbench,
+  { view, from, count }: { view: number; from: number; count: number },
+): EditorRow[] {
   return readViewRows(library, datasets.view(view), from, count);
 }
 
@@ -117,7 +129,10 @@ export function locate({ datasets }: Workbench, { view, id }: { view: number; id
   return at < 0 ? null : at;
 }
 
-export async function render({ library, datasets }: Workbench, { model, ...settings }: RenderSettings & { model: string }): Promise<ShownExample[]> {
+export async function render(
+  { library, datasets }: Workbench,
+  { model, ...settings }: RenderSettings & { model: string },
+): Promise<ShownExample[]> {
   if (model.trim() === '') throw new UserError('choose a model to render the row for');
   return datasets.renderers.render(resolveModel(library, model).path, settings);
 }

@@ -8,7 +8,8 @@ import { type Example, Split } from '../../shared/dataset.ts';
 import type { Database } from '../db/database.ts';
 import { ensureDatasetFile, listDatasetFiles } from '../db/datasets.ts';
 import {
-  addEffect, clearForgotten, type Effect, extendUpdate, forgetEdits, insertEdit, listUnfinishedEdits, nextEdit, rollBackEdit, setEditState, turnEffect,
+  addEffect, clearForgotten, type Effect, extendUpdate, forgetEdits, insertEdit, listUnfinishedEdits, nextEdit, rollBackEdit, setEditState,
+  turnEffect,
 } from '../db/edits.ts';
 import { findRoom, insertCopies, insertDraft, listExampleHeads, listExamples } from '../db/examples.ts';
 import { copyTags, listTagsOfRows } from '../db/tags.ts';
@@ -25,7 +26,10 @@ const TOGETHER = 100;
 /** Ids an edit tells. */
 const TOLD = 1000;
 
-export function editDataset(workbench: Workbench, { dataset: name, command }: { dataset: string; command: EditCommand }): Promise<EditResult> {
+export function editDataset(
+  workbench: Workbench,
+  { dataset: name, command }: { dataset: string; command: EditCommand },
+): Promise<EditResult> {
   return alone(workbench, name, async (dataset) => {
     const { db } = workbench.library;
     if (command.type === 'update' && isAsItWas(db, dataset, command)) {
@@ -113,7 +117,9 @@ function alone<T>(workbench: Workbench, name: string, work: (dataset: Dataset) =
 /** Only for who has its turn: an unfinished edit of this process is then one that failed. */
 function settle(db: Database, datasetId: number): void {
   for (const edit of listUnfinishedEdits(db, datasetId)) {
-    if (edit.owner !== OWNER && isAlive(edit.owner)) throw new UserError('another process is editing this dataset just now: try again when it is done');
+    if (edit.owner !== OWNER && isAlive(edit.owner)) {
+      throw new UserError('another process is editing this dataset just now: try again when it is done');
+    }
     rollBackEdit(db, edit);
   }
 }
@@ -122,7 +128,7 @@ const reorders = (type: EditCommand['type']): boolean => type !== 'update' && ty
 
 function nothingTouched(command: EditCommand): string {
   if (command.type === 'swap') return 'there is no preference pair among these rows';
-  if (command.type === 'tag') return command.on ? `these rows have the tag ${command.tag} already` : `none of these rows has the tag ${command.tag}`;
+  if (command.type === 'tag') return `${command.on ? 'these rows have' : 'none of these rows has'} the tag ${command.tag}${command.on ? ' already' : ''}`;
   if (command.type === 'split') return `these rows are in the ${command.split} split already`;
   if (command.type === 'split-randomly') return 'these rows are in the splits drawn for them already';
   return 'these rows are gone: they were deleted meanwhile, and undo may bring them back';
@@ -220,11 +226,14 @@ function wrongKind({ name }: Dataset, { kind }: Example): string {
 /** What a dataset is edited as: preferences when all its rows are pairs, or would be if there were any. */
 export function kindOf({ files }: Dataset): 'examples' | 'preferences' {
   const kinds = new Set(files.flatMap((file) => Object.keys(file.kinds)));
-  const pairs = kinds.size === 0 ? files.every(({ format }) => format === 'preference' || format === 'hh-rlhf') : kinds.size === 1 && kinds.has('preference');
+  const wanted = (): boolean => files.every(({ format }) => format === 'preference' || format === 'hh-rlhf');
+  const pairs = kinds.size === 0 ? wanted() : kinds.size === 1 && kinds.has('preference');
   return pairs ? 'preferences' : 'examples';
 }
 
-function idsOf({ datasets }: Workbench, dataset: Dataset, rows: RowSet): ArrayLike<number> & { slice(from: number, to: number): Iterable<number> } {
+type Ids = ArrayLike<number> & { slice(from: number, to: number): Iterable<number> };
+
+function idsOf({ datasets }: Workbench, dataset: Dataset, rows: RowSet): Ids {
   if ('ids' in rows) return [...new Set(rows.ids)];
   const view = datasets.view(rows.view);
   if (view.datasetId !== dataset.id) throw new UserError(`view ${rows.view} is of another dataset: open one of ${dataset.name}`);

@@ -1,4 +1,7 @@
-/** Rows of a dataset as a JSONL file, in order, as training reads them. Written beside and renamed in: a file of the name is whole or the old one. */
+/**
+ * Rows of a dataset as a JSONL file, in order, as training reads them. Written beside and renamed in: a file of the name is whole, or the
+ * old one.
+ */
 import { createWriteStream } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
@@ -9,7 +12,13 @@ import type { Library } from '../library.ts';
 import { UserError } from '../user-error.ts';
 import { type Dataset, readRows } from './index.ts';
 
-export type ExportOptions = { dataset: Dataset; split?: Split; path: string; signal?: AbortSignal; onProgress?: (rows: number, total: number) => void };
+export type ExportOptions = {
+  dataset: Dataset;
+  split?: Split;
+  path: string;
+  signal?: AbortSignal;
+  onProgress?: (rows: number, total: number) => void;
+};
 
 /** How many rows were written. */
 export async function exportDataset(library: Library, { dataset, split, path, signal, onProgress }: ExportOptions): Promise<number> {

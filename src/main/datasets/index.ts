@@ -63,7 +63,10 @@ export type ImportOptions = {
 
 export type Imported = { name: string; split: Split; format: DatasetFormat; rows: number; skipped: number; warnings: number };
 
-/** All of it or none: rows count only from the moment the whole file is in. Throws when no row could be read. Others get their turn every few ms. */
+/**
+ * All of it or none: rows count only from the moment the whole file is in. Throws when no row could be read. Others get their turn every
+ * few ms.
+ */
 export async function importDataset(library: Library, options: ImportOptions): Promise<Imported> {
   const { db } = library;
   const { mapping, signal } = options;
@@ -78,7 +81,8 @@ export async function importDataset(library: Library, options: ImportOptions): P
       const datasetId = getDatasetByName(db, name)?.id ?? insertDataset(db, name);
       const old = getDatasetFile(db, datasetId, split);
       if (old?.status === 'importing') throw new UserError(`dataset ${name}: another process is importing its ${split} split just now`);
-      if (old && old.file === '' && !hasExamples(db, old.id)) deleteDatasetFile(db, old.id); // made in the editor, and nothing ever came into it
+      // made in the editor, and nothing ever came into it
+      if (old && old.file === '' && !hasExamples(db, old.id)) deleteDatasetFile(db, old.id);
       else if (old) {
         const of = old.file === '' ? 'made in the editor' : `of ${old.file}`;
         const way = `choose another --name or --split, or delete it first (attune datasets --delete ${name})`;
@@ -147,7 +151,8 @@ async function purgeFile({ db }: Library, fileId: number): Promise<void> {
 export function createDataset({ db }: Library, name: string, kind: Example['kind']): void {
   const create = db.transaction(() => {
     checkNameIsFree(db, name);
-    const fileId = insertDatasetFile(db, { datasetId: insertDataset(db, name), file: '', format: FORMAT_OF_KIND[kind], split: 'train', owner: OWNER });
+    const datasetId = insertDataset(db, name);
+    const fileId = insertDatasetFile(db, { datasetId, file: '', format: FORMAT_OF_KIND[kind], split: 'train', owner: OWNER });
     finishDatasetFile(db, fileId, { skipped: 0, warnings: 0, sha256: null });
   });
   create.immediate();
@@ -173,7 +178,7 @@ export function listDatasets(library: Library): Dataset[] {
   return listDatasetRows(library.db).map((row) => withFiles(library, row));
 }
 
-/** Null when the library has none of that name, or not one whole file of it. Splits whose rows all went elsewhere are left out, if any other has rows. */
+/** Null when the library has none of that name, or not one whole file of it. Splits without rows are left out, if any other has rows. */
 export function findDataset(library: Library, name: string): Dataset | null {
   const row = getDatasetByName(library.db, name);
   const dataset = row && withFiles(library, row);

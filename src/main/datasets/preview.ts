@@ -19,7 +19,9 @@ const SHOWN_CHARACTERS = 4000;
 
 type Sampled = { line: number; text: string; row: Row | null; problem: string | null };
 
-export async function previewImport({ path, format: named, mapping: given }: { path: string; format?: DatasetFormat; mapping?: ColumnMapping }): Promise<ImportPreview> {
+export async function previewImport({
+  path, format: named, mapping: given,
+}: { path: string; format?: DatasetFormat; mapping?: ColumnMapping }): Promise<ImportPreview> {
   const file = resolve(path);
   const layout = await detectLayout(file);
   const plain = layout === 'text';
@@ -44,8 +46,8 @@ export async function previewImport({ path, format: named, mapping: given }: { p
   const understood = sampled.map((row) => understand(row, format, mapping));
   const problems = sampled.flatMap(({ line }, i) => {
     const { problem, warnings } = understood[i];
-    const all = [...warnings.map((reason) => ({ severity: 'warning' as const, reason })), ...(problem === null ? [] : [{ severity: 'skipped' as const, reason: problem }])];
-    return all.map((each) => ({ file, line, ...each }));
+    const skipped = problem === null ? [] : [{ file, line, severity: 'skipped' as const, reason: problem }];
+    return [...warnings.map((reason) => ({ file, line, severity: 'warning' as const, reason })), ...skipped];
   });
   return {
     path: file,
@@ -55,7 +57,10 @@ export async function previewImport({ path, format: named, mapping: given }: { p
     columns,
     mapping: mapping ?? (format === null || plain ? {} : ownMapping(format, columns)),
     sampledRows: sampled.length,
-    rows: sampled.slice(0, SHOWN).map(({ line, text }, i) => ({ line, raw: text.slice(0, SHOWN_CHARACTERS), example: understood[i].example, problem: understood[i].problem })),
+    rows: sampled.slice(0, SHOWN).map(({ line, text }, i) => {
+      const { example, problem } = understood[i];
+      return { line, raw: text.slice(0, SHOWN_CHARACTERS), example, problem };
+    }),
     problems,
     suggestedName: suggestName(file),
     suggestedSplit: suggestSplit(file),

@@ -18,7 +18,12 @@ export type Renderers = {
   close(): Promise<void>;
 };
 
-type Renderer = { engine: Engine; asked: Map<number, { resolve(shown: ShownExample[]): void; reject(error: Error): void }>; idle: NodeJS.Timeout | null; ended: Promise<void> };
+type Renderer = {
+  engine: Engine;
+  asked: Map<number, { resolve(shown: ShownExample[]): void; reject(error: Error): void }>;
+  idle: NodeJS.Timeout | null;
+  ended: Promise<void>;
+};
 
 export function createRenderers(): Renderers {
   const renderers = new Map<string, Renderer>(); // least recently used first

@@ -1,4 +1,4 @@
-/** Asks the thread that finds rows (find-thread.ts), which starts with the first question. What the answers are for is views.ts's affair. */
+/** Asks the thread that finds rows (find-thread.ts), which starts with the first question. What the answers are for is live.ts's affair. */
 import { Worker } from 'node:worker_threads';
 import type { RowFilter } from '../../shared/api/datasets.ts';
 import { FIND_THREAD } from '../paths.ts';
@@ -16,6 +16,7 @@ export type RowFinder = {
   close(): Promise<void>;
 };
 
+type Question = { [K in Asked['type']]: Omit<Extract<Asked, { type: K }>, 'id'> }[Asked['type']];
 type Waiting = { resolve(value: never): void; reject(error: Error): void; onProgress?: (done: number, total: number) => void };
 
 export function createRowFinder(library: string): RowFinder {
@@ -45,7 +46,7 @@ export function createRowFinder(library: string): RowFinder {
     return started;
   }
 
-  function ask<T>(asked: { [K in Asked['type']]: Omit<Extract<Asked, { type: K }>, 'id'> }[Asked['type']], { onProgress, signal }: Pick<Waiting, 'onProgress'> & { signal?: AbortSignal } = {}): Promise<T> {
+  function ask<T>(asked: Question, { onProgress, signal }: Pick<Waiting, 'onProgress'> & { signal?: AbortSignal } = {}): Promise<T> {
     const id = ++lastId;
     worker ??= start();
     worker.ref(); // a question keeps the process alive, the thread alone does not

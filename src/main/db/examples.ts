@@ -5,7 +5,17 @@
 import type { Example } from '../../shared/dataset.ts';
 import type { Database } from './database.ts';
 
-export type ExampleRow = { id: number; fileId: number; position: number; line: number | null; edits: number; deleted: 0 | 1; kind: Example['kind']; body: string };
+export type ExampleRow = {
+  id: number;
+  fileId: number;
+  position: number;
+  /** In the file it came from; null for one made in the editor. */
+  line: number | null;
+  edits: number;
+  deleted: 0 | 1;
+  kind: Example['kind'];
+  body: string;
+};
 
 const COLUMNS = 'id, file_id as fileId, position, line, edits, deleted, kind, body';
 /** Lists of ids go to SQLite as one JSON text. */
@@ -31,7 +41,8 @@ export function insertDraft(db: Database, row: Pick<ExampleRow, 'fileId' | 'posi
 
 /** Those of the ids that are rows of the dataset and not deleted, in no order. */
 export function listExamples(db: Database, datasetId: number, ids: readonly number[]): ExampleRow[] {
-  const sql = `select ${COLUMNS} from examples where id ${IN_IDS} and deleted = 0 and file_id in (select id from dataset_files where dataset_id = @datasetId)`;
+  const sql = `select ${COLUMNS} from examples
+               where id ${IN_IDS} and deleted = 0 and file_id in (select id from dataset_files where dataset_id = @datasetId)`;
   return db.prepare(sql).all({ ids: JSON.stringify(ids), datasetId }) as ExampleRow[];
 }
 
@@ -149,7 +160,8 @@ export function insertCopies(db: Database, datasetId: number, ids: readonly numb
 export function findRoom(db: Database, datasetId: number): (id: number | null) => number {
   const files = db.prepare('select id from dataset_files where dataset_id = ?').pluck().all(datasetId) as number[];
   const at = db.prepare('select position from examples where id = ?').pluck();
-  const firstAfter = (deleted: 0 | 1) => files.map((file) => `select min(position) as p from examples where file_id = ${file} and deleted = ${deleted} and position > @position`);
+  const firstAfter = (deleted: 0 | 1) =>
+    files.map((file) => `select min(position) as p from examples where file_id = ${file} and deleted = ${deleted} and position > @position`);
   const nextTo = db.prepare(`select min(p) from (${[...firstAfter(0), ...firstAfter(1)].join(' union all ')})`).pluck();
   const neighbours = neighboursOf(db, files);
   return (id) => {

@@ -1,4 +1,7 @@
-/** Tables `tags` and `row_tags`: words a person put on rows. `tags.rows` counts rows that are not deleted; examples.ts keeps it when rows go and come. */
+/**
+ * Tables `tags` and `row_tags`: words a person put on rows. `tags.rows` counts rows that are not deleted; examples.ts keeps it when rows
+ * go and come.
+ */
 import type { Database } from './database.ts';
 
 export function listTags(db: Database, datasetId: number): { tag: string; rows: number }[] {
@@ -6,7 +9,8 @@ export function listTags(db: Database, datasetId: number): { tag: string; rows: 
 }
 
 export function listTagsOfRows(db: Database, ids: readonly number[]): { rowId: number; tag: string }[] {
-  const sql = `select row_id as rowId, tag from row_tags join tags on tags.id = tag_id where row_id in (select value from json_each(?)) order by row_id, tag`;
+  const sql = `select row_id as rowId, tag from row_tags join tags on tags.id = tag_id
+               where row_id in (select value from json_each(?)) order by row_id, tag`;
   return db.prepare(sql).all(JSON.stringify(ids)) as { rowId: number; tag: string }[];
 }
 
