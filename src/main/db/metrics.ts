@@ -25,6 +25,10 @@ export function listMetricsAfter(db: Database, runId: number, after: number, lim
   return rows.map(({ step, seconds, body }) => ({ step, seconds, values: JSON.parse(body) as StoredPoint['values'] }));
 }
 
+export function countMetrics(db: Database, runId: number): number {
+  return db.prepare('select count(*) from metrics where run_id = ?').pluck().get(runId) as number;
+}
+
 /** Seconds of training at the newest logged step up to `step`; 0 where nothing was measured. */
 export function getSecondsAt(db: Database, runId: number, step: number): number {
   const sql = 'select seconds from metrics where run_id = ? and step <= ? order by step desc limit 1';

@@ -1,11 +1,13 @@
 /** A run's metrics as columns, read in slices short enough that nothing else has to wait. */
 import { setImmediate } from 'node:timers/promises';
 import type { Curves } from '../../shared/api/runs.ts';
-import { listMetricsAfter, type StoredPoint } from '../db/metrics.ts';
+import { countMetrics, listMetricsAfter, type StoredPoint } from '../db/metrics.ts';
 import type { Library } from '../library.ts';
 
 /** Points read and sent at once: some milliseconds. */
 const SLICE = 1000;
+/** Points sent in one answer at most, evaluations aside. */
+const WHOLE = 10_000;
 
 /** Points after the step `after`, a slice at a time; the first slice comes even when there is none. */
 export async function* readCurves({ db }: Library, runId: number, after = -1): AsyncGenerator<Curves, void, void> {
@@ -18,10 +20,17 @@ export async function* readCurves({ db }: Library, runId: number, after = -1): A
   }
 }
 
-export async function readAllCurves(library: Library, runId: number): Promise<Curves> {
-  const all = toColumns([]);
-  for await (const slice of readCurves(library, runId)) append(all, slice);
-  return all;
+/** In one piece, for overlays: of more than WHOLE points every n-th, and all with an evaluation. */
+export async function readWholeCurves({ db }: Library, runId: number): Promise<Curves> {
+  const every = Math.ceil(countMetrics(db, runId) / WHOLE);
+  const kept: StoredPoint[] = [];
+  for (let after = -1, index = 0; ;) {
+    const points = listMetricsAfter(db, runId, after, SLICE);
+    for (const point of points) if (index++ % every === 0 || 'eval_loss' in point.values) kept.push(point);
+    if (points.length < SLICE) return toColumns(kept);
+    after = points.at(-1)!.step;
+    await setImmediate();
+  }
 }
 
 function toColumns(points: StoredPoint[]): Curves {
@@ -34,14 +43,4 @@ function toColumns(points: StoredPoint[]): Curves {
     for (const name in others) (curves.values[name] ??= new Array<number | null>(points.length).fill(null))[i] = others[name];
   }
   return curves;
-}
-
-function append(all: Curves, { steps, tokens, seconds, values }: Curves): void {
-  const [before, added] = [all.steps.length, steps.length];
-  all.steps.push(...steps);
-  all.tokens.push(...tokens);
-  all.seconds.push(...seconds);
-  const nothing = (count: number) => new Array<number | null>(count).fill(null);
-  for (const name in values) all.values[name] ??= nothing(before);
-  for (const name in all.values) all.values[name].push(...(values[name] ?? nothing(added)));
 }

@@ -1,6 +1,8 @@
 /** The queue with real engines: order, pause, stop, a killed engine, closing; and what is written down of a run. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Recipe } from '../../shared/recipe.ts';
 import { listLogTail } from '../db/run-log.ts';
 import { getRun } from '../db/runs.ts';
 import { listSamplesAfter } from '../db/samples.ts';
@@ -157,4 +159,18 @@ test('what cannot be done is refused with a sentence', async () => {
   expect(() => runs.resume(id)).toThrow(/the run is finished; there is nothing to resume/);
   expect(() => runs.pause(id)).toThrow(/the run is finished; there is nothing to pause/);
   expect(() => runs.start(place.sft({ model: 'nowhere' }))).toThrow(/nowhere: no model of that name/);
+});
+
+test('samples of preference pairs show the chosen answer beside, of texts how they go on', async () => {
+  const { runs, library } = place.workbench;
+  const pairs = runs.start(Recipe.parse({ method: 'dpo', model: join(place.folder, 'tiny'), dataset: join(place.folder, 'pairs.jsonl'), maxLength: 64, maxSteps: 2 }));
+  writeFileSync(join(place.folder, 'text.txt'), Array.from({ length: 20 }, (_, i) => `One two three four five six seven eight nine ten ${i}.`).join('\n\n'));
+  const texts = runs.start(Recipe.parse({ method: 'pretrain', model: join(place.folder, 'tiny'), dataset: join(place.folder, 'text.txt'), maxLength: 64, maxSteps: 2, evalSamples: 1 }));
+  await runs.ended(texts.id);
+  expect(row(texts.id).error).toBeNull();
+  expect(listSamplesAfter(library.db, pairs.id, -1)[0]).toMatchObject({
+    step: 0, prompt: [{ role: 'user', content: expect.stringMatching(/^Name thing \d+\.$/) }], expected: expect.stringMatching(/^Thing \d+\.$/),
+  });
+  const [first] = listSamplesAfter(library.db, texts.id, -1);
+  expect(first).toMatchObject({ step: 0, prompt: 'One two three four five six seven eight', expected: expect.stringMatching(/^nine ten \d+\.$/) });
 });

@@ -39,7 +39,10 @@ export type RunSummary = {
   peakMemoryBytes: number | null;
 };
 
-/** Curves as columns: a value per logged step, null where the metric was not logged then (or is NaN). */
+/**
+ * Curves as columns: a value per logged step, null where the metric was not logged then (or is NaN). Of a long run the snapshot holds the first
+ * points and `points` the rest, at once; a piece has only the columns that have a value in it. num_tokens is `tokens`, not a column.
+ */
 export type Curves = { steps: number[]; tokens: (number | null)[]; /** of training, pauses left out */ seconds: (number | null)[]; values: Record<string, (number | null)[]> };
 
 /** A prompt answered by the model as it was at a step. */
@@ -92,7 +95,7 @@ export const training = {
 export const runs = {
   list: answers<RunSummary[]>(),
   watch: oc.input(run).output(eventIterator(type<RunEvent>())),
-  /** For overlays. */
+  /** For overlays: of more than 10,000 points every n-th, and all with an evaluation. A watch gives them all. */
   curves: oc.input(run).output(type<Curves>()),
   pause: oc.input(run).output(type<void>()),
   /** A paused run goes on; an interrupted, stopped or failed one is queued again from its newest checkpoint. */
