@@ -13,7 +13,7 @@ import { savePair } from './playground/pairs.ts';
 import { listVotes, scores, vote } from './playground/votes.ts';
 import { readSettings, saveSettings } from './settings.ts';
 import { addModelFolder, listModelSummaries, removeModelName } from './models/summaries.ts';
-import { readAllCurves } from './runs/curves.ts';
+import { readWholeCurves } from './runs/curves.ts';
 import { listRunSummaries } from './runs/summaries.ts';
 import { measureFootprint } from './runs/upkeep.ts';
 import { watchRun } from './runs/watch.ts';
@@ -31,10 +31,6 @@ const os = implement(contract)
       throw new ORPCError(error instanceof UserError ? 'BAD_REQUEST' : 'INTERNAL_SERVER_ERROR', { message, cause: error });
     }),
   );
-
-const notYet = (): never => {
-  throw new UserError('not here yet');
-};
 
 export const router = os.router({
   workbench: {
@@ -91,7 +87,7 @@ export const router = os.router({
   runs: {
     list: os.runs.list.handler(({ context }) => listRunSummaries(context.library, context.runs.state)),
     watch: os.runs.watch.handler(({ context, input, signal }) => watchRun(context.library, context.runs, input.id, signal)),
-    curves: os.runs.curves.handler(({ context, input }) => readAllCurves(context.library, input.id)),
+    curves: os.runs.curves.handler(({ context, input }) => readWholeCurves(context.library, input.id)),
     pause: os.runs.pause.handler(({ context, input }) => context.runs.pause(input.id)),
     resume: os.runs.resume.handler(({ context, input }) => context.runs.resume(input.id)),
     stop: os.runs.stop.handler(({ context, input }) => context.runs.stop(input.id)),
