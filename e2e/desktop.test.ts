@@ -220,6 +220,23 @@ describe('the line to the router', () => {
   });
 });
 
+describe('the shell', () => {
+  it('opens the system’s file dialogs for main', async () => {
+    const desktop = await open();
+    const [about, picked, files] = await desktop.inside(async ({ asked, connect }, page) => {
+      const client = await connect(page);
+      const { shell } = await client.workbench.about();
+      const folder = await client.files.choose({ kind: 'folder', title: 'A model' });
+      const file = await client.files.choose({ kind: 'save', title: 'Rows', defaultName: 'a.jsonl' });
+      return [shell, [folder, file], asked.files];
+    }, PAGE);
+    expect(about).toEqual({ kind: 'electron', fileDialogs: true });
+    expect(picked).toEqual(['/picked', '/picked']);
+    expect(files[0]).toMatchObject({ title: 'A model', properties: ['openDirectory'] });
+    expect(files[1]).toMatchObject({ title: 'Rows', defaultPath: 'a.jsonl' });
+  });
+});
+
 describe('the app', () => {
   it('has menus in the language of the system, and the way to every screen', async () => {
     const english = await open();

@@ -6,6 +6,7 @@
  */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -37,19 +38,28 @@ function inElectron() {
   spawn(node24, [vite, 'dev', '--watch', ...sandbox], { stdio: 'inherit', cwd: root }).on('exit', (code) => process.exit(code ?? 1));
 }
 
+function freePort() {
+  return new Promise((resolve) => {
+    const probe = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}
+
 async function inBrowser() {
   const { loadConfigFromFile } = await import('electron-vite');
-  const { createServer } = await import('vite');
+  const vite = await import('vite');
   const { config } = await loadConfigFromFile({ command: 'serve', mode: 'development' }, join(root, 'electron.vite.config.ts'), root);
-  const vite = await createServer({
+  const port = await freePort();
+  const server = await vite.createServer({
     ...config.renderer,
     root: join(root, config.renderer.root),
     configFile: false,
     // the page comes from the host, so its client must be told where Vite itself is
-    server: { host: '127.0.0.1', port: 5173, hmr: { host: '127.0.0.1' } },
+    server: { host: '127.0.0.1', port, strictPort: true, hmr: { host: '127.0.0.1', clientPort: port } },
   });
-  await vite.listen();
-  const { port } = vite.httpServer.address();
+  await server.listen();
   const main = [warnings, '--watch', '--watch-preserve-output', join(root, 'src', 'main', 'host.ts')];
   const host = spawn(node24, [...main, '--renderer', `http://127.0.0.1:${port}`, ...args], {
     stdio: 'inherit',
@@ -60,7 +70,7 @@ async function inBrowser() {
   process.on('SIGINT', () => {});
   process.on('SIGTERM', () => host.kill('SIGTERM'));
   host.on('exit', async (code) => {
-    await vite.close();
+    await server.close();
     process.exit(code ?? 1);
   });
 }
