@@ -1,7 +1,7 @@
 /**
  * What training takes, by formula: floating point operations of a row and bytes of a run, from the model's shapes and the recipe alone.
  * Counted the usual way (a multiply-add is two operations; norms, activations and softmax are left out), so that FLOP/s of different
- * models compare. Bytes follow what the tape keeps (transformer.ts, ops/). Both are checked against real runs in cost.test.ts.
+ * models compare. Bytes follow what the tape keeps (transformer.ts, ops/). Checked against real runs in src/main/runs/estimate.test.ts.
  *
  * Dims as in device.ts; P tokens of a shared prompt.
  */

@@ -18,8 +18,10 @@ import { loadTokenizer } from '../tokenizer/tokenizer.ts';
 const TOKENISING_TIME = 700;
 /** Rows over all epochs that are planned one by one; beyond that one epoch is, and multiplied. */
 const PLANNED_ROWS = 500_000;
-/** Of the engine process without a model: what Node, its heap and the kernels' scratch take. And of a tokenised row beside its tokens. Measured. */
-const RUNTIME_BYTES = 200e6;
+/** Of the engine process without a model: Node and the kernels' scratch; what tokenising makes its heap grow by, a row and in all. Measured. */
+const RUNTIME_BYTES = 165e6;
+const HEAP_GROWTH = { row: 10e3, most: 40e6 };
+/** Of a tokenised row, beside five bytes a token. */
 const ROW_BYTES = 600;
 /** Training reaches this share of what its matrix products alone do: norms, attention, the optimiser and short batches take the rest. Measured. */
 const KERNEL_SHARE = 0.6;
@@ -66,11 +68,15 @@ export async function plan(job: PlanJob, device: Device): Promise<PlanResult> {
       gradients: 4 * counted.trainable,
       optimizer: 8 * counted.trainable,
       activations: activationBytes(shapes, microBatchTokens),
-      runtime: RUNTIME_BYTES + (trainRows + job.validationRows) * (ROW_BYTES + 5 * mean((each) => each.tokens)),
+      runtime: runtimeBytes(trainRows + job.validationRows, mean((each) => each.tokens)),
     },
     flops,
     flopsPerSecond: job.measureSpeed ? measureKernels(device, config) : null,
   };
+}
+
+function runtimeBytes(rows: number, meanTokens: number): number {
+  return RUNTIME_BYTES + Math.min(HEAP_GROWTH.most, rows * HEAP_GROWTH.row) + rows * (ROW_BYTES + 5 * meanTokens);
 }
 
 type Sampled = { rows: RowLengths[]; sampled: number; cut: number; leftOut: number; longestRow: number };
