@@ -24,6 +24,8 @@ import { type EngineOf, isHidden, showSession } from './shown-session.ts';
 /** A streaming answer is stored this often, ms, for the case that main is killed. */
 const KEEP_EVERY = 2000;
 const TITLE_LENGTH = 60;
+/** Tokens come in bursts: of fewer than these a speed says nothing. */
+const FEWEST_TIMED = 8;
 
 type Configuration = { title?: string; models?: string[]; blind?: boolean; system?: string; sampling?: Sampling };
 
@@ -163,7 +165,7 @@ export function createPlayground(library: Library, changes: Changes): Playground
       answer.state = 'failed';
       answer.error = (error as Error).message;
     }
-    if (answer.tokens.length > 1) answer.tokensPerSecond = ((answer.tokens.length - 1) / (last - first)) * 1000;
+    if (answer.tokens.length >= FEWEST_TIMED) answer.tokensPerSecond = ((answer.tokens.length - 1) / (last - first)) * 1000;
     updateAnswer(db, row.id, position, column, answer);
     audience.changed();
   }

@@ -1,6 +1,6 @@
 /**
  * The quickstart as a project in the window: SFT on the embedded base, DPO on what came of it, then base, SFT and DPO answering the same
- * prompts side by side. Each stage is an ordinary run of the queue or an ordinary session, to be watched, paused and kept; this only starts
+ * prompts side by side. Each stage is an ordinary run of the queue or ordinary sessions, to be watched, paused and kept; this only starts
  * one after the other and remembers how far it is. `attune quickstart` (index.ts) goes the same road by itself, with an evaluation.
  */
 import { join } from 'node:path';
@@ -109,24 +109,22 @@ export function createQuickstart({ library, changes, runs, playground }: { libra
     }
   }
 
+  /** A conversation a prompt: none of the three was trained to go on with one. The first is the one to be shown. */
   async function compare(models: string[], signal: AbortSignal): Promise<void> {
-    const sampling = Sampling.parse({ temperature: 0.7, topP: 0.9, maxTokens: 64, seed: 42 });
-    const id = playground.create({ models, blind: false, sampling });
-    write({ stage: 'compare', sessionId: id });
-    const stop = (): void => {
-      if (!closing.signal.aborted) playground.stop(id);
-    };
-    signal.addEventListener('abort', stop);
-    try {
-      for (const { title } of readPrompts(join(RESOURCES, 'datasets', 'preferences.validation.jsonl')).slice(0, PROMPTS)) {
-        signal.throwIfAborted();
-        playground.send(id, title);
-        await playground.ended(id);
-      }
-    } finally {
+    const sampling = Sampling.parse({ temperature: 0, maxTokens: 64 });
+    const prompts = readPrompts(join(RESOURCES, 'datasets', 'preferences.validation.jsonl')).slice(0, PROMPTS);
+    for (const [i, { title }] of prompts.entries()) {
+      const id = playground.create({ models, blind: false, sampling });
+      if (i === 0) write({ stage: 'compare', sessionId: id });
+      const stop = (): void => {
+        if (!closing.signal.aborted) playground.stop(id);
+      };
+      signal.addEventListener('abort', stop);
+      playground.send(id, title);
+      await playground.ended(id);
       signal.removeEventListener('abort', stop);
+      signal.throwIfAborted();
     }
-    signal.throwIfAborted();
   }
 
   /** The recipe of the command line, on the library's own data where it still is. */

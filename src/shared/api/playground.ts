@@ -7,7 +7,11 @@ import { z } from 'zod';
 import { type FinishReason, Sampling } from '../sampling.ts';
 import { answers } from './answers.ts';
 
-/** One generated token with what else could have stood there: most likely first, the model's own probabilities (before temperature and filters) beside those it was drawn from. */
+/**
+ * One generated token. `text` is what it added to the answer ('' while a character is unfinished): all together are the answer's text.
+ * `alternatives`: what else could have stood there and the token itself, most likely first, the model's own probabilities (before
+ * temperature and filters) beside those it was drawn from.
+ */
 export type GeneratedToken = { id: number; text: string; logprob: number; alternatives: { id: number; text: string; probability: number; sampledProbability: number }[] };
 
 export type Answer = {

@@ -59,7 +59,7 @@ export type QuickstartState = {
   stage: 'idle' | 'sft' | 'dpo' | 'compare' | 'done' | 'failed';
   sftRunId: number | null;
   dpoRunId: number | null;
-  /** Playground session with base, SFT and DPO in columns. */
+  /** Playground session with base, SFT and DPO in columns; the further prompts are sessions of their own, above it in the list. */
   sessionId: number | null;
   /** The finished small run that ships with the workbench. */
   exampleRunId: number | null;
