@@ -15,17 +15,23 @@ export type Command = {
   disabled?: boolean;
 };
 
-let list = $state.raw<(() => Command[])[]>([]);
+// a plain set: a component that goes reads state as it was before the one that comes in its place wrote it, and would write that back
+// eslint-disable-next-line svelte/prefer-svelte-reactivity
+const offers = new Set<() => Command[]>();
+let changed = $state.raw({});
 
 export function offerCommands(commands: () => Command[]): void {
-  list = [...list, commands];
+  offers.add(commands);
+  changed = {};
   onDestroy(() => {
-    list = list.filter((offer) => offer !== commands);
+    offers.delete(commands);
+    changed = {};
   });
 }
 
 export function commands(): Command[] {
-  return list.flatMap((offer) => offer());
+  void changed;
+  return [...offers].flatMap((offer) => offer());
 }
 
 const MAC = navigator.platform.startsWith('Mac');
