@@ -66,12 +66,13 @@ export class Editor {
   /** Shows the rows a filter lets through; `goTo` is the row to look at. What is on screen stays until the new rows are here. */
   async open(filter: RowFilter, goTo?: number): Promise<void> {
     const number = ++this.#number;
+    const same = JSON.stringify(filter) === JSON.stringify(this.filter);
     this.filter = filter;
     this.opening = true;
     try {
       const { view, count, total, history } = await api.datasets.openView({ dataset: this.dataset, filter });
       const pages = new RowPages(view, count, (message) => this.#lost(pages, message));
-      let row = Math.min(this.row, Math.max(0, count - 1));
+      let row = same ? Math.min(this.row, Math.max(0, count - 1)) : 0;
       const located = goTo === undefined || number !== this.#number ? null : await api.datasets.locate({ view, id: goTo });
       if (located !== null) row = located;
       if (count > 0 && number === this.#number) await pages.load(Math.max(0, row - 40), Math.min(count, row + 60));
