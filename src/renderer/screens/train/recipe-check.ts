@@ -39,8 +39,8 @@ export function checkRecipe(text: string): CheckedRecipe {
     return { ...read, method: 'sft', recipe: null, problems: [problem] };
   }
   const { recipe, issues } = checkAgainstSchema(value.method, value);
-  const problems = issues.flatMap((issue) => explain(issue, value, value.method as Method)).map((problem) => ({ ...problem, ...placeOf(document, problem.path) }));
-  return { ...read, method: value.method, recipe, problems: problems as Problem[] };
+  const problems = issues.flatMap((issue) => explain(issue, value, value.method as Method)).map((problem) => ({ ...problem, ...placeOf(document, problem.path, problem.kind === 'unknown') }));
+  return { ...read, method: value.method, recipe, problems: (problems as Problem[]).sort((a, b) => a.from - b.from) };
 }
 
 type Without<P> = P extends Problem ? Omit<P, 'from' | 'to'> : never;

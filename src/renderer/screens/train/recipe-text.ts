@@ -66,8 +66,8 @@ export const topLevel = (fields: Field[]): string[] => ['method', ...new Set(fie
 
 export const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 
-/** Where a field stands in the text, as offsets: its key and value, or of the nearest thing around it that is there. */
-export function placeOf(document: Document.Parsed, path: string[]): { from: number; to: number } {
+/** Where a field stands in the text, as offsets: its value (or its name, or that of the nearest thing around it that is there). */
+export function placeOf(document: Document.Parsed, path: string[], nameOnly = false): { from: number; to: number } {
   let at: unknown = document.contents;
   let place = { from: 0, to: 0 };
   for (const key of path) {
@@ -75,7 +75,7 @@ export function placeOf(document: Document.Parsed, path: string[]): { from: numb
     const pair = (at.items as Pair<Scalar, Scalar>[]).find((candidate) => candidate.key.value === key);
     if (!pair?.key.range) break;
     place = { from: pair.key.range[0], to: pair.key.range[1] };
-    if (isScalar(pair.value) && pair.value.range) place = { from: pair.value.range[0], to: Math.max(pair.value.range[1], pair.value.range[0]) };
+    if (!nameOnly && isScalar(pair.value) && pair.value.range) place = { from: pair.value.range[0], to: pair.value.range[1] };
     if (place.from === place.to) place = { from: pair.key.range[0], to: pair.key.range[1] };
     at = pair.value;
   }
