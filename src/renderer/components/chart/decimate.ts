@@ -25,9 +25,12 @@ export function decimate({ x, y, length }: Points, from: number, to: number, col
     return line;
   }
   const scale = columns / (to - from);
-  let column = NaN;
   let low = -1;
   let high = -1;
+  let lowest = 0;
+  let highest = 0;
+  /** x where the next column begins */
+  let edge = -Infinity;
   const close = (): void => {
     if (low < 0) return;
     push(Math.min(low, high));
@@ -35,14 +38,19 @@ export function decimate({ x, y, length }: Points, from: number, to: number, col
   };
   for (let i = start; i < end; i++) {
     const value = y[i];
-    if (Number.isNaN(value)) continue;
-    const at = Math.floor((x[i] - from) * scale);
-    if (at !== column) {
+    if (x[i] >= edge) {
+      if (Number.isNaN(value)) continue;
       close();
-      column = at;
+      edge = from + (Math.floor((x[i] - from) * scale) + 1) / scale;
       low = high = i;
-    } else if (value < y[low]) low = i;
-    else if (value > y[high]) high = i;
+      lowest = highest = value;
+    } else if (value < lowest) {
+      low = i;
+      lowest = value;
+    } else if (value > highest) {
+      high = i;
+      highest = value;
+    }
   }
   close();
   return line;

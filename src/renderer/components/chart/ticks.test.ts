@@ -12,6 +12,7 @@ test('over a few powers it has 1, 2 and 5; over many, powers only', () => {
 
 test('marks are written as short as tells them apart', () => {
   expect(tickLabels([0, 0.5, 1, 1.5])).toEqual(['0', '0.5', '1', '1.5']);
+  expect(tickLabels([4.75, 5, 5.25])).toEqual(['4.75', '5', '5.25']);
   expect(tickLabels([2.34, 2.36, 2.38])).toEqual(['2.34', '2.36', '2.38']);
   expect(tickLabels([0, 2e-5, 4e-5])).toEqual(['0', '2e-5', '4e-5']);
   expect(tickLabels([0, 20_000, 40_000])).toEqual(['0', '20k', '40k']);

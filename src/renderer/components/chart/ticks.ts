@@ -41,8 +41,15 @@ export function tickLabels(ticks: number[]): string[] {
   let distance = Infinity;
   for (let i = 1; i < ticks.length; i++) distance = Math.min(distance, ticks[i] - ticks[i - 1]);
   if (largest >= 10_000) return ticks.map((tick) => shortLarge(tick, distance));
-  const decimals = Number.isFinite(distance) ? Math.min(6, Math.max(0, Math.ceil(-Math.log10(distance) - 1e-9))) : 3;
+  const decimals = Number.isFinite(distance) ? decimalsOf(distance) : 3;
   return ticks.map((tick) => String(Number(tick.toFixed(decimals))));
+}
+
+/** That write it exactly, 6 at most: 1 for 0.5, 2 for 0.25. */
+function decimalsOf(distance: number): number {
+  let decimals = 0;
+  while (decimals < 6 && Math.abs(distance * 10 ** decimals - Math.round(distance * 10 ** decimals)) > 1e-6 * distance * 10 ** decimals) decimals++;
+  return decimals;
 }
 
 function shortExponent(value: number): string {
@@ -52,8 +59,7 @@ function shortExponent(value: number): string {
 /** 20k, 1.5M: enough decimals that marks `distance` apart differ. */
 function shortLarge(value: number, distance: number): string {
   const [size, unit] = ([[1e12, 'T'], [1e9, 'B'], [1e6, 'M'], [1e3, 'k']] as const).find(([size]) => Math.abs(value) >= size) ?? ([1, ''] as const);
-  const decimals = Math.min(3, Math.max(0, Math.ceil(-Math.log10(distance / size) - 1e-9)));
-  return `${Number((value / size).toFixed(Number.isFinite(decimals) ? decimals : 1))}${unit}`;
+  return `${Number((value / size).toFixed(Number.isFinite(distance) ? Math.min(3, decimalsOf(distance / size)) : 1))}${unit}`;
 }
 
 /** 45s, 3m, 1h 30m: an axis has no room for more. */
