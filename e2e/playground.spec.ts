@@ -7,11 +7,15 @@ const BASE = 'attune-base';
 const TUNED = 'example-lora';
 
 async function ask(page: Page, prompt: string): Promise<void> {
-  await page.getByRole('textbox', { name: 'Prompt' }).fill(prompt);
+  await page.getByRole('textbox', { name: 'Prompt', exact: true }).fill(prompt);
   await page.keyboard.press('Enter');
 }
 const turn = (page: Page, number: number) => page.getByRole('region', { name: `Turn ${number}`, exact: true });
 const answers = (page: Page, number: number) => turn(page, number).getByRole('article');
+/** All answers of a turn are there. */
+async function answered(page: Page, number: number, columns: number): Promise<void> {
+  await expect(turn(page, number).getByRole('button', { name: 'Copy the answer' })).toHaveCount(columns, { timeout: 60_000 });
+}
 
 test('a new conversation compares two models: one prompt, two answers, differing words marked', async ({ workbench }) => {
   const { page } = workbench;
@@ -23,8 +27,8 @@ test('a new conversation compares two models: one prompt, two answers, differing
   await page.getByRole('button', { name: 'Add a column' }).click();
   await page.getByRole('button', { name: 'Start', exact: true }).click();
   await ask(page, 'What is a piano?');
-  await expect(answers(page, 1)).toHaveCount(2);
-  for (const name of [BASE, TUNED]) await expect(page.getByRole('article', { name: `Answer of ${name}` })).toContainText('tok/s', { timeout: 60_000 });
+  await answered(page, 1, 2);
+  for (const name of [BASE, TUNED]) await expect(page.getByRole('article', { name: `Answer of ${name}` })).toBeVisible();
   await expect(page.getByRole('navigation', { name: 'Conversations' })).toContainText('What is a piano?');
   await expect(turn(page, 1).locator('mark').first()).toBeVisible();
   await page.keyboard.press('Escape');
@@ -37,7 +41,7 @@ test('a token shows its alternatives, by keys and by pointer, and stays pinned',
   const { page } = workbench;
   await workbench.go(`#/playground?model=${TUNED}`);
   await ask(page, 'What does the word prostrate mean?');
-  await expect(answers(page, 1)).toContainText('tok/s', { timeout: 60_000 });
+  await answered(page, 1, 1);
   await page.keyboard.press('Escape');
   await page.keyboard.press('ArrowRight');
   await page.keyboard.press('ArrowRight');
@@ -65,12 +69,18 @@ test('a reload in the middle of an answer shows it and goes on; it can be stoppe
   await ask(page, 'Go on for ever.');
   await expect(page.getByRole('button', { name: 'Stop' })).toBeVisible();
   await expect(answers(page, 1).first().locator('[data-token="5"]')).toBeAttached({ timeout: 60_000 });
+  // held still, so that the reload surely falls into the middle
+  for (const pid of workbench.engines()) process.kill(pid, 'SIGSTOP');
   await page.reload();
   await expect(answers(page, 1).first().locator('[data-token="5"]')).toBeAttached();
+  const stop = page.getByRole('button', { name: 'Stop' });
+  await expect(stop).toBeVisible();
   const other = await workbench.openWindow();
   await other.evaluate((to) => void (location.hash = to), new URL(page.url()).hash);
   await expect(answers(other, 1).first().locator('[data-token="5"]')).toBeAttached();
-  const stop = page.getByRole('button', { name: 'Stop' });
+  const tokens = await answers(page, 1).first().locator('[data-token]').count();
+  for (const pid of workbench.engines()) process.kill(pid, 'SIGCONT');
+  await expect(answers(page, 1).first().locator(`[data-token="${tokens + 5}"]`)).toBeAttached();
   if (await stop.isVisible()) await stop.click();
   await expect(page.getByRole('button', { name: 'Send' })).toBeVisible();
   await expect(other.getByRole('button', { name: 'Send' })).toBeVisible();
@@ -86,8 +96,7 @@ test('a good and a bad answer become a preference pair with one key', async ({ w
   const { page } = workbench;
   await workbench.go(`#/playground?models=${BASE},${TUNED}`);
   await ask(page, 'What is a piano?');
-  await expect(answers(page, 1).last()).toContainText('tok/s', { timeout: 60_000 });
-  await expect(answers(page, 1).first()).toContainText('tok/s', { timeout: 60_000 });
+  await answered(page, 1, 2);
   await page.keyboard.press('Escape');
   await page.keyboard.press(']');
   await page.keyboard.press('g');
@@ -96,7 +105,7 @@ test('a good and a bad answer become a preference pair with one key', async ({ w
   await expect(pair).toContainText(`Rejected ${BASE}`);
   await page.keyboard.press('p');
   await expect(page.getByRole('dialog', { name: 'Where do pairs go?' })).toBeVisible();
-  await expect(page.getByLabel('Name')).toBeFocused();
+  await expect(page.getByRole('textbox', { name: 'Name' })).toBeFocused();
   await page.keyboard.press('Enter');
   await expect(pair.getByRole('link', { name: 'playground-pairs' })).toBeVisible();
   // a text written by hand is the better one; the dataset is not asked for again
@@ -127,7 +136,7 @@ test('a blind vote by keys: no names before it, names and score after it', async
   await expect(turn(page, 1)).toContainText(TUNED);
   await expect(answers(page, 1).nth(1)).toContainText('Best');
   // the vote gives the pen back
-  await expect(page.getByRole('textbox', { name: 'Prompt' })).toBeFocused();
+  await expect(page.getByRole('textbox', { name: 'Prompt', exact: true })).toBeFocused();
   await page.keyboard.press('Escape');
   await page.keyboard.press('v');
   const votes = page.getByRole('complementary', { name: 'Votes' });
@@ -150,7 +159,7 @@ test('an engine that dies leaves a sentence and a way to try again', async ({ wo
   for (const pid of workbench.engines()) process.kill(pid, 'SIGKILL');
   await expect(answers(page, 1).getByRole('alert')).toBeVisible();
   await answers(page, 1).getByRole('button', { name: 'Try again' }).click();
-  await expect(answers(page, 1)).toContainText('tok/s', { timeout: 60_000 });
+  await answered(page, 1, 1);
 });
 
 test('the first start shows a project that is there already, put away and found again', async ({ workbench }) => {
