@@ -1,15 +1,17 @@
 /**
- * A row while somebody types into it. What is typed goes to main as it is typed, a few times a second, each update going on with the one before,
- * so that a window that dies loses nothing and one undo takes the whole typing back. Escape sends the row as it was before.
+ * A row while somebody types into it. What is typed goes to main as it is typed: at once with a key, or, while main has not yet answered for the
+ * one before, as soon as it has. Each update goes on with the one before, so that a window that dies loses nothing and one undo takes the whole
+ * typing back. Escape sends the row as it was before.
  */
 import type { EditHistory } from '../../../shared/api/datasets.ts';
 import type { Example } from '../../../shared/dataset.ts';
 import { notify } from '../../state/prompts.svelte.ts';
 import { api } from '../../state/workbench.svelte.ts';
 
-/** Between two updates, ms. */
-const PACE = 100;
+/** After main did not take it, ms. */
 const RETRY = 500;
+/** Refusals until it is given up: another process that edits the dataset is soon done, a row that is gone stays so. */
+const REFUSALS = 8;
 
 export type TypingHost = {
   dataset: string;
@@ -26,7 +28,6 @@ export class Typing {
   #sent: Example;
   #first = true;
   #ended = false;
-  #sentAt = 0;
   #sending: Promise<void> | null = null;
 
   constructor(id: number, example: Example, host: TypingHost) {
@@ -54,11 +55,9 @@ export class Typing {
   }
 
   async #send(): Promise<void> {
+    let refused = 0;
     while (!same(this.now, this.#sent)) {
-      const wait = this.#ended ? 0 : this.#sentAt + PACE - performance.now();
-      if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
       const example = this.now;
-      this.#sentAt = performance.now();
       try {
         const { history } = await api.datasets.edit({ dataset: this.#host.dataset, command: { type: 'update', id: this.id, example, merge: !this.#first } });
         this.#first = false;
@@ -66,11 +65,11 @@ export class Typing {
         this.#host.saved(this.id, example, history);
       } catch (error) {
         const code = (error as { code?: string }).code;
-        if (code === 'BAD_REQUEST' || code === 'NOT_FOUND') {
+        if ((code === 'BAD_REQUEST' || code === 'NOT_FOUND') && ++refused === REFUSALS) {
           notify('bad', (error as Error).message);
           break;
         }
-        // main was away: the text stays here and goes when it is back
+        // where main was away the text stays here, and goes when it is back
         await new Promise((resolve) => setTimeout(resolve, RETRY));
       }
     }
