@@ -27,7 +27,8 @@ export function layOut(fields: Field[]): { above: Field[]; first: Field[]; group
   return {
     above: named(ABOVE),
     first: named(FIRST),
-    groups: GROUPS.flatMap((group) => (rest.has(group) ? [{ group, fields: rest.get(group)! }] : [])),
+    // a group's own before those that only stand with it
+    groups: GROUPS.flatMap((group) => (rest.has(group) ? [{ group, fields: rest.get(group)!.toSorted((a, b) => b.path.length - a.path.length) }] : [])),
   };
 }
 

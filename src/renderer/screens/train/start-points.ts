@@ -2,7 +2,6 @@
  * Texts a recipe can start from: the recipes shipped with the workbench, and an earlier run's. The shipped ones name files of the source tree; what
  * the library has in their place is put there instead.
  */
-import { stringify } from 'yaml';
 import dpo from '../../../../resources/recipes/dpo.yaml?raw';
 import sft from '../../../../resources/recipes/sft.yaml?raw';
 import type { DatasetSummary } from '../../../shared/api/datasets.ts';
@@ -10,7 +9,7 @@ import type { ModelSummary } from '../../../shared/api/models.ts';
 import type { Recipe } from '../../../shared/recipe.ts';
 import { fits } from './draft.svelte.ts';
 import { fieldsOf, type Method } from './fields.ts';
-import { readText, setField, topLevel, unsetField, withDefaults } from './recipe-text.ts';
+import { readText, same, setField, topLevel, unsetField, valueAt } from './recipe-text.ts';
 
 export const SHIPPED = { sft, dpo } satisfies Partial<Record<Method, string>>;
 
@@ -24,7 +23,15 @@ export function shippedRecipe(method: keyof typeof SHIPPED, models: ModelSummary
   return text;
 }
 
-/** The settings of a run, under a name of its own. */
-export function recipeOfRun({ name: _, ...recipe }: Recipe): string {
-  return withDefaults(stringify(recipe), fieldsOf(recipe.method), false);
+/** The settings of a run that differ from their defaults; its name stays its own. */
+export function recipeOfRun(recipe: Recipe): string {
+  const fields = fieldsOf(recipe.method);
+  const order = topLevel(fields);
+  let text = `method: ${recipe.method}\n`;
+  for (const field of fields) {
+    const value = valueAt(recipe, field.path);
+    if (field.key === 'name' || value === undefined || same(value, field.standard)) continue;
+    text = setField(text, field.path, field.kind === 'group' ? {} : value, order);
+  }
+  return text;
 }
