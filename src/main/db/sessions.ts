@@ -18,12 +18,14 @@ export type AnswerRow = {
   error: string | null;
 };
 /** `answers` by column. */
-export type TurnRow = { prompt: string; blind: boolean; voteId: number | null; answers: AnswerRow[] };
+export type TurnRow = { prompt: string; blind: boolean; /** the models heard the turns before it */ history: boolean; voteId: number | null; answers: AnswerRow[] };
 export type SessionRow = {
   id: number;
   title: string;
   models: string[];
   blind: boolean;
+  /** Of the turns to come. */
+  history: boolean;
   system: string;
   sampling: Sampling;
   turns: TurnRow[];
@@ -39,12 +41,12 @@ export function listSessions(db: Database): SessionSummary[] {
 }
 
 export function getSession(db: Database, id: number): SessionRow | undefined {
-  const row = db.prepare('select id, title, models, blind, system, sampling, created_at as createdAt from sessions where id = ?').get(id) as
-    | { id: number; title: string; models: string; blind: number; system: string; sampling: string; createdAt: string }
+  const row = db.prepare('select id, title, models, blind, history, system, sampling, created_at as createdAt from sessions where id = ?').get(id) as
+    | { id: number; title: string; models: string; blind: number; history: number; system: string; sampling: string; createdAt: string }
     | undefined;
   if (!row) return undefined;
-  const turns = db.prepare('select prompt, blind, vote_id as voteId from turns where session_id = ? order by position').all(id) as
-    { prompt: string; blind: number; voteId: number | null }[];
+  const turns = db.prepare('select prompt, blind, history, vote_id as voteId from turns where session_id = ? order by position').all(id) as
+    { prompt: string; blind: number; history: number; voteId: number | null }[];
   const answers = db
     .prepare(
       `select position, slot, model, text, tokens, state, finish_reason as finishReason, tokens_per_second as tokensPerSecond, error
@@ -55,10 +57,12 @@ export function getSession(db: Database, id: number): SessionRow | undefined {
     ...row,
     models: JSON.parse(row.models) as string[],
     blind: row.blind === 1,
+    history: row.history === 1,
     sampling: JSON.parse(row.sampling) as Sampling,
     turns: turns.map((turn, at) => ({
       ...turn,
       blind: turn.blind === 1,
+      history: turn.history === 1,
       answers: answers
         .filter(({ position }) => position === at)
         .map(({ position: _, tokens, ...answer }) => ({ ...answer, tokens: JSON.parse(tokens) as GeneratedToken[] })),
@@ -66,16 +70,16 @@ export function getSession(db: Database, id: number): SessionRow | undefined {
   };
 }
 
-export function insertSession(db: Database, session: Pick<SessionRow, 'models' | 'blind' | 'sampling'>): number {
-  const sql = `insert into sessions (title, models, blind, system, sampling, created_at) values ('', ?, ?, '', ?, ?)`;
-  const { models, blind, sampling } = session;
-  return Number(db.prepare(sql).run(JSON.stringify(models), blind ? 1 : 0, JSON.stringify(sampling), new Date().toISOString()).lastInsertRowid);
+export function insertSession(db: Database, session: Pick<SessionRow, 'models' | 'blind' | 'history' | 'sampling'>): number {
+  const sql = `insert into sessions (title, models, blind, history, system, sampling, created_at) values ('', ?, ?, ?, '', ?, ?)`;
+  const { models, blind, history, sampling } = session;
+  return Number(db.prepare(sql).run(JSON.stringify(models), blind ? 1 : 0, history ? 1 : 0, JSON.stringify(sampling), new Date().toISOString()).lastInsertRowid);
 }
 
 /** All but its turns. */
-export function updateSession(db: Database, { id, title, models, blind, system, sampling }: SessionRow): void {
-  const sql = 'update sessions set title = ?, models = ?, blind = ?, system = ?, sampling = ? where id = ?';
-  db.prepare(sql).run(title, JSON.stringify(models), blind ? 1 : 0, system, JSON.stringify(sampling), id);
+export function updateSession(db: Database, { id, title, models, blind, history, system, sampling }: SessionRow): void {
+  const sql = 'update sessions set title = ?, models = ?, blind = ?, history = ?, system = ?, sampling = ? where id = ?';
+  db.prepare(sql).run(title, JSON.stringify(models), blind ? 1 : 0, history ? 1 : 0, system, JSON.stringify(sampling), id);
 }
 
 /** With its turns; votes stay. */
@@ -87,8 +91,8 @@ export function deleteSession(db: Database, id: number): void {
 export function putTurn(db: Database, sessionId: number, position: number, turn: TurnRow): void {
   const put = db.transaction(() => {
     db.prepare('delete from turns where session_id = ? and position = ?').run(sessionId, position);
-    db.prepare('insert into turns (session_id, position, prompt, blind, vote_id) values (?, ?, ?, ?, ?)')
-      .run(sessionId, position, turn.prompt, turn.blind ? 1 : 0, turn.voteId);
+    db.prepare('insert into turns (session_id, position, prompt, blind, history, vote_id) values (?, ?, ?, ?, ?, ?)')
+      .run(sessionId, position, turn.prompt, turn.blind ? 1 : 0, turn.history ? 1 : 0, turn.voteId);
     const insert = db.prepare(
       `insert into answers (session_id, position, column_index, slot, model, text, tokens, state, finish_reason, tokens_per_second, error)
        values (@sessionId, @position, @column, @slot, @model, @text, @tokens, @state, @finishReason, @tokensPerSecond, @error)`,

@@ -2,10 +2,10 @@
 import type { Message } from '../../shared/dataset.ts';
 import type { SessionRow } from '../db/sessions.ts';
 
-/** The conversation before a turn as one slot has it: turns it did not answer are left out. */
+/** The conversation before a turn as one slot has it: turns it did not answer are left out; of a turn asked by itself, the system prompt alone. */
 export function historyOf({ system, turns }: Pick<SessionRow, 'system' | 'turns'>, turn: number, slot: number): Message[] {
   const messages: Message[] = system.trim() === '' ? [] : [{ role: 'system', content: system }];
-  for (const { prompt, answers } of turns.slice(0, turn)) {
+  for (const { prompt, answers } of turns[turn]?.history === false ? [] : turns.slice(0, turn)) {
     const answer = answers.find((candidate) => candidate.slot === slot);
     if (!answer || answer.state === 'failed' || answer.state === 'waiting') continue;
     messages.push({ role: 'user', content: prompt }, { role: 'assistant', content: answer.text });

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Session } from '../../shared/api/playground.ts';
 import { Sampling } from '../../shared/sampling.ts';
+import { getSession } from '../db/sessions.ts';
+import { historyOf } from './conversation.ts';
 import { createPlayground } from './live.ts';
 import { createWorkplace, follow, isOver, type Workplace } from './testing.ts';
 import { vote } from './votes.ts';
@@ -68,6 +70,25 @@ describe('a conversation', () => {
     expect(shown[0]).toEqual(shown[1]);
     expect(shown[2]).toEqual(shown[0]);
     expect(shown[0][0].answers[0].tokens).toHaveLength(300);
+  });
+
+  it('asks each prompt by itself when it is not to remember', async () => {
+    const greedy = { temperature: 0, maxTokens: 8 };
+    const id = create(['one'], false, greedy);
+    place.playground.configure(id, { history: false });
+    for (const prompt of ['The dog', 'A small river']) {
+      place.playground.send(id, prompt);
+      await answered(id);
+    }
+    const alone = create(['one'], false, greedy);
+    place.playground.send(alone, 'A small river');
+    const [{ text }] = (await answered(alone)).turns[0].answers;
+    expect((await answered(id)).turns[1].answers[0].text).toBe(text);
+    expect(historyOf(getSession(place.library.db, id)!, 1, 0)).toEqual([]);
+    // a turn keeps how it was asked
+    place.playground.configure(id, { history: true });
+    expect(historyOf(getSession(place.library.db, id)!, 1, 0)).toEqual([]);
+    expect(historyOf(getSession(place.library.db, id)!, 2, 0)).toHaveLength(4);
   });
 
   it('gives each column its own history, and begins anew from an earlier turn', async () => {

@@ -27,11 +27,11 @@ const TITLE_LENGTH = 60;
 /** Tokens come in bursts: of fewer than these a speed says nothing. */
 const FEWEST_TIMED = 8;
 
-type Configuration = { title?: string; models?: string[]; blind?: boolean; system?: string; sampling?: Sampling };
+type Configuration = { title?: string; models?: string[]; blind?: boolean; history?: boolean; system?: string; sampling?: Sampling };
 
 export type Playground = {
   list(): SessionSummary[];
-  create(options: { models: string[]; blind: boolean; sampling?: Partial<Sampling> }): number;
+  create(options: { models: string[]; blind: boolean; /** true when not said */ history?: boolean; sampling?: Partial<Sampling> }): number;
   watch(id: number, signal?: AbortSignal): AsyncGenerator<PlaygroundEvent, void, void>;
   /** Holds from the next turn on. */
   configure(id: number, configuration: Configuration): void;
@@ -110,7 +110,7 @@ export function createPlayground(library: Library, changes: Changes): Playground
     const answers = slots.map((slot): AnswerRow => ({
       slot, model: row.models[slot], text: '', tokens: [], state: 'waiting', finishReason: null, tokensPerSecond: null, error: null,
     }));
-    const turn: TurnRow = { prompt: text, blind, voteId: null, answers };
+    const turn: TurnRow = { prompt: text, blind, history: row.history, voteId: null, answers };
     row.turns.push(turn);
     putTurn(db, row.id, position, turn);
     if (row.title === '') {
@@ -176,9 +176,9 @@ export function createPlayground(library: Library, changes: Changes): Playground
 
   return {
     list: () => listSessions(db),
-    create({ models: names, blind, sampling }) {
+    create({ models: names, blind, history, sampling }) {
       for (const name of names) find(name);
-      const id = insertSession(db, { models: names, blind, sampling: Sampling.parse(sampling ?? {}) });
+      const id = insertSession(db, { models: names, blind, history: history ?? true, sampling: Sampling.parse(sampling ?? {}) });
       changes.tell('playground');
       return id;
     },
@@ -190,11 +190,14 @@ export function createPlayground(library: Library, changes: Changes): Playground
         release(live);
       }
     },
-    configure(id, { title, models: names, blind, system, sampling }) {
+    configure(id, { title, models: names, blind, history, system, sampling }) {
       const live = open(id);
       const { row } = live;
       for (const name of names ?? []) if (!row.models.includes(name)) find(name);
-      Object.assign(row, { title: title ?? row.title, models: names ?? row.models, blind: blind ?? row.blind, system: system ?? row.system, sampling: sampling ?? row.sampling });
+      Object.assign(row, {
+        title: title ?? row.title, models: names ?? row.models, blind: blind ?? row.blind, history: history ?? row.history,
+        system: system ?? row.system, sampling: sampling ?? row.sampling,
+      });
       updateSession(db, row);
       // who looks behind the curtain has looked: a vote on these turns is not blind any more
       if (blind === false) {

@@ -35,6 +35,8 @@ export type Session = {
   /** Models in columns; in a blind session the order here says nothing of the order in a turn. */
   models: string[];
   blind: boolean;
+  /** The next prompt goes with the turns before it; false: each prompt is asked by itself. */
+  history: boolean;
   system: string;
   sampling: Sampling;
   turns: Turn[];
@@ -58,10 +60,10 @@ const Columns = z.array(z.string()).min(1).max(4);
 
 export const playground = {
   list: answers<SessionSummary[]>(),
-  create: oc.input(z.strictObject({ models: Columns, blind: z.boolean().default(false), sampling: Sampling.partial().optional() })).output(type<{ id: number }>()),
+  create: oc.input(z.strictObject({ models: Columns, blind: z.boolean().default(false), history: z.boolean().optional(), sampling: Sampling.partial().optional() })).output(type<{ id: number }>()),
   watch: oc.input(session).output(eventIterator(type<PlaygroundEvent>())),
   configure: oc
-    .input(z.strictObject({ id: z.int(), title: z.string().max(100).optional(), models: Columns.optional(), blind: z.boolean().optional(), system: z.string().optional(), sampling: Sampling.optional() }))
+    .input(z.strictObject({ id: z.int(), title: z.string().max(100).optional(), models: Columns.optional(), blind: z.boolean().optional(), history: z.boolean().optional(), system: z.string().optional(), sampling: Sampling.optional() }))
     .output(type<void>()),
   remove: oc.input(session).output(type<void>()),
   send: oc.input(z.strictObject({ id: z.int(), text: z.string().min(1) })).output(type<void>()),

@@ -145,7 +145,7 @@ export class Conversation {
     return (await attempt(async () => (await api.playground.vote({ id: this.id, turn, best, ratings }), true))) ?? false;
   }
 
-  async configure(changes: Partial<Pick<Session, 'title' | 'models' | 'blind' | 'system' | 'sampling'>>): Promise<boolean> {
+  async configure(changes: Partial<Pick<Session, 'title' | 'models' | 'blind' | 'history' | 'system' | 'sampling'>>): Promise<boolean> {
     return (await attempt(async () => (await api.playground.configure({ id: this.id, ...changes }), true))) ?? false;
   }
 }
