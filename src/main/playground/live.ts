@@ -101,6 +101,14 @@ export function createPlayground(library: Library, changes: Changes): Playground
     sessions.delete(live.row.id);
   }
 
+  async function* watchLive(live: Live, signal?: AbortSignal): AsyncGenerator<PlaygroundEvent, void, void> {
+    try {
+      yield* live.audience.watch(signal);
+    } finally {
+      release(live);
+    }
+  }
+
   function begin(live: Live, text: string): void {
     const { row } = live;
     const position = row.turns.length;
@@ -182,14 +190,8 @@ export function createPlayground(library: Library, changes: Changes): Playground
       changes.tell('playground');
       return id;
     },
-    async *watch(id, signal) {
-      const live = open(id);
-      try {
-        yield* live.audience.watch(signal);
-      } finally {
-        release(live);
-      }
-    },
+    // opened at once: that a conversation is gone is the answer of the call, not an error in the middle of a stream
+    watch: (id, signal) => watchLive(open(id), signal),
     configure(id, { title, models: names, blind, history, system, sampling }) {
       const live = open(id);
       const { row } = live;
