@@ -86,7 +86,9 @@ function nameParents({ db }: Library, entries: Entry[], runs: Map<number, RunRow
     const checkpoint = run.parentCheckpointId === null ? undefined : getCheckpoint(db, run.parentCheckpointId);
     const from = checkpoint && getRun(db, checkpoint.runId)?.name;
     const exact = from && run.recipe.model.includes('@') ? `${from}@${checkpoint.step}` : from;
-    parents.set(run.id, (exact && names.has(exact) ? exact : from) ?? byPath.get(key(run.model)) ?? null);
+    // the recipe's own word last: the program, and with it the embedded base, may lie elsewhere by now
+    const named = names.has(run.recipe.model) ? run.recipe.model : null;
+    parents.set(run.id, (exact && names.has(exact) ? exact : from) ?? byPath.get(key(run.model)) ?? named);
   }
   for (const entry of entries) {
     if (entry.runId !== null) entry.parent = parents.get(entry.runId) ?? null;
