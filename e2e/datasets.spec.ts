@@ -1,0 +1,248 @@
+/** Datasets: brought in through the mapping step, edited by keys at a million rows, nothing lost when a window dies. */
+import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Page } from '@playwright/test';
+import { expect, expectAccessible, test, type Workbench } from './workbench.ts';
+
+const grid = (page: Page) => page.getByRole('grid');
+/** `row` from 1 as the table counts; `column` from 1 among the texts. */
+const cell = (page: Page, row: number, column: number) => page.locator(`[role=row][aria-rowindex="${row + 1}"] > [aria-colindex="${column + 2}"]`);
+const press = async (page: Page, ...keys: string[]): Promise<void> => {
+  for (const key of keys) await page.keyboard.press(key);
+};
+
+function writeRows(workbench: Workbench, name: string, rows: (string | object)[]): string {
+  const path = join(workbench.folder, name);
+  writeFileSync(path, rows.map((row) => `${typeof row === 'string' ? row : JSON.stringify(row)}\n`).join(''));
+  return path;
+}
+const instruction = (i: number): object => ({ instruction: `question ${i}`, input: '', output: `answer ${i}` });
+
+async function importFile(workbench: Workbench, path: string, timeout = 15_000): Promise<void> {
+  await workbench.go(`#/datasets/import?path=${encodeURIComponent(path)}`);
+  await workbench.page.getByRole('button', { name: 'Import', exact: true }).click();
+  await expect(grid(workbench.page)).toBeVisible({ timeout });
+}
+
+test('a file with bad rows: each with its line and reason, before the import and after it', async ({ workbench }) => {
+  const { page } = workbench;
+  const path = writeRows(workbench, 'alpaca.jsonl', [instruction(0), '{"instruction": "broken', instruction(1), { instruction: 'no answer' }, instruction(2)]);
+  await workbench.go(`#/datasets/import?path=${encodeURIComponent(path)}`);
+  await expect(page.getByText('reads 3 of 5 sampled rows')).toBeVisible();
+  await expect(page.getByText('output is missing')).toBeVisible();
+  await expectAccessible(page);
+  await page.getByRole('radio', { name: 'Problems (2)' }).click();
+  await expect(page.getByText('line 2', { exact: true })).toBeVisible();
+  await page.getByRole('button', { name: 'Import', exact: true }).click();
+  await expect(page.getByText('3 rows', { exact: true })).toBeVisible();
+  await page.getByRole('link', { name: '2 problems' }).click();
+  await expect(page.getByRole('row', { name: /^4 left out output is missing/ })).toBeVisible();
+  await expectAccessible(page);
+});
+
+test('a file whose columns have other names is mapped by hand, and a reload keeps what was chosen', async ({ workbench }) => {
+  const { page } = workbench;
+  const path = writeRows(workbench, 'faq.jsonl', [{ ask: 'Why?', reply: 'Because.' }, { ask: 'Who?', reply: 'You.' }]);
+  await workbench.go(`#/datasets/import?path=${encodeURIComponent(path)}`);
+  await expect(page.getByText('No format fits as it is')).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Import', exact: true })).toBeDisabled();
+  await page.getByLabel('Format: Choose a format').click();
+  await page.getByRole('option', { name: /^Prompt and completion/ }).click();
+  await page.getByLabel(/^Column for prompt/).click();
+  await page.getByRole('option', { name: 'ask' }).click();
+  await page.getByLabel(/^Column for completion/).click();
+  await page.getByRole('option', { name: 'reply' }).click();
+  await expect(page.getByText('reads 2 of 2 sampled rows')).toBeVisible();
+  await page.reload();
+  await expect(page.getByText('Because.')).toBeVisible();
+  await page.getByRole('button', { name: 'Import', exact: true }).click();
+  await expect(cell(page, 1, 2)).toHaveText('Because.');
+});
+
+test('a dropped file goes through the mapping step; pairs are swapped with one key, exported, renamed and deleted', async ({ workbench }) => {
+  const { page } = workbench;
+  await workbench.go('#/datasets');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Datasets');
+  const row = JSON.stringify({ prompt: 'p', chosen: 'good', rejected: 'bad' });
+  const files = await page.evaluateHandle((text) => {
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([text], 'dropped.jsonl'));
+    return transfer;
+  }, `${row}\n`);
+  const place = page.getByRole('heading', { level: 1 });
+  await place.dispatchEvent('dragenter', { dataTransfer: files });
+  await expect(page.getByText('Drop to import')).toBeVisible();
+  await place.dispatchEvent('drop', { dataTransfer: files });
+  await page.getByRole('button', { name: 'Import', exact: true }).click();
+  await grid(page).focus();
+  await press(page, 'x');
+  await expect(cell(page, 1, 2)).toHaveText('bad');
+  await expect(cell(page, 1, 3)).toHaveText('good');
+
+  await page.getByRole('button', { name: 'More', exact: true }).click();
+  await page.getByRole('menuitem', { name: 'Rename…' }).click();
+  await page.keyboard.type('mine');
+  await press(page, 'Enter');
+  await expect(page).toHaveURL(/datasets\/mine/);
+  await page.getByRole('button', { name: 'More', exact: true }).click();
+  await page.getByRole('menuitem', { name: 'Delete dataset…' }).click();
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click();
+  await expect(page.getByRole('link', { name: 'mine', exact: true })).toHaveCount(0);
+});
+
+test('keys alone: rows are added, edited, duplicated, tagged, split, filtered, deleted, and all of it is undone', async ({ workbench }) => {
+  const { page } = workbench;
+  await importFile(workbench, writeRows(workbench, 'rows.jsonl', Array.from({ length: 20 }, (_, i) => instruction(i))));
+  await grid(page).focus();
+  await press(page, 'Enter');
+  await page.keyboard.type('first');
+  await press(page, 'Shift+Enter');
+  await page.keyboard.type('second');
+  await press(page, 'Tab');
+  await page.keyboard.type('an input');
+  await press(page, 'Enter');
+  await expect(cell(page, 1, 1)).toHaveText('first ⏎ second');
+  await expect(cell(page, 1, 2)).toHaveText('an input');
+  await press(page, 'F2');
+  await page.keyboard.type(' not kept');
+  await press(page, 'Escape');
+  await expect(cell(page, 1, 2)).toHaveText('an input');
+
+  await press(page, 'n');
+  await expect(page.getByText('21 rows', { exact: true })).toBeVisible();
+  await expect(grid(page).getByRole('textbox')).toBeFocused();
+  await page.keyboard.type('new');
+  await press(page, 'Enter', 'Control+d');
+  await expect(page.getByText('22 rows', { exact: true })).toBeVisible();
+  await press(page, 'Control+Home', 'Space', 'Shift+ArrowDown', 'Shift+ArrowDown');
+  await expect(page.getByText('3 selected')).toBeVisible();
+  await press(page, 't');
+  await page.keyboard.type('good');
+  await press(page, 'Enter');
+  await expect(page.getByRole('dialog')).toHaveCount(0);
+  await page.getByLabel('Tag shown: Any tag').click();
+  await page.getByRole('option', { name: /^good/ }).click();
+  await expect(page.getByText('3 of 22 rows')).toBeVisible();
+  await grid(page).focus();
+  await press(page, 'Control+a', 's');
+  await page.getByRole('button', { name: 'Apply to 3 rows' }).click();
+  await expect(page.getByText('Validation 3', { exact: true })).toBeVisible();
+  await press(page, 'Control+a', 'Delete');
+  await expect(page.getByText('No row like that')).toBeVisible();
+  await page.getByRole('button', { name: 'Show all rows' }).click();
+  await expect(page.getByText('19 rows', { exact: true })).toBeVisible();
+  const undo = page.getByRole('button', { name: /^Undo/ }).first();
+  await grid(page).focus();
+  for (let i = 0; i < 20 && (await undo.isEnabled()); i++) {
+    const before = await undo.getAttribute('title');
+    await press(page, 'Control+z');
+    await expect.poll(async () => (await undo.getAttribute('title')) !== before || (await undo.isDisabled()) || i > 0).toBe(true);
+  }
+  await expect(page.getByText('20 rows', { exact: true })).toBeVisible();
+  await expect(cell(page, 1, 1)).toHaveText('question 0');
+  await expect(undo).toBeDisabled();
+});
+
+test('a conversation is edited turn by turn, and the prompt is shown with its tokens and loss mask', async ({ workbench }) => {
+  const { page } = workbench;
+  await workbench.go('#/datasets');
+  await page.getByRole('button', { name: 'New dataset' }).first().click();
+  await page.keyboard.type('talks');
+  await page.getByRole('radio', { name: 'Conversations' }).click();
+  await page.getByRole('button', { name: 'Create' }).click();
+  await page.getByRole('button', { name: 'Add row' }).last().click();
+  await expect(grid(page).getByRole('textbox')).toBeFocused();
+  await page.keyboard.type('Hello');
+  await press(page, 'Tab');
+  await page.keyboard.type('Good day');
+  await press(page, 'Enter');
+  await page.getByRole('button', { name: 'Add turn' }).click();
+  await page.getByRole('textbox', { name: 'Turn 3, User' }).fill('Bye');
+  await expect(cell(page, 1, 1)).toContainText('3 turns');
+  const shown = page.getByRole('region', { name: 'As the model sees it' });
+  await expect(shown.getByRole('group')).toContainText('Bye');
+  await expect(shown.locator('.trained').first()).toContainText('Good day');
+  await shown.getByRole('checkbox', { name: 'Token borders' }).check();
+  await expectAccessible(page);
+});
+
+for (const dying of ['window', 'workbench'] as const) {
+  test(`what is being typed is kept when the ${dying} dies, and one undo takes it back`, async ({ workbench, shell }) => {
+    test.skip(dying === 'window' && shell === 'electron', "Electron's only window cannot open another one once it is dead");
+    const { page } = workbench;
+    await importFile(workbench, writeRows(workbench, 'rows.jsonl', [instruction(0), instruction(1)]));
+    await grid(page).focus();
+    await press(page, 'Enter');
+    await page.keyboard.type('typed until the very end', { delay: 20 });
+    if (dying === 'window') {
+      const session = await page.context().newCDPSession(page);
+      void session.send('Page.crash').catch(() => {});
+      await page.waitForEvent('crash');
+    }
+    if (dying === 'workbench') workbench.allowErrors(/ERR_CONNECTION_REFUSED/);
+    const again = dying === 'window' ? await workbench.openWindow() : await workbench.crash();
+    await again.evaluate(() => void (location.hash = '#/datasets/rows'));
+    await expect(cell(again, 1, 1)).toHaveText('typed until the very end');
+    await grid(again).focus();
+    await press(again, 'Control+z');
+    await expect(cell(again, 1, 1)).toHaveText('question 0');
+  });
+}
+
+test('an edit in one window is seen in another', async ({ workbench }) => {
+  const { page } = workbench;
+  await importFile(workbench, writeRows(workbench, 'rows.jsonl', Array.from({ length: 5 }, (_, i) => instruction(i))));
+  const other = await workbench.openWindow();
+  await other.evaluate(() => void (location.hash = '#/datasets/rows'));
+  await expect(cell(other, 1, 1)).toHaveText('question 0');
+  await grid(page).focus();
+  await press(page, 'Enter');
+  await page.keyboard.type('seen');
+  await press(page, 'Enter');
+  await expect(cell(other, 1, 1)).toHaveText('seen');
+  await grid(other).focus();
+  await press(other, 'Delete');
+  await expect(page.getByText('4 rows', { exact: true })).toBeVisible();
+});
+
+test('a million rows: scrolled through, edited at the end, searched, undone, and found again after a reload', async ({ workbench }) => {
+  test.setTimeout(300_000);
+  const { page } = workbench;
+  const path = join(workbench.folder, 'million.jsonl');
+  const file = openSync(path, 'w');
+  for (let i = 0; i < 1_000_000; i += 10_000) writeSync(file, Array.from({ length: 10_000 }, (_, k) => `${JSON.stringify(instruction(i + k))}\n`).join(''));
+  closeSync(file);
+  await importFile(workbench, path, 120_000);
+  await expect(page.getByText('1,000,000 rows', { exact: true })).toBeVisible();
+
+  // the work of a frame, in time of the page's own thread: what else the machine does is not counted
+  const session = await page.context().newCDPSession(page);
+  await session.send('Performance.enable', { timeDomain: 'threadTicks' });
+  const worked = async (): Promise<number> => (await session.send('Performance.getMetrics')).metrics.find(({ name }) => name === 'TaskDuration')!.value * 1000;
+  const before = await worked();
+  const frames = 300;
+  await grid(page).evaluate(async (element, count) => {
+    const step = element.scrollHeight / count;
+    for (let i = 0; i <= count; i++) {
+      await new Promise((resolve) => requestAnimationFrame(resolve));
+      element.scrollTop += step;
+    }
+  }, frames);
+  expect(((await worked()) - before) / frames).toBeLessThan(16);
+  await expect(cell(page, 1_000_000, 1)).toHaveText('question 999999');
+
+  await grid(page).focus();
+  await press(page, 'Control+ArrowDown', 'Enter');
+  await expect(grid(page).getByRole('textbox')).toBeFocused();
+  await page.keyboard.type('the needle');
+  await press(page, 'Enter');
+  await press(page, '/');
+  await page.keyboard.type('needle');
+  await expect(page.getByText('1 of 1,000,000 rows')).toBeVisible({ timeout: 120_000 });
+  await page.reload();
+  await expect(cell(page, 1, 1)).toHaveText('the needle');
+  await expect(page.getByRole('searchbox')).toHaveValue('needle');
+  await grid(page).focus();
+  await press(page, 'Control+z');
+  await expect(cell(page, 1, 1)).toHaveText('question 999999');
+});
