@@ -8,6 +8,7 @@ import { getDatasetByName, insertDataset, insertDatasetFile, listImportingFiles 
 import { insertExamples } from './db/examples.ts';
 import { getRun, insertRun } from './db/runs.ts';
 import { closeLibrary, libraryFolder, openLibrary } from './library.ts';
+import { RESOURCES } from './paths.ts';
 import { isAlive, OWNER } from './process-identity.ts';
 
 let folder: string;
@@ -69,4 +70,15 @@ test('a run whose process is gone is seen as interrupted; a living one is left a
 test('a library folder that cannot be made is told with the way out', () => {
   writeFileSync(join(folder, 'file'), '');
   expect(() => openLibrary(join(folder, 'file', 'library'))).toThrow(/the library folder cannot be made \(ENOTDIR\): set ATTUNE_HOME/);
+});
+
+test('a run on the embedded model finds it again after the program has moved', () => {
+  const library = openLibrary(folder);
+  const recipe = Recipe.parse({ method: 'sft', model: 'attune-base', dataset: 'rows' });
+  const model = { folder: '/mnt/.mount_old/resources/models/attune-base' };
+  const id = insertRun(library.db, { name: 'moved', method: 'sft', recipe, model, parentCheckpointId: null, seed: 1, owner: null });
+  closeLibrary(library);
+  const again = openLibrary(folder);
+  expect(getRun(again.db, id)!.model.folder).toBe(join(RESOURCES, 'models', 'attune-base'));
+  closeLibrary(again);
 });

@@ -1,14 +1,16 @@
 /**
  * The library: one folder with the database and every run's files. Opening it also settles what killed processes left:
- * half-imported files go, half-done edits of datasets are taken back, runs whose process is gone are marked interrupted.
+ * half-imported files go, half-done edits of datasets are taken back, runs whose process is gone are marked interrupted, and those on an embedded model
+ * follow it to where the program lies now.
  */
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { openDatabase, type Database } from './db/database.ts';
 import { deleteDatasetFile, deleteEmptyDatasets, listImportingFiles } from './db/datasets.ts';
 import { listUnfinishedEdits, rollBackEdit } from './db/edits.ts';
-import { interruptDeadRuns } from './db/runs.ts';
+import { interruptDeadRuns, listRuns, updateRunModel } from './db/runs.ts';
+import { RESOURCES } from './paths.ts';
 import { isAlive } from './process-identity.ts';
 
 export type Library = { folder: string; db: Database };
@@ -48,4 +50,13 @@ function settle({ db }: Library): void {
   }
   for (const edit of listUnfinishedEdits(db)) if (!isAlive(edit.owner)) rollBackEdit(db, edit);
   interruptDeadRuns(db);
+  followEmbeddedModels(db);
+}
+
+/** An embedded model lies where the program lies, which an update or a package that is mounted anew moves: runs on it go along. */
+function followEmbeddedModels(db: Database): void {
+  for (const { id, model } of listRuns(db)) {
+    const here = join(RESOURCES, 'models', basename(model.folder));
+    if (!existsSync(model.folder) && existsSync(join(here, 'config.json'))) updateRunModel(db, id, { ...model, folder: here });
+  }
 }

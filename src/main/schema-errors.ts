@@ -3,6 +3,7 @@
  * The ranges are the schema's; nothing of them is repeated here.
  */
 import type { z } from 'zod';
+import { nearestName } from '../shared/nearest-name.ts';
 
 /** One sentence an issue, each beginning with the field. `schema` gives the names an unknown field is compared with. */
 export function explainIssues(error: z.ZodError, value: unknown, schema: z.ZodObject): string[] {
@@ -44,9 +45,8 @@ function describe(value: unknown): string {
 
 /** With the field that was probably meant: another spelling (learning_rate), or one that belongs a level deeper. */
 function unknownField(field: string, schema: z.ZodObject): string {
-  const plain = (name: string) => name.split('.').at(-1)!.toLowerCase().replace(/[^a-z0-9]/g, '');
-  const known = fieldNames(schema);
-  const near = known.find((name) => plain(name) === plain(field)) ?? known.find((name) => distance(plain(name), plain(field)) <= 2);
+  const last = (path: string): string => path.split('.').at(-1)!;
+  const near = nearestName(last(field), fieldNames(schema), last);
   return near && near !== field ? `${field}: there is no such field; did you mean ${near}?` : `${field}: there is no such field`;
 }
 
@@ -57,15 +57,4 @@ function fieldNames(schema: z.ZodObject, prefix = ''): string[] {
     while (inner.unwrap && !inner.shape) inner = inner.unwrap() as typeof inner;
     return inner.shape ? fieldNames(inner as unknown as z.ZodObject, `${prefix}${name}.`) : [prefix + name];
   });
-}
-
-/** Levenshtein. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
-    row = next;
-  }
-  return row[b.length];
 }

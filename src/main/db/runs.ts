@@ -108,6 +108,11 @@ export function interruptDeadRuns(db: Database): number {
   return dead.length;
 }
 
+/** Where its base lies now, after a move. */
+export function updateRunModel(db: Database, id: number, model: ModelPath): void {
+  db.prepare('update runs set model = ? where id = ?').run(JSON.stringify(model), id);
+}
+
 /**
  * Takes a run that nobody works on, for `owner`. False when another process was first: of two that resume the same run, one wins.
  */

@@ -19,7 +19,13 @@ const POLL = 1000;
 const DETAIL_EVERY = 1000;
 const LOG_TAIL = 500;
 
-export async function* watchRun(library: Library, queue: RunQueue, id: number, signal?: AbortSignal): AsyncGenerator<RunEvent, void, void> {
+/** Throws at once when there is no such run: a window then says so, and does not try again. */
+export function watchRun(library: Library, queue: RunQueue, id: number, signal?: AbortSignal): AsyncGenerator<RunEvent, void, void> {
+  getRunById(library, id);
+  return follow(library, queue, id, signal);
+}
+
+async function* follow(library: Library, queue: RunQueue, id: number, signal?: AbortSignal): AsyncGenerator<RunEvent, void, void> {
   const { db } = library;
   const changed = createWaker(queue, id, signal);
   const seen = { attempt: -1, step: -1, sampleStep: -1, logId: 0, detail: '', slow: '', detailAt: 0, progress: '' };

@@ -9,6 +9,8 @@ const inputs = (message: unknown): string[] => [...new Set([...JSON.stringify(me
 
 test.each(readdirSync(folder('en')))('%s has the same messages with the same inputs in English and Korean', (file) => {
   const [en, ko] = [read('en', file), read('ko', file)];
+  // what the recipe's fields are called and do is said in English by the schema itself (shared/recipe.ts)
+  for (const key of Object.keys(ko)) if (/^train_(?:label|help)_/.test(key) && !(key in en)) delete ko[key];
   expect(Object.keys(ko).sort()).toEqual(Object.keys(en).sort());
   for (const [key, message] of Object.entries(en)) expect([key, inputs(ko[key])]).toEqual([key, inputs(message)]);
 });

@@ -6,6 +6,7 @@ import type { z } from 'zod';
 import type { Recipe } from '../../../shared/recipe.ts';
 import { checkAgainstSchema, fieldsOf, isMethod, METHODS, type Method } from './fields.ts';
 import { placeOf, readText, type RecipeText, valueAt } from './recipe-text.ts';
+import { nearestName } from '../../../shared/nearest-name.ts';
 
 export type Problem = { path: string[]; from: number; to: number } & (
   | { kind: 'syntax' | 'other'; message: string }
@@ -77,19 +78,5 @@ const EXPECTED: Record<string, Extract<Problem, { kind: 'expected' }>['what']> =
 
 /** The field probably meant: another spelling (learning_rate), one a level deeper, or a letter or two off. */
 function nearest(name: string, method: Method): string | null {
-  const plain = (text: string) => text.toLowerCase().replace(/[^a-z0-9]/g, '');
-  const known = fieldsOf(method).map(({ key, path }) => ({ key, plain: plain(path.at(-1)!) }));
-  const exact = known.find((field) => field.plain === plain(name));
-  return (exact ?? known.find((field) => distance(field.plain, plain(name)) <= 2))?.key ?? null;
-}
-
-/** Levenshtein. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
-    row = next;
-  }
-  return row[b.length];
+  return nearestName(name, fieldsOf(method), ({ path }) => path.at(-1)!)?.key ?? null;
 }
