@@ -32,15 +32,13 @@ export class Overlays {
     onDestroy(() => clearInterval(timer));
   }
 
+  /** Names of those wanted that exist, as one text: it stays the same while the list is only told anew. */
+  readonly #named = $derived.by(() => JSON.stringify(this.#ids().flatMap((id) => this.#runs().filter((run) => run.id === id).map(({ name }) => ({ id, name })))));
   /** Those wanted whose curves have come. */
-  get shown(): Overlay[] {
+  readonly shown = $derived.by((): Overlay[] => {
     void this.version;
-    return this.#ids().flatMap((id) => {
-      const table = this.#tables[id];
-      const run = this.#runs().find((run) => run.id === id);
-      return table && run ? [{ id, name: run.name, table }] : [];
-    });
-  }
+    return (JSON.parse(this.#named) as { id: number; name: string }[]).flatMap(({ id, name }) => (id in this.#tables ? [{ id, name, table: this.#tables[id] }] : []));
+  });
 
   async #ask(id: number): Promise<void> {
     if (this.#asking[id]) return;

@@ -7,8 +7,10 @@ import type { LogLine, RunDetail, RunEvent, RunProgress, SampleCompletion } from
 import { CurveTable } from '../../components/chart/curve-table.ts';
 import { api, stream } from '../../state/workbench.svelte.ts';
 
-/** Between drawings of new points, ms. */
-const PACE = 300;
+/** Between showings of new numbers, ms: every drawing is time that training does not have. */
+const PACE = 1000;
+/** Points and progress of one step come shortly after each other: shown together, ms. */
+const GATHER = 60;
 /** Lines of the log kept on screen. */
 const LOG_LINES = 2000;
 
@@ -24,10 +26,14 @@ export class WatchedRun {
   /** One sentence: the run is gone, or cannot be read. */
   error = $state<string | null>(null);
   readonly table = new CurveTable();
+  readonly id: number;
   readonly stop: () => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #shownAt = 0;
+  #progress: RunProgress | null = null;
 
   constructor(id: number) {
+    this.id = id;
     this.stop = stream((signal) => api.runs.watch({ id }, { signal }), (event) => this.#take(event), (message) => (this.error = message));
     onDestroy(() => {
       this.stop();
@@ -41,23 +47,21 @@ export class WatchedRun {
         this.table.clear();
         this.table.append(event.curves);
         this.run = event.run;
-        this.progress = event.progress;
+        this.#progress = event.progress;
         this.samples = event.samples;
         this.log = event.log.slice(-LOG_LINES);
         this.error = null;
         return this.#publish();
       case 'points':
         this.table.append(event.curves);
-        // long curves come in slices: drawn at once they would be drawn a hundred times
-        this.#timer ??= setTimeout(() => this.#publish(), PACE);
-        return;
+        return this.#publishSoon();
       case 'run':
         this.run = event.run;
-        if (event.run.status !== 'running' && event.run.status !== 'paused') this.progress = null;
+        if (event.run.status !== 'running' && event.run.status !== 'paused') this.progress = this.#progress = null;
         return;
       case 'progress':
-        this.progress = event.progress;
-        return;
+        this.#progress = event.progress;
+        return this.#publishSoon();
       case 'samples':
         this.samples = [...this.samples, ...event.samples];
         return;
@@ -67,9 +71,15 @@ export class WatchedRun {
     }
   }
 
+  #publishSoon(): void {
+    this.#timer ??= setTimeout(() => this.#publish(), Math.max(GATHER, this.#shownAt + PACE - Date.now()));
+  }
+
   #publish(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    this.#shownAt = Date.now();
+    this.progress = this.#progress;
     this.version++;
     const { metrics } = this.table;
     if (metrics.join() !== this.metrics.join()) this.metrics = metrics;
