@@ -1,4 +1,7 @@
-/** A model exported and held against the original: progress, the check's numbers, the card, files that went away, and what stays after a reload. */
+/**
+ * A model exported and held against the original: progress, the check's numbers, the card, files that went away, and what stays after a
+ * reload.
+ */
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, expectAccessible, test } from './workbench.ts';

@@ -1,4 +1,7 @@
-/** Training watched: live, paused, resumed, killed and resumed again, stopped and kept; curves read off and looked at in several ways; the queue; deletion. */
+/**
+ * Training watched: live, paused, resumed, killed and resumed again, stopped and kept; curves read off and looked at in several ways; the
+ * queue; deletion.
+ */
 import { readFile } from 'node:fs/promises';
 import type { Page } from '@playwright/test';
 import { expect, expectAccessible, test, type Workbench } from './workbench.ts';
@@ -27,7 +30,8 @@ async function startTraining(workbench: Workbench, name: string, steps: number):
   const { page } = workbench;
   await workbench.go('#/train');
   await expect(page.getByRole('button', { name: /Start training|Queue as/ })).toBeVisible();
-  await page.locator('input[type=file]').setInputFiles({ name: `${name}.yaml`, mimeType: 'application/yaml', buffer: Buffer.from(recipe(name, steps)) });
+  const file = { name: `${name}.yaml`, mimeType: 'application/yaml', buffer: Buffer.from(recipe(name, steps)) };
+  await page.locator('input[type=file]').setInputFiles(file);
   await expect(page.getByLabel(/name/i).first()).toBeVisible();
   await page.getByRole('button', { name: /Start training|Queue as/ }).click();
   await expect(page.getByRole('heading', { level: 1, name })).toBeVisible();

@@ -1,6 +1,6 @@
 /**
- * The colours and dashes of curves. A canvas knows no CSS variables, so the tokens are resolved once a theme: `colours()` is what they are now,
- * and `onTheme` tells when that changes. Colour never stands alone: every line of a chart has a dash of its own too.
+ * The colours and dashes of curves. A canvas knows no CSS variables, so the tokens are resolved once a theme: `colours()` is what they are
+ * now, and `onTheme` tells when that changes. Colour never stands alone: every line of a chart has a dash of its own too.
  */
 
 export type Colours = { series: string[]; grid: string; text: string; surface: string; font: string };

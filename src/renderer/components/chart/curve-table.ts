@@ -1,7 +1,7 @@
 /**
- * The curves of one run as growable columns of numbers, one row a logged step, NaN where a metric was not logged. New points are appended in place,
- * so a run of 100,000 steps is never copied while it is watched, and the smoothed copies grow with it. Deliberately not reactive: whoever draws
- * counts versions. A column may be longer than `length` and is replaced when it grows: read it anew for every drawing.
+ * The curves of one run as growable columns of numbers, one row a logged step, NaN where a metric was not logged. New points are appended
+ * in place, so a run of 100,000 steps is never copied while it is watched, and the smoothed copies grow with it. Deliberately not reactive:
+ * whoever draws counts versions. A column may be longer than `length` and is replaced when it grows: read it anew for every drawing.
  */
 import type { Curves } from '../../../shared/api/runs.ts';
 import { Smoothing } from './smoothing.ts';
@@ -15,7 +15,11 @@ const FIRST_CAPACITY = 256;
 export class CurveTable {
   length = 0;
   #capacity = FIRST_CAPACITY;
-  #x: Record<XAxis, Float64Array> = { step: new Float64Array(FIRST_CAPACITY), tokens: new Float64Array(FIRST_CAPACITY), time: new Float64Array(FIRST_CAPACITY) };
+  #x: Record<XAxis, Float64Array> = {
+    step: new Float64Array(FIRST_CAPACITY),
+    tokens: new Float64Array(FIRST_CAPACITY),
+    time: new Float64Array(FIRST_CAPACITY),
+  };
   #values = new Map<string, Float64Array>();
   #smoothed = new Map<string, Smoothing>();
 

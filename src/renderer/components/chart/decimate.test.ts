@@ -39,7 +39,8 @@ describe('decimate', () => {
 
 describe('align', () => {
   test('puts lines on one ascending x, null where one has nothing', () => {
-    expect(align([{ x: [1, 3], y: [10, 30] }, { x: [2, 3, 4], y: [2, 3, 4] }])).toEqual([[1, 2, 3, 4], [10, null, 30, null], [null, 2, 3, 4]]);
+    const lines = [{ x: [1, 3], y: [10, 30] }, { x: [2, 3, 4], y: [2, 3, 4] }];
+    expect(align(lines)).toEqual([[1, 2, 3, 4], [10, null, 30, null], [null, 2, 3, 4]]);
   });
 
   test('a line may have two points at the same x', () => {

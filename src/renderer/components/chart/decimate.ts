@@ -1,12 +1,15 @@
 /**
- * A curve cut down to what its pixels can show: of every column of pixels the lowest and the highest point, in their order, so that no spike is lost
- * and 100,000 points are drawn as fast as 1,000. Curves with few points in view are given whole. Points, not averages: every one was really logged.
+ * A curve cut down to what its pixels can show: of every column of pixels the lowest and the highest point, in their order, so that no
+ * spike is lost and 100,000 points are drawn as fast as 1,000. Curves with few points in view are given whole. Points, not averages: every
+ * one was really logged.
  */
 import { lowerBound, type Points } from './curve-table.ts';
 
 export type Line = { x: number[]; y: number[] };
 
-/** Of the points in [from, to], with the one before and the one after so that lines reach the edges. `columns`: of pixels over that range. */
+/**
+ * Of the points in [from, to], with the one before and the one after so that lines reach the edges. `columns`: of pixels over that range.
+ */
 export function decimate({ x, y, length }: Points, from: number, to: number, columns: number): Line {
   let start = lowerBound(x, length, from) - 1;
   while (start >= 0 && Number.isNaN(y[start])) start--;
@@ -63,9 +66,9 @@ export function align(lines: Line[]): [number[], ...(number | null)[][]] {
   const at = lines.map(() => 0);
   for (;;) {
     let next = Infinity;
-    for (let k = 0; k < lines.length; k++) if (at[k] < lines[k].x.length && lines[k].x[at[k]] < next) next = lines[k].x[at[k]];
+    for (const [k, { x }] of lines.entries()) if (at[k] < x.length && x[at[k]] < next) next = x[at[k]];
     if (next === Infinity) return [xs, ...columns];
     xs.push(next);
-    for (let k = 0; k < lines.length; k++) columns[k].push(at[k] < lines[k].x.length && lines[k].x[at[k]] === next ? lines[k].y[at[k]++] : null);
+    for (const [k, { x, y }] of lines.entries()) columns[k].push(at[k] < x.length && x[at[k]] === next ? y[at[k]++] : null);
   }
 }

@@ -42,7 +42,9 @@ export async function chartImage(drawing: HTMLCanvasElement, title: string, xLab
     context.fillStyle = text;
     context.fillText(line.label, MARGIN + 36, y, width - 2 * MARGIN - 36);
   }
-  return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error('the image could not be made'))), 'image/png'));
+  return new Promise((resolve, reject) => {
+    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error('the image could not be made'))), 'image/png');
+  });
 }
 
 /** Hands a file to the person, as a download. */

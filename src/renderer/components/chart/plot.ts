@@ -1,6 +1,6 @@
 /**
- * One uPlot drawing of lines over a common x: made once for its lines and scales, then fed with what is in view, cut down to its pixels. Redrawing
- * costs by pixels, not by points, and a new point rebuilds nothing. Pointer, cursor and legend are Chart's: uPlot's own are off.
+ * One uPlot drawing of lines over a common x: made once for its lines and scales, then fed with what is in view, cut down to its pixels.
+ * Redrawing costs by pixels, not by points, and a new point rebuilds nothing. Pointer, cursor and legend are Chart's: uPlot's own are off.
  */
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
@@ -28,6 +28,8 @@ const AXIS = 52;
 /** Points at their own place are drawn as dots up to this many in view: evaluations are few. */
 const DOTS = 40;
 const FAINT = 0.28;
+/** Between marks of the left axis at least, CSS pixels. */
+const TICK_SPACE = 28;
 const TEXT_SIZE = 11;
 
 export class Plot {
@@ -43,6 +45,10 @@ export class Plot {
       grid: { stroke: () => colours().grid, width: 1 },
       ticks: { stroke: () => colours().grid, width: 1, size: 4 },
       gap: 4,
+    };
+    const logAxis: Partial<uPlot.Axis> = {
+      splits: (_, __, min, max) => logTicks(min, max, Math.floor(options.height / TICK_SPACE)),
+      filter: (_, ticks) => ticks,
     };
     const series = (line: ChartLine, faint: boolean): uPlot.Series => ({
       stroke: () => colours().series[line.colour % SERIES_COLOURS],
@@ -85,8 +91,8 @@ export class Plot {
           {
             ...axis,
             size: AXIS,
-            space: 28,
-            ...(options.log ? { splits: (_, __, min, max, ___, space) => logTicks(min, max, Math.max(2, Math.floor(options.height / (space || 28)))), filter: (_, ticks) => ticks } : {}),
+            space: TICK_SPACE,
+            ...(options.log ? logAxis : {}),
             values: (_, ticks) => tickLabels(ticks),
           } satisfies uPlot.Axis,
         ],
@@ -106,7 +112,8 @@ export class Plot {
   draw([from, to]: Range): void {
     if (!(to > from)) to = from + 1;
     const columns = Math.max(1, Math.round((this.#plot.bbox.width / devicePixelRatio) * Math.min(2, devicePixelRatio)));
-    const cut = this.#lines.flatMap((line) => [line.points, line.smoothed].filter((read) => read !== null).map((read) => decimate(read(), from, to, columns)));
+    const reads = this.#lines.flatMap(({ points, smoothed }) => (smoothed ? [points, smoothed] : [points]));
+    const cut = reads.map((read) => decimate(read(), from, to, columns));
     this.#plot.batch(() => {
       this.#plot.setData(align(cut) as uPlot.AlignedData, false);
       this.#plot.setScale('x', { min: from, max: to });

@@ -1,6 +1,6 @@
 /**
- * TensorBoard's smoothing: an exponential moving average, divided by the weight it has gathered so that it does not start at zero (debiased).
- * It remembers where it is: extending a curve costs only its new points. NaN stays NaN and is passed over.
+ * TensorBoard's smoothing: an exponential moving average, divided by the weight it has gathered so that it does not start at zero
+ * (debiased). It remembers where it is: extending a curve costs only its new points. NaN stays NaN and is passed over.
  */
 export class Smoothing {
   readonly weight: number;

@@ -1,5 +1,6 @@
 /** Where the axes of curves have their marks, and how those are written: as short as tells neighbours apart. */
 
+const UNITS = [[1e12, 'T'], [1e9, 'B'], [1e6, 'M'], [1e3, 'k']] as const;
 const TIMES = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400, 172_800, 604_800];
 const COUNTS = [1, 2, 5].flatMap((digit) => Array.from({ length: 13 }, (_, power) => digit * 10 ** power)).sort((a, b) => a - b);
 
@@ -8,7 +9,9 @@ export function tickDistances(axis: 'step' | 'tokens' | 'time'): number[] {
   return axis === 'time' ? [0.001, 0.01, 0.1, ...TIMES] : COUNTS;
 }
 
-/** Marks of a logarithmic axis: powers of ten with 2 and 5 where there is room, ordinary round numbers where the range is within one power. */
+/**
+ * Marks of a logarithmic axis: powers of ten with 2 and 5 where there is room, ordinary round numbers where the range is within one power.
+ */
 export function logTicks(min: number, max: number, count: number): number[] {
   const powers = Math.log10(max / min);
   if (powers < 1) return linearTicks(min, max, count);
@@ -48,7 +51,7 @@ export function tickLabels(ticks: number[]): string[] {
 /** That write it exactly, 6 at most: 1 for 0.5, 2 for 0.25. */
 function decimalsOf(distance: number): number {
   let decimals = 0;
-  while (decimals < 6 && Math.abs(distance * 10 ** decimals - Math.round(distance * 10 ** decimals)) > 1e-6 * distance * 10 ** decimals) decimals++;
+  for (let scaled = distance; decimals < 6 && Math.abs(scaled - Math.round(scaled)) > 1e-6 * scaled; scaled *= 10) decimals++;
   return decimals;
 }
 
@@ -58,7 +61,7 @@ function shortExponent(value: number): string {
 
 /** 20k, 1.5M: enough decimals that marks `distance` apart differ. */
 function shortLarge(value: number, distance: number): string {
-  const [size, unit] = ([[1e12, 'T'], [1e9, 'B'], [1e6, 'M'], [1e3, 'k']] as const).find(([size]) => Math.abs(value) >= size) ?? ([1, ''] as const);
+  const [size, unit] = UNITS.find(([size]) => Math.abs(value) >= size) ?? ([1, ''] as const);
   return `${Number((value / size).toFixed(Number.isFinite(distance) ? Math.min(3, decimalsOf(distance / size)) : 1))}${unit}`;
 }
 

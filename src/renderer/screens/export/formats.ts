@@ -16,8 +16,8 @@ export function formatsOf(model: Pick<ModelSummary, 'form'> | undefined): Format
 }
 
 /** Bytes of the weights; null where the model's size is not known. Tokeniser and card come on top: little beside them. */
-export function estimatedBytes({ parameters, adapterParameters }: Pick<ModelSummary, 'parameters' | 'adapterParameters'>, format: Format, dtype: Dtype): number | null {
-  const weights = format === 'peft' ? adapterParameters : parameters;
+export function estimatedBytes(model: Pick<ModelSummary, 'parameters' | 'adapterParameters'>, format: Format, dtype: Dtype): number | null {
+  const weights = format === 'peft' ? model.adapterParameters : model.parameters;
   return weights === null ? null : Math.round(weights * (format === 'peft' ? BYTES.f32 : BYTES[dtype]));
 }
 

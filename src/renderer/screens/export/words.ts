@@ -4,8 +4,12 @@ import * as m from '../../paraglide/messages.js';
 import type { Dtype, Format } from './formats.ts';
 
 export const formatName: Record<Format, () => string> = { safetensors: m.export_safetensors, peft: m.export_peft, gguf: m.export_gguf };
-export const formatHelp: Record<Format, () => string> = { safetensors: m.export_safetensors_help, peft: m.export_peft_help, gguf: m.export_gguf_help };
-export const dtypeHelp: Record<Dtype, () => string> = { f32: m.export_f32_help, f16: m.export_f16_help, bf16: m.export_bf16_help, q8_0: m.export_q8_0_help };
+export const formatHelp: Record<Format, () => string> = {
+  safetensors: m.export_safetensors_help, peft: m.export_peft_help, gguf: m.export_gguf_help,
+};
+export const dtypeHelp: Record<Dtype, () => string> = {
+  f32: m.export_f32_help, f16: m.export_f16_help, bf16: m.export_bf16_help, q8_0: m.export_q8_0_help,
+};
 
 /** `GGUF f16`; an adapter has no type to choose. */
 export function kindOf({ format, dtype }: Pick<ExportRecord, 'format' | 'dtype'>): string {

@@ -1,4 +1,7 @@
-/** What can be done with a run, from its row, its page and the command palette alike. Main decides; what it refuses is shown as its sentence. */
+/**
+ * What can be done with a run, from its row, its page and the command palette alike. Main decides; what it refuses is shown as its
+ * sentence.
+ */
 import type { Checkpoint, RunSummary } from '../../../shared/api/runs.ts';
 import type { MenuItem } from '../../components/Menu.svelte';
 import { formatBytes } from '../../format.ts';
@@ -10,7 +13,8 @@ import { api } from '../../state/workbench.svelte.ts';
 export const canPause = ({ status, asked }: RunSummary): boolean => status === 'running' && asked === null;
 export const canResume = ({ status, asked }: RunSummary): boolean =>
   (status === 'paused' && asked !== 'stop') || status === 'interrupted' || status === 'stopped' || status === 'failed';
-export const canStop = ({ status, asked }: RunSummary): boolean => (status === 'running' || status === 'paused' || status === 'queued') && asked !== 'stop';
+export const canStop = ({ status, asked }: RunSummary): boolean =>
+  (status === 'running' || status === 'paused' || status === 'queued') && asked !== 'stop';
 export const canDelete = ({ status }: RunSummary): boolean => status !== 'running' && status !== 'paused' && status !== 'queued';
 
 export const pauseRun = (run: RunSummary): Promise<unknown> => attempt(() => api.runs.pause({ id: run.id }));

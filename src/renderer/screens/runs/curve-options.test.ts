@@ -4,7 +4,9 @@ import { type CurveOptions, readOptions, writeOptions } from './curve-options.ts
 const plain: CurveOptions = { x: 'step', smooth: 0, log: false, overlay: [], panels: null, focus: null, zoom: null };
 
 test('what is written is read again', () => {
-  const options: CurveOptions = { x: 'tokens', smooth: 0.6, log: true, overlay: [3, 12], panels: ['loss', 'rewards'], focus: 'loss', zoom: [1.5, 2000] };
+  const options: CurveOptions = {
+    x: 'tokens', smooth: 0.6, log: true, overlay: [3, 12], panels: ['loss', 'rewards'], focus: 'loss', zoom: [1.5, 2000],
+  };
   const query = new URLSearchParams(Object.entries(writeOptions(options)).filter((entry): entry is [string, string] => entry[1] !== null));
   expect(readOptions(query)).toEqual(options);
 });

@@ -1,4 +1,6 @@
-/** How curves are looked at, as the address has it: everything a reload should bring back. Unknown or absurd values read as the usual ones. */
+/**
+ * How curves are looked at, as the address has it: everything a reload should bring back. Unknown or absurd values read as the usual ones.
+ */
 import type { XAxis } from '../../components/chart/curve-table.ts';
 
 export type CurveOptions = {

@@ -1,4 +1,7 @@
-/** The curves of other runs laid over the one on screen, asked for once each; those of a run that still trains are asked for again now and then. */
+/**
+ * The curves of other runs laid over the one on screen, asked for once each; those of a run that still trains are asked for again now and
+ * then.
+ */
 import { onDestroy } from 'svelte';
 import type { RunSummary } from '../../../shared/api/runs.ts';
 import { CurveTable } from '../../components/chart/curve-table.ts';
@@ -33,11 +36,15 @@ export class Overlays {
   }
 
   /** Names of those wanted that exist, as one text: it stays the same while the list is only told anew. */
-  readonly #named = $derived.by(() => JSON.stringify(this.#ids().flatMap((id) => this.#runs().filter((run) => run.id === id).map(({ name }) => ({ id, name })))));
+  readonly #named = $derived.by(() => {
+    const named = this.#ids().flatMap((id) => this.#runs().filter((run) => run.id === id));
+    return JSON.stringify(named.map(({ id, name }) => ({ id, name })));
+  });
   /** Those wanted whose curves have come. */
   readonly shown = $derived.by((): Overlay[] => {
     void this.version;
-    return (JSON.parse(this.#named) as { id: number; name: string }[]).flatMap(({ id, name }) => (id in this.#tables ? [{ id, name, table: this.#tables[id] }] : []));
+    const named = JSON.parse(this.#named) as { id: number; name: string }[];
+    return named.filter(({ id }) => id in this.#tables).map(({ id, name }) => ({ id, name, table: this.#tables[id] }));
   });
 
   async #ask(id: number): Promise<void> {

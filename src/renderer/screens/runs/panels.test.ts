@@ -2,7 +2,9 @@ import { expect, test } from 'vitest';
 import { panelsOf, shownPanels } from './panels.ts';
 
 test('every metric is in exactly one panel, held-out beside trained, unknown ones in their own', () => {
-  const metrics = ['loss', 'grad_norm', 'epoch', 'objective/kl', 'eval_loss', 'eval_objective/kl', 'rewards/chosen', 'rewards/rejected', 'eval_only'];
+  const metrics = [
+    'loss', 'grad_norm', 'epoch', 'objective/kl', 'eval_loss', 'eval_objective/kl', 'rewards/chosen', 'rewards/rejected', 'eval_only',
+  ];
   const panels = panelsOf(metrics);
   expect(panels.flatMap((panel) => panel.metrics).sort()).toEqual([...metrics].sort());
   expect(panels.map(({ id, metrics }) => [id, metrics])).toEqual([

@@ -1,6 +1,6 @@
 /**
- * Which metrics stand in one chart: those that mean something against each other, held-out beside trained. Every metric a run has is in exactly one
- * panel; what is not known here gets one of its own.
+ * Which metrics stand in one chart: those that mean something against each other, held-out beside trained. Every metric a run has is in
+ * exactly one panel; what is not known here gets one of its own.
  */
 export type Panel = { id: string; title: string; metrics: string[] };
 
@@ -22,7 +22,8 @@ const HIDDEN = new Set(['epoch', 'num_tokens']);
 
 export function panelsOf(metrics: string[]): Panel[] {
   const has = new Set(metrics);
-  const known = GROUPS.map(({ id, title, metrics }) => ({ id, title, metrics: metrics.filter((name) => has.has(name)) })).filter(({ metrics }) => metrics.length > 0);
+  const groups = GROUPS.map(({ id, title, metrics }) => ({ id, title, metrics: metrics.filter((name) => has.has(name)) }));
+  const known = groups.filter(({ metrics }) => metrics.length > 0);
   const placed = new Set(known.flatMap(({ metrics }) => metrics));
   const others = metrics.filter((name) => !placed.has(name));
   for (const name of others) {

@@ -14,7 +14,11 @@ test('a conversation says who speaks, a single question does not', () => {
 });
 
 test('marked pieces put together are the text', () => {
-  expect(split('one two three', [[4, 7]])).toEqual([{ text: 'one ', marked: false }, { text: 'two', marked: true }, { text: ' three', marked: false }]);
+  expect(split('one two three', [[4, 7]])).toEqual([
+    { text: 'one ', marked: false },
+    { text: 'two', marked: true },
+    { text: ' three', marked: false },
+  ]);
   expect(split('all', [[0, 3]])).toEqual([{ text: 'all', marked: true }]);
   expect(split('', [])).toEqual([]);
 });

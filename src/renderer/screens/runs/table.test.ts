@@ -2,9 +2,13 @@ import { expect, test } from 'vitest';
 import type { RunSummary } from '../../../shared/api/runs.ts';
 import { listed } from './table.ts';
 
-const run = (id: number, fields: Partial<RunSummary>) => ({ id, name: `run-${id}`, method: 'sft', status: 'finished', last: {}, seconds: 0, createdAt: `2030-01-0${id}`, ...fields }) as RunSummary;
+const run = (id: number, fields: Partial<RunSummary>) =>
+  ({
+    id, name: `run-${id}`, method: 'sft', status: 'finished', last: {}, seconds: 0, createdAt: `2030-01-0${id}`, ...fields,
+  }) as RunSummary;
 const runs = [run(1, { last: { loss: 2 } }), run(2, { method: 'dpo', status: 'failed' }), run(3, { name: 'run-10', last: { loss: 1 } })];
-const ids = (options: Partial<Parameters<typeof listed>[1]>) => listed(runs, { status: '', method: '', sort: 'created', up: false, ...options }).map(({ id }) => id);
+const ids = (options: Partial<Parameters<typeof listed>[1]>) =>
+  listed(runs, { status: '', method: '', sort: 'created', up: false, ...options }).map(({ id }) => id);
 
 test('newest first, unless asked otherwise', () => {
   expect(ids({})).toEqual([3, 2, 1]);

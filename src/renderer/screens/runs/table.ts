@@ -1,7 +1,9 @@
 /** Which runs the table shows, and in what order. Runs without a value stand last either way. */
 import type { RunSummary } from '../../../shared/api/runs.ts';
 
-export const COLUMNS = ['status', 'name', 'method', 'model', 'dataset', 'progress', 'loss', 'eval_loss', 'accuracy', 'margin', 'seconds', 'created'] as const;
+export const COLUMNS = [
+  'status', 'name', 'method', 'model', 'dataset', 'progress', 'loss', 'eval_loss', 'accuracy', 'margin', 'seconds', 'created',
+] as const;
 export type Column = (typeof COLUMNS)[number];
 
 const ORDER: RunSummary['status'][] = ['running', 'paused', 'queued', 'interrupted', 'failed', 'stopped', 'finished'];
@@ -22,7 +24,8 @@ const keys: Record<Column, (run: RunSummary) => string | number | undefined> = {
 };
 
 /** `status` and `method`: '' for every one. */
-export function listed(runs: RunSummary[], { status, method, sort, up }: { status: string; method: string; sort: Column; up: boolean }): RunSummary[] {
+export function listed(runs: RunSummary[], wanted: { status: string; method: string; sort: Column; up: boolean }): RunSummary[] {
+  const { status, method, sort, up } = wanted;
   const key = keys[sort];
   const kept = runs.filter((run) => (status === '' || run.status === status) && (method === '' || run.method === method));
   return kept.sort((a, b) => {
