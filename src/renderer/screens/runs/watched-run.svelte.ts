@@ -56,6 +56,8 @@ export class WatchedRun {
         this.table.append(event.curves);
         return this.#publishSoon();
       case 'run':
+        // what a run becomes is shown at once, with all that was known of it
+        if (event.run.status !== this.run?.status) this.#publish();
         this.run = event.run;
         if (event.run.status !== 'running' && event.run.status !== 'paused') this.progress = this.#progress = null;
         return;
