@@ -53,11 +53,11 @@ test('a run is watched live, paused and resumed, survives its engine, and is sto
 
   await page.getByRole('button', { name: 'Pause' }).click();
   await expect(status(page, 'Paused')).toBeVisible({ timeout: 30_000 });
+  const paused = await step(page);
   const second = await workbench.openWindow();
   await second.evaluate((hash) => void (location.hash = hash), new URL(page.url()).hash);
   await expect(status(second, 'Paused')).toBeVisible();
-  await expect.poll(async () => (await step(second)) === (await step(page))).toBe(true);
-  const paused = await step(second);
+  expect(await step(second)).toBe(paused);
   await second.close();
   await page.reload();
   await expect(status(page, 'Paused')).toBeVisible();
