@@ -57,7 +57,7 @@ async function serve(options: HostOptions): Promise<void> {
   if (!isLoopback(options.host)) tell(`attune: --host ${options.host}: who has the URL has your library, and nothing on the way is encrypted`);
   const tunnel = tunnelCommand(port);
   if (tunnel) tell(`Over SSH: run this on the machine you sit at, then open the URL there\n  ${tunnel}`);
-  if (options.open && hasDisplay()) openBrowser(url);
+  if (options.open && hasDisplay()) openBrowser(workbenchUrl(options.host, port, guard.issueTicket()));
 
   let closing = false;
   const close = (signal: NodeJS.Signals): void => {

@@ -1,4 +1,4 @@
-/** Opens a URL in the person's browser, where there is one to see. Other users of the machine could read the command line for a moment. */
+/** Opens a URL in the person's browser, where there is one to see. Other users of the machine can read the command line for a moment: give it a ticket (guard.ts). */
 import { spawn } from 'node:child_process';
 
 export function hasDisplay(env: NodeJS.ProcessEnv = process.env): boolean {

@@ -13,7 +13,10 @@ export type Guard = {
   knowsHost(headers: IncomingHttpHeaders): boolean;
   /** Did a page of this server send it? */
   isOwnOrigin(headers: IncomingHttpHeaders): boolean;
-  isToken(given: string | null): boolean;
+  /** Does it make a session: the token, or a ticket that nobody has used? */
+  admits(given: string | null): boolean;
+  /** Stands for the token once, where others may read along: on a command line. */
+  issueTicket(): string;
   hasSession(headers: IncomingHttpHeaders): boolean;
   /** The Set-Cookie header that makes a session. */
   cookie: string;
@@ -25,12 +28,19 @@ export function createGuard(names: string[], port: number, token: string = rando
   const cookieName = `attune-${port}`;
   const hosts = new Set(names.map((name) => (port === 80 ? name : `${name}:${port}`).toLowerCase()));
   const knowsHost: Guard['knowsHost'] = ({ host }) => host !== undefined && hosts.has(host.toLowerCase());
-  const isToken: Guard['isToken'] = (given) => given !== null && equal(given, token);
+  const isToken = (given: string): boolean => equal(given, token);
+  let ticket: string | null = null;
   return {
     token,
     knowsHost,
     isOwnOrigin: (headers) => knowsHost(headers) && headers.origin?.toLowerCase() === `http://${headers.host!.toLowerCase()}`,
-    isToken,
+    admits(given) {
+      if (given === null) return false;
+      if (ticket === null || !equal(given, ticket)) return isToken(given);
+      ticket = null;
+      return true;
+    },
+    issueTicket: () => (ticket = randomBytes(32).toString('base64url')),
     hasSession: ({ cookie = '' }) =>
       cookie.split(';').some((pair) => {
         const [name, value = ''] = pair.trim().split('=');

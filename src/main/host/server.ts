@@ -52,7 +52,7 @@ async function answer({ guard, renderer, uploads }: Serving, request: IncomingMe
   const reading = request.method === 'GET' || request.method === 'HEAD';
 
   // the token becomes a cookie, and leaves the address bar
-  if (reading && pathname === '/' && guard.knowsHost(request.headers) && guard.isToken(searchParams.get('token'))) {
+  if (reading && pathname === '/' && guard.knowsHost(request.headers) && guard.admits(searchParams.get('token'))) {
     response.writeHead(303, { 'Set-Cookie': guard.cookie, Location: '/', 'Cache-Control': 'no-store' }).end();
     return;
   }
