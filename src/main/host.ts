@@ -51,14 +51,6 @@ async function serve(options: HostOptions): Promise<void> {
   const guard = createGuard(hostNames(options.host), port, devToken);
   answerRequests(server, { guard, sockets, renderer: options.renderer, uploads });
 
-  const url = workbenchUrl(options.host, port, guard.token);
-  claim.tellUrl(url);
-  console.log(url);
-  if (!isLoopback(options.host)) tell(`attune: --host ${options.host}: who has the URL has your library, and nothing on the way is encrypted`);
-  const tunnel = tunnelCommand(port);
-  if (tunnel) tell(`Over SSH: run this on the machine you sit at, then open the URL there\n  ${tunnel}`);
-  if (options.open && hasDisplay()) openBrowser(workbenchUrl(options.host, port, guard.issueTicket()));
-
   let closing = false;
   const close = (signal: NodeJS.Signals): void => {
     if (closing) process.exit(signal === 'SIGINT' ? 130 : 143);
@@ -75,4 +67,12 @@ async function serve(options: HostOptions): Promise<void> {
     );
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, close);
+
+  const url = workbenchUrl(options.host, port, guard.token);
+  claim.tellUrl(url);
+  console.log(url);
+  if (!isLoopback(options.host)) tell(`attune: --host ${options.host}: who has the URL has your library, and nothing on the way is encrypted`);
+  const tunnel = tunnelCommand(port);
+  if (tunnel) tell(`Over SSH: run this on the machine you sit at, then open the URL there\n  ${tunnel}`);
+  if (options.open && hasDisplay()) openBrowser(workbenchUrl(options.host, port, guard.issueTicket()));
 }
