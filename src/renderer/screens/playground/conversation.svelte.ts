@@ -5,7 +5,7 @@
 import type { Answer, GeneratedToken, PlaygroundEvent, Session, Vote } from '../../../shared/api/playground.ts';
 import { attempt } from '../../state/prompts.svelte.ts';
 import { api, stream } from '../../state/workbench.svelte.ts';
-import { markDifferences } from './word-diff.ts';
+import { markDifferences } from '../../word-diff.ts';
 
 /** Tokens in a block: few enough to draw within a frame, many enough that a long answer is a few dozen blocks. */
 const BLOCK = 64;

@@ -3,9 +3,8 @@
  * visible, and its characters cut where a mark begins or ends. Pure; drawing is TokenBlock's and TokenDetails'.
  */
 import type { GeneratedToken } from '../../../shared/api/playground.ts';
+import type { Range } from '../../word-diff.ts';
 
-/** Half-open ranges of characters, in order, not touching. */
-export type Range = readonly [start: number, end: number];
 export type Segment = { text: string; marked: boolean };
 
 /** Tints by the model's own probability of the token, likeliest first: [at least, tint]. */

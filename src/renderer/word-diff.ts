@@ -3,7 +3,9 @@
  * whose own words are then left unmarked. Blanks never count as a difference.
  */
 import { diffArrays } from 'diff';
-import type { Range } from './tokens.ts';
+
+/** Half-open ranges of characters, in order, not touching. */
+export type Range = readonly [start: number, end: number];
 
 /** `words`: how many of the text's words differ, punctuation left out. */
 export type WordMarks = { ranges: Range[]; words: number };
