@@ -1,6 +1,6 @@
 /**
  * The user stories of e2e/*.spec.ts: against the built workbench in a real Chromium through the browser host, and the same ones under Electron
- * where its binary is installed (e2e/workbench.ts finds both, and skips saying why).
+ * where its binary is installed (e2e/workbench.ts finds both, and skips saying why). Those of e2e/slow are found only with ATTUNE_SLOW=1 (`npm test -- --slow`).
  */
 import { defineConfig } from '@playwright/test';
 import type { ShellOption } from './e2e/workbench.ts';
@@ -8,6 +8,7 @@ import type { ShellOption } from './e2e/workbench.ts';
 export default defineConfig<ShellOption>({
   testDir: 'e2e',
   testMatch: '*.spec.ts',
+  testIgnore: process.env.ATTUNE_SLOW ? [] : '**/e2e/slow/**',
   outputDir: 'build/e2e',
   timeout: 120_000,
   expect: { timeout: 15_000 },

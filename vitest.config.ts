@@ -1,9 +1,13 @@
-/** Where the tests are and how they run: each file in a process of its own, since native addons and SQLite live there. */
-import { defineConfig } from 'vitest/config';
+/**
+ * Where the tests are and how they run: each file in a process of its own, since native addons and SQLite live there. The slow proofs of
+ * e2e/slow are found only with ATTUNE_SLOW=1 (`npm test -- --slow`).
+ */
+import { configDefaults, defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'e2e/**/*.test.ts', 'scripts/**/*.test.ts'],
+    exclude: [...configDefaults.exclude, ...(process.env.ATTUNE_SLOW ? [] : ['e2e/slow/**'])],
     pool: 'forks',
     testTimeout: 180_000,
     hookTimeout: 180_000,

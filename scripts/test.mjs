@@ -1,7 +1,7 @@
 /**
  * `npm test`: the build, types, lint, every vitest file, the user stories (Playwright), and one closing line
  * `N passed, N failed, N skipped` for the CI to count. Build, types and lint count as one test each. Arguments choose: a *.spec.ts goes to
- * Playwright, the rest to vitest.
+ * Playwright, the rest to vitest. The slow proofs of e2e/slow run with `--slow`, or when one of them is named.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -13,7 +13,9 @@ import { node24 } from './setup.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const modules = join(root, 'node_modules');
-const env = { ...process.env, PATH: [join(modules, '.bin'), process.env.PATH].join(delimiter) };
+const wanted = process.argv.slice(2).filter((arg) => arg !== '--slow');
+const slow = process.argv.includes('--slow') || wanted.some((arg) => arg.includes('e2e/slow'));
+const env = { ...process.env, PATH: [join(modules, '.bin'), process.env.PATH].join(delimiter), ATTUNE_SLOW: slow ? '1' : '' };
 const total = { passed: 0, failed: 0, skipped: 0 };
 
 function step(title, work) {
@@ -42,7 +44,6 @@ function countTests(title, file, work, read) {
 }
 
 mkdirSync(join(root, 'build'), { recursive: true });
-const wanted = process.argv.slice(2);
 const stories = wanted.filter((arg) => arg.endsWith('.spec.ts'));
 const others = wanted.filter((arg) => !arg.endsWith('.spec.ts'));
 
@@ -86,5 +87,6 @@ if (haveStories && (stories.length > 0 || others.length === 0)) {
   );
 }
 
+if (!slow && wanted.length === 0) console.log('\nThe slow proofs (e2e/slow: the whole quickstart) were left out; `npm test -- --slow` runs them too.');
 console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exit(total.failed ? 1 : 0);

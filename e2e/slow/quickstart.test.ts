@@ -2,8 +2,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { QuickstartResult } from '../src/main/quickstart/index.ts';
-import { createWorkplace, type Workplace } from './attune.ts';
+import type { QuickstartResult } from '../../src/main/quickstart/index.ts';
+import { createWorkplace, type Workplace } from '../attune.ts';
 
 let place: Workplace;
 let result: QuickstartResult;
