@@ -445,6 +445,13 @@ Napi::Value fma_burst(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), flops);
 }
 
+/// Reads x[0..n) once on all threads, as fast as memory gives it: the bench times the call.
+void read_burst(Arguments& a) {
+  Block &out = a.tensor("out"), &x = a.tensor("x");
+  const i64 n = a.integer("n");
+  kernels->read_burst(a.context(), a.f32(out, "out", 1), a.f32(x, "x", n), n);
+}
+
 struct Entry {
   const char* name;
   void (*call)(Arguments&);
@@ -458,6 +465,7 @@ constexpr Entry entries[] = {
     {"attention", attention}, {"attentionBackward", attention_backward},
     {"gatedActivation", gated_activation}, {"gatedActivationBackward", gated_activation_backward},
     {"logprob", logprob}, {"logprobBackward", logprob_backward}, {"adamw", adamw},
+    {"readBurst", read_burst},
 };
 
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {

@@ -1,4 +1,4 @@
-// What the processor could do at best: fused multiply-adds on registers only. For bench/kernels.ts, nothing else calls it.
+// What the processor could do at best: fused multiply-adds on registers only. For bench/, nothing else calls it.
 #include "simd.h"
 
 namespace attune::ATTUNE_ISA {

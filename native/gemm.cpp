@@ -16,26 +16,47 @@ constexpr int MR = 8, NV = 3;
 constexpr int MR = 4, NV = 2;
 #endif
 constexpr int NR = NV * W;
-constexpr i64 KC = 320;                    // NR columns of KC floats stay in L1
-constexpr i64 MC = 168 / MR * MR;          // MC × KC floats stay in L2
-constexpr i64 NC = 4096 / NR * NR;         // NC × KC floats stay in L3
-constexpr i64 slack = 16;                  // pack_panel writes past a panel's end
+constexpr i64 KC = 320;                      // an A panel (MR × KC, 18 KiB) stays in L1 while B's panels run past it
+constexpr i64 l2_floats = 160 * 1024;        // of packed B: 640 KiB of a 1 MiB L2, so each task reads it from there
+constexpr i64 slack = 16;                    // pack_panel writes past a panel's end
 
-void pack(float* out, const Operand& o, bool lines_are_rows, i64 line, i64 width, i64 k, i64 depth, bool is_a) {
-  const i64 line_stride = lines_are_rows ? o.row : o.column;
-  const i64 depth_stride = lines_are_rows ? o.column : o.row;
-  const i64 offset = line * line_stride + k * depth_stride;
-  if (is_a) {
-    if (o.bf16)
-      pack_panel<MR>(out, static_cast<const uint16_t*>(o.data) + offset, line_stride, depth_stride, width, depth);
-    else
-      pack_panel<MR>(out, static_cast<const float*>(o.data) + offset, line_stride, depth_stride, width, depth);
-  } else {
-    if (o.bf16)
-      pack_panel<NR>(out, static_cast<const uint16_t*>(o.data) + offset, line_stride, depth_stride, width, depth);
-    else
-      pack_panel<NR>(out, static_cast<const float*>(o.data) + offset, line_stride, depth_stride, width, depth);
+/// Where A's panel keeps element (m, k): rows as they lie, `row` floats apart, or MR × depth when A is given by columns.
+template <bool rows> constexpr int a_row = rows ? static_cast<int>(KC) + 16 : 1;
+template <bool rows> constexpr int a_step = rows ? 1 : MR;
+
+/// A's rows that lie along k are copied, not transposed: the product broadcasts single floats, so it can read either way, and
+/// turning 14 × 16 blocks in registers took 12 % of a 288-wide product.
+void pack_a_panel(float* out, const Operand& a, i64 line, i64 width, i64 k, i64 depth) {
+  const float* from = static_cast<const float*>(a.data) + line * a.row + k * a.column;
+  i64 d = 0;
+  if (width == MR) {
+    for (; d + W <= depth; d += W)
+#pragma GCC unroll 14
+      for (int m = 0; m < MR; m++) store(out + m * a_row<true> + d, load(from + m * a.row + d));
   }
+  for (; d < depth; d += W)
+    for (i64 m = 0; m < MR; m++) store(out + m * a_row<true> + d, m < width ? load_some(from + m * a.row + d, depth - d < W ? depth - d : W) : vf{});
+}
+
+/// A given by columns, rows d of the chunk from `begin` to `end` for all panels at once: read as they lie, line after line.
+void pack_a_slice(float* out, i64 a_size, const Operand& a, i64 M, i64 k0, i64 begin, i64 end) {
+  for (i64 d = begin; d < end; d++) {
+    const float* row = static_cast<const float*>(a.data) + (k0 + d) * a.column;
+    float* to = out + d * MR;
+    i64 m = 0;
+    // A whole vector reaches into the place of row d + 1, which comes next; not so at the end of a slice, where another thread goes on.
+    if (d + 1 < end)
+      for (; m + W <= M; m += MR, to += a_size) store(to, load(row + m));
+    for (; m < M; m += MR, to += a_size) store_some(to, load_some(row + m, M - m < W ? M - m : W), MR);
+  }
+}
+
+void pack_b_panel(float* out, const Operand& b, i64 line, i64 width, i64 k, i64 depth) {
+  const i64 offset = line * b.column + k * b.row;
+  if (b.bf16)
+    pack_panel<NR>(out, static_cast<const uint16_t*>(b.data) + offset, b.column, b.row, width, depth);
+  else
+    pack_panel<NR>(out, static_cast<const float*>(b.data) + offset, b.column, b.row, width, depth);
 }
 
 struct Update {
@@ -50,9 +71,14 @@ ATTUNE_INLINE vf updated(vf product, const float* old, i64 count, const float* b
   return y;
 }
 
+template <bool by_rows>
 void micro(float* out, i64 ldc, const float* a, const float* b, i64 depth, i64 rows, i64 columns, Update u) {
+  // The sums are added to `out` at the end: fetched now, the lines are there by then.
+  for (i64 m = 0; m < rows; m++)
+#pragma GCC unroll 4
+    for (int n = 0; n < NV; n++) __builtin_prefetch(out + m * ldc + n * W, 1);
   vf acc[MR][NV];
-  multiply<MR, NV, 1, MR>(acc, a, b, depth);
+  multiply<MR, NV, a_row<by_rows>, a_step<by_rows>>(acc, a, b, depth);
   if (rows == MR && columns == NR) {
     if (u.alpha == 1.0f && u.beta == 1.0f && !u.bias) {
 #pragma GCC unroll 16
@@ -93,45 +119,45 @@ void gemm(Context& c, float* out, i64 ldc, Operand a, Operand b, i64 M, i64 N, i
   if (M == 0 || N == 0) return;
   const i64 chunks = K > KC ? (K + KC - 1) / KC : 1;
   const i64 depth_max = ((K + chunks - 1) / chunks + W - 1) / W * W;
+  const i64 b_size = depth_max * NR + slack, a_size = MR * a_row<true>;
+  // Columns in equal blocks whose packed B fits L2.
+  const i64 all_panels = (N + NR - 1) / NR, most_panels = l2_floats / b_size > 1 ? l2_floats / b_size : 1;
+  const i64 n_cuts = (all_panels + most_panels - 1) / most_panels, b_panels_max = (all_panels + n_cuts - 1) / n_cuts;
   const i64 a_panels = (M + MR - 1) / MR;
-  const i64 a_size = depth_max * MR + slack, b_size = depth_max * NR + slack;
   const bool worth = M * N * K > 256 * 1024;
-  float* pack_a = c.scratch(Slot::pack_a, a_panels * a_size);
-  float* pack_b = c.scratch(Slot::pack_b, ((N < NC ? N : NC) + NR - 1) / NR * b_size);
-  for (i64 n0 = 0; n0 < N; n0 += NC) {
-    const i64 nc = N - n0 < NC ? N - n0 : NC;
+  const bool by_rows = a.column == 1;
+  float* pack_a = c.scratch(Slot::pack_a, (by_rows ? c.pool.threads() : a_panels) * a_size + W);
+  float* pack_b = c.scratch(Slot::pack_b, b_panels_max * b_size);
+  for (i64 n0 = 0; n0 < N; n0 += b_panels_max * NR) {
+    const i64 nc = N - n0 < b_panels_max * NR ? N - n0 : b_panels_max * NR;
     const i64 b_panels = (nc + NR - 1) / NR;
     for (i64 k0 = 0; k0 < K || k0 == 0; k0 += depth_max) {
       const i64 depth = K - k0 < depth_max ? K - k0 : depth_max;
-      // Pack, a few panels a task.
-      constexpr i64 group = 4;
-      const i64 a_groups = (a_panels + group - 1) / group, b_groups = (b_panels + group - 1) / group;
-      parallel(c, a_groups + b_groups, [&](i64 task, int) {
-        const bool is_a = task < a_groups;
-        const i64 first = (is_a ? task : task - a_groups) * group;
-        const i64 panels = is_a ? a_panels : b_panels;
-        for (i64 p = first; p < first + group && p < panels; p++) {
-          if (is_a)
-            pack(pack_a + p * a_size, a, true, p * MR, M - p * MR < MR ? M - p * MR : MR, k0, depth, true);
-          else
-            pack(pack_b + p * b_size, b, false, n0 + p * NR, nc - p * NR < NR ? nc - p * NR : NR, k0, depth, false);
-        }
+      constexpr i64 slice = 16;
+      const i64 slices = by_rows ? 0 : (depth + slice - 1) / slice;
+      parallel(c, b_panels + slices, [&](i64 p, int) {
+        if (p >= b_panels) return pack_a_slice(pack_a, a_size, a, M, k0, (p - b_panels) * slice, (p - b_panels + 1) * slice < depth ? (p - b_panels + 1) * slice : depth);
+        pack_b_panel(pack_b + p * b_size, b, n0 + p * NR, nc - p * NR < NR ? nc - p * NR : NR, k0, depth);
       }, worth);
-      // Multiply: a grid of blocks, wide enough for reuse, small enough to share. The cut changes no sum.
-      const i64 m_blocks = (M + MC - 1) / MC;
-      i64 wide = 8;
-      while (wide > 1 && m_blocks * ((b_panels + wide - 1) / wide) < 4 * c.pool.threads()) wide /= 2;
-      const i64 n_blocks = (b_panels + wide - 1) / wide;
+      // A task packs a few panels of A, each just before it meets all panels of B: it is still in L1 then. Few rows: columns are cut too,
+      // and A is packed once for each cut. The cut changes no sum.
+      i64 tall = a_panels / (32 * c.pool.threads()), wide = b_panels;
+      if (tall < 1) tall = 1;
+      while (wide > 4 && (a_panels + tall - 1) / tall * ((b_panels + wide - 1) / wide) < 8 * c.pool.threads()) wide = (wide + 1) / 2;
+      const i64 n_blocks = (b_panels + wide - 1) / wide, m_blocks = (a_panels + tall - 1) / tall;
       const bool last = k0 + depth >= K;
-      parallel(c, m_blocks * n_blocks, [&](i64 task, int) {
-        const i64 m_begin = task / n_blocks * MC, m_end = m_begin + MC < M ? m_begin + MC : M;
+      parallel(c, m_blocks * n_blocks, [&](i64 task, int worker) {
         const i64 p_begin = task % n_blocks * wide, p_end = p_begin + wide < b_panels ? p_begin + wide : b_panels;
-        for (i64 p = p_begin; p < p_end; p++) {
-          const i64 n = n0 + p * NR;
-          const i64 columns = N - n < NR ? N - n : NR;
-          const Update u{alpha, k0 == 0 ? beta : 1.0f, last && bias ? bias + n : nullptr};
-          for (i64 m = m_begin; m < m_end; m += MR)
-            micro(out + m * ldc + n, ldc, pack_a + m / MR * a_size, pack_b + p * b_size, depth, M - m < MR ? M - m : MR, columns, u);
+        const i64 m_begin = task / n_blocks * tall * MR, m_end = m_begin + tall * MR < M ? m_begin + tall * MR : M;
+        for (i64 m = m_begin; m < m_end; m += MR) {
+          const i64 rows = M - m < MR ? M - m : MR;
+          float* panel = pack_a + (by_rows ? worker : m / MR) * a_size;
+          if (by_rows) pack_a_panel(panel, a, m, rows, k0, depth);
+          for (i64 p = p_begin; p < p_end; p++) {
+            const i64 n = n0 + p * NR;
+            const Update u{alpha, k0 == 0 ? beta : 1.0f, last && bias ? bias + n : nullptr};
+            (by_rows ? micro<true> : micro<false>)(out + m * ldc + n, ldc, panel, pack_b + p * b_size, depth, rows, N - n < NR ? N - n : NR, u);
+          }
         }
       }, worth);
       if (K == 0) break;

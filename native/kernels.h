@@ -49,7 +49,8 @@ enum class Activation { silu, gelu_tanh };
                        const std::int32_t* targets, const float* lse, i64 M, i64 C, i64 V))                                     \
   X(adamw, (Context & c, float* w, const float* grad, float* m, float* v, i64 n, double lr, double beta1, double beta2,         \
             double eps, double weight_decay, double step, double grad_scale))                                                   \
-  X(fma_burst, (Context & c, double* flops, i64 rounds))
+  X(fma_burst, (Context & c, double* flops, i64 rounds))                                                                        \
+  X(read_burst, (Context & c, float* out, const float* x, i64 n))
 
 struct Kernels {
   const char* name;

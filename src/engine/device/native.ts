@@ -21,6 +21,7 @@ type Addon = Record<Exclude<keyof Device, 'name' | 'description' | 'alloc' | 'me
   memory(device: Handle): { bytes: number; peakBytes: number };
   read(device: Handle, x: Handle, into: HostArray, offset: number): void;
   fmaBurst(device: Handle, rounds: number): number;
+  readBurst: Kernel;
 };
 
 /** Below the folder with package.json, whether the engine runs from its sources or from the bundle. */
@@ -105,9 +106,24 @@ export function createNativeDevice(threads: number): Device {
   };
 }
 
-/** For bench/kernels.ts: a function that runs fused multiply-adds on registers, on all threads, and returns the floating point operations. */
-export function createFmaBurst(threads: number): (rounds: number) => number {
+/** For bench/: what this processor does at best, on all `threads`. Both run to their end; the caller takes the time. */
+export function createBursts(threads: number): { fma(rounds: number): number; read(floats: number): number } {
   const addon = loadAddon();
   const device = addon.open(threads);
-  return (rounds) => addon.fmaBurst(device, rounds);
+  const out = addon.alloc(device, 1, 0);
+  let block: { handle: Handle; length: number } | null = null;
+  return {
+    /** Fused multiply-adds on registers only; returns the floating point operations. */
+    fma: (rounds) => addon.fmaBurst(device, rounds),
+    /** Reads a block of `floats` once; returns the bytes. */
+    read(floats) {
+      if (block?.length !== floats) {
+        if (block) addon.free(device, block.handle);
+        block = { handle: addon.alloc(device, floats, 0), length: floats };
+        addon.fill(device, block.handle, 1, floats);
+      }
+      addon.readBurst(device, out, block.handle, floats);
+      return 4 * floats;
+    },
+  };
 }

@@ -1,0 +1,46 @@
+/** Matrix products: cubes, and the shapes training at S and M is made of, forward and both gradients. Shares are of the FMA peak measured around each. */
+import { createNativeDevice } from '../src/engine/device/native.ts';
+import type { Device, Storage, Tensor } from '../src/engine/device/device.ts';
+import { sizes } from './configs.ts';
+import { type Bench, timed } from './measure.ts';
+
+export function vector(device: Device, length: number, storage: Storage = 'f32', scale = 1): Tensor {
+  const x = device.alloc(length, storage);
+  const values = new Float32Array(length);
+  for (let i = 0, s = length; i < length; i++) values[i] = (((s = (Math.imul(s, 1664525) + 1013904223) | 0) >> 8) / 2 ** 23) * scale;
+  device.write(x, values);
+  return x;
+}
+
+export async function benchGemm(bench: Bench, only: string): Promise<void> {
+  const device = createNativeDevice(bench.options.threads);
+  const products: { name: string; N: number; I: number; O: number; storage: Storage; kinds: ('forward' | 'dx' | 'dw')[] }[] = [];
+  for (const storage of ['f32', 'bf16'] as const)
+    for (const n of [256, 512, 1024, 2048]) products.push({ name: `${storage}.${n}`, N: n, I: n, O: n, storage, kinds: ['forward'] });
+  for (const size of ['S', 'M']) {
+    const { C, H, K, F, T, B } = sizes[size];
+    for (const [what, I, O] of [['qo', C, C], ['kv', C, (C / H) * K], ['gate_up', C, F], ['down', F, C]] as const)
+      products.push({ name: `f32.${size}_${what}`, N: T * B, I, O, storage: 'f32', kinds: ['forward', 'dx', 'dw'] });
+  }
+  for (const { name, N, I, O, storage, kinds } of products) {
+    for (const kind of kinds) {
+      const label = `gemm.${name}${kinds.length > 1 ? `_${kind}` : ''}`;
+      if (!label.includes(only)) continue;
+      const [x, y] = [vector(device, N * I), vector(device, N * O)];
+      const [w, dw] = [vector(device, O * I, storage), vector(device, O * I)];
+      const run = {
+        forward: () => device.linear(y, x, w, null, N, I, O, 1, 0),
+        dx: () => device.linearBackwardInput(x, y, w, N, I, O, 1e-3, 0),
+        dw: () => device.linearBackwardWeight(dw, y, x, N, I, O, 1e-3),
+      }[kind];
+      // Several calls a timing: processor time is counted in coarse steps.
+      const flops = 2 * N * I * O, calls = Math.max(1, Math.round(1e10 / flops));
+      const { seconds, peak } = await timed(bench, () => {
+        for (let i = 0; i < calls; i++) run();
+      });
+      bench.report(`${label}.gflops`, (calls * flops) / seconds / 1e9, 'GFLOP/s');
+      bench.report(`${label}.share_of_peak`, (calls * flops) / seconds / peak, '');
+      for (const t of [x, y, w, dw]) device.free(t);
+    }
+  }
+}
