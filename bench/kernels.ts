@@ -40,10 +40,10 @@ export async function benchKernels(bench: Bench, only: string): Promise<void> {
     const [x, dx] = [vector(device, M * C), vector(device, M * C)];
     const [w, dw] = [vector(device, V * C, 'f32', 0.02), vector(device, V * C)];
     const [logprobs, lse, entropy] = [0, 1, 2].map(() => vector(device, M));
-    const targets = device.alloc(M, 'i32'), best = device.alloc(M, 'i32');
-    await flops(`logprob.${name}`, 2 * M * C * V, () => device.logprob(logprobs, lse, entropy, best, x, w, targets, M, C, V));
-    await flops(`logprob_backward.${name}`, 6 * M * C * V, () => device.logprobBackward(dx, dw, logprobs, x, w, targets, lse, M, C, V));
-    for (const t of [x, dx, w, dw, logprobs, lse, entropy, targets, best]) device.free(t);
+    const targets = device.alloc(M, 'i32'), best = device.alloc(M, 'i32'), kept = device.alloc(M * V);
+    await flops(`logprob.${name}`, 2 * M * C * V, () => device.logprob(logprobs, lse, entropy, best, kept, x, w, targets, M, C, V));
+    await flops(`logprob_backward.${name}`, 4 * M * C * V, () => device.logprobBackward(dx, dw, kept, logprobs, x, w, targets, lse, M, C, V));
+    for (const t of [x, dx, w, dw, logprobs, lse, entropy, targets, best, kept]) device.free(t);
   }
   const n = 1 << 22;
   const [a, b, c, d] = [0, 1, 2, 3].map(() => vector(device, n));

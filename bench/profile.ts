@@ -14,7 +14,7 @@ const spent = new Map<string, { seconds: number; calls: number; flops: number }>
 const inner = createNativeDevice(Number(threads));
 const flopsOf: Record<string, (a: number[]) => number> = {
   linear: (a) => 2 * a[0] * a[1] * a[2], linearBackwardInput: (a) => 2 * a[0] * a[1] * a[2], linearBackwardWeight: (a) => 2 * a[0] * a[1] * a[2],
-  logprob: (a) => 2 * a[0] * a[1] * a[2], logprobBackward: (a) => 6 * a[0] * a[1] * a[2],
+  logprob: (a) => 2 * a[0] * a[1] * a[2], logprobBackward: (a) => 4 * a[0] * a[1] * a[2],
 };
 const device = new Proxy(inner, {
   get(target, name: string) {

@@ -411,19 +411,19 @@ void gated_activation_backward(Arguments& a) {
 
 void logprob(Arguments& a) {
   Block &logprobs = a.tensor("logprobs"), &lse = a.tensor("lse");
-  Block *entropy = a.optional("entropy"), *best = a.optional("best");
+  Block *entropy = a.optional("entropy"), *best = a.optional("best"), *kept = a.optional("kept");
   Block &x = a.tensor("x"), &w = a.tensor("w"), &targets = a.tensor("targets");
   const i64 M = a.integer("M"), C = a.integer("C"), V = a.integer("V", 1);
   kernels->logprob(a.context(), a.f32(logprobs, "logprobs", M), a.f32(lse, "lse", M), a.f32(entropy, "entropy", M),
-                   best ? a.i32(*best, "best", M) : nullptr, a.f32(x, "x", M * C), a.weight(w, "w", V * C), a.indices(targets, "targets", M, V), M, C, V);
+                   best ? a.i32(*best, "best", M) : nullptr, a.f32(kept, "kept", 0), kept ? kept->length : 0, a.f32(x, "x", M * C), a.weight(w, "w", V * C), a.indices(targets, "targets", M, V), M, C, V);
 }
 
 void logprob_backward(Arguments& a) {
   Block& dx = a.tensor("dx");
-  Block* dw = a.optional("dw");
+  Block *dw = a.optional("dw"), *kept = a.optional("kept");
   Block &dlogprobs = a.tensor("dlogprobs"), &x = a.tensor("x"), &w = a.tensor("w"), &targets = a.tensor("targets"), &lse = a.tensor("lse");
   const i64 M = a.integer("M"), C = a.integer("C"), V = a.integer("V", 1);
-  kernels->logprob_backward(a.context(), a.f32(dx, "dx", M * C), a.f32(dw, "dw", V * C), a.f32(dlogprobs, "dlogprobs", M), a.f32(x, "x", M * C),
+  kernels->logprob_backward(a.context(), a.f32(dx, "dx", M * C), a.f32(dw, "dw", V * C), a.f32(kept, "kept", 0), kept ? kept->length : 0, a.f32(dlogprobs, "dlogprobs", M), a.f32(x, "x", M * C),
                             a.weight(w, "w", V * C), a.indices(targets, "targets", M, V), a.f32(lse, "lse", M), M, C, V);
 }
 

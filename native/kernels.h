@@ -43,10 +43,10 @@ enum class Activation { silu, gelu_tanh };
   X(gated_activation, (Context & c, float* out, const float* gate, const float* up, i64 n, Activation activation))              \
   X(gated_activation_backward, (Context & c, float* dgate, float* dup, const float* dout, const float* gate, const float* up,   \
                                 i64 n, Activation activation))                                                                  \
-  X(logprob, (Context & c, float* logprobs, float* lse, float* entropy, std::int32_t* best, const float* x, Weight w,           \
-              const std::int32_t* targets, i64 M, i64 C, i64 V))                                                                \
-  X(logprob_backward, (Context & c, float* dx, float* dw, const float* dlogprobs, const float* x, Weight w,                     \
-                       const std::int32_t* targets, const float* lse, i64 M, i64 C, i64 V))                                     \
+  X(logprob, (Context & c, float* logprobs, float* lse, float* entropy, std::int32_t* best, float* kept, i64 kept_length,       \
+              const float* x, Weight w, const std::int32_t* targets, i64 M, i64 C, i64 V))                                      \
+  X(logprob_backward, (Context & c, float* dx, float* dw, float* kept, i64 kept_length, const float* dlogprobs, const float* x, \
+                       Weight w, const std::int32_t* targets, const float* lse, i64 M, i64 C, i64 V))                           \
   X(adamw, (Context & c, float* w, const float* grad, float* m, float* v, i64 n, double lr, double beta1, double beta2,         \
             double eps, double weight_decay, double step, double grad_scale))                                                   \
   X(fma_burst, (Context & c, double* flops, i64 rounds))                                                                        \

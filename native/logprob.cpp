@@ -1,4 +1,6 @@
-// The LM head fused with log-softmax: logits live only as one (rows × vocabulary) chunk of scratch, in both directions.
+// The LM head fused with log-softmax: logits live only as one (rows × vocabulary) chunk of scratch, in both directions, or in `kept`:
+// blocks of row_chunk rows, each as its chunks of words one behind the other. Making them again would be a third of backward's products
+// (at S 13 % of a whole step); writing and reading them is a tenth of that.
 #include "gemm.h"
 
 namespace attune::ATTUNE_ISA {
@@ -14,6 +16,9 @@ ATTUNE_INLINE Operand rows_of(Weight w, i64 first, i64 C, bool transposed) {
                             : static_cast<const void*>(static_cast<const float*>(w.data) + first * C);
   return transposed ? Operand{data, w.bf16, 1, C} : Operand{data, w.bf16, C, 1};
 }
+
+/// Where a block of logits goes: its place in `kept` while whole blocks of rows fit there, else scratch.
+ATTUNE_INLINE bool is_kept(i64 m0, i64 rows, i64 V, i64 kept_length) { return (m0 + rows) * V <= kept_length; }
 
 /// Running state of a row's softmax over the chunks seen: maximum, Σ e^(l − max), Σ e^(l − max)·l, the best id.
 struct Running {
@@ -56,15 +61,16 @@ ATTUNE_INLINE void absorb(Running& s, const float* logits, i64 count, i64 first,
 
 }  // namespace
 
-void logprob(Context& c, float* logprobs, float* lse, float* entropy, int32_t* best, const float* x, Weight w, const int32_t* targets,
-             i64 M, i64 C, i64 V) {
-  float* logits = c.scratch(Slot::logits, least(M, row_chunk) * least(V, vocab_chunk));
+void logprob(Context& c, float* logprobs, float* lse, float* entropy, int32_t* best, float* kept, i64 kept_length, const float* x,
+             Weight w, const int32_t* targets, i64 M, i64 C, i64 V) {
+  float* scratch = c.scratch(Slot::logits, least(M, row_chunk) * least(V, vocab_chunk));
   Running* running = reinterpret_cast<Running*>(c.scratch(Slot::rows, 4 * row_chunk));
   for (i64 m0 = 0; m0 < M; m0 += row_chunk) {
     const i64 rows = least(row_chunk, M - m0);
     for (i64 m = 0; m < rows; m++) running[m] = {-INFINITY, 0, 0, 0};
     for (i64 v0 = 0; v0 < V; v0 += vocab_chunk) {
       const i64 words = least(vocab_chunk, V - v0);
+      float* logits = is_kept(m0, rows, V, kept_length) ? kept + m0 * V + v0 * rows : scratch;
       gemm(c, logits, words, {x + m0 * C, false, C, 1}, rows_of(w, v0, C, true), rows, words, C, 1.0f, 0.0f, nullptr);
       parallel_range(c, rows, 8, [&](i64 begin, i64 end) {
         for (i64 m = begin; m < end; m++) {
@@ -85,14 +91,16 @@ void logprob(Context& c, float* logprobs, float* lse, float* entropy, int32_t* b
   }
 }
 
-void logprob_backward(Context& c, float* dx, float* dw, const float* dlogprobs, const float* x, Weight w, const int32_t* targets,
+void logprob_backward(Context& c, float* dx, float* dw, float* kept, i64 kept_length, const float* dlogprobs, const float* x, Weight w, const int32_t* targets,
                       const float* lse, i64 M, i64 C, i64 V) {
-  float* logits = c.scratch(Slot::logits, least(M, row_chunk) * least(V, vocab_chunk));
+  float* scratch = c.scratch(Slot::logits, least(M, row_chunk) * least(V, vocab_chunk));
   for (i64 m0 = 0; m0 < M; m0 += row_chunk) {
     const i64 rows = least(row_chunk, M - m0);
     for (i64 v0 = 0; v0 < V; v0 += vocab_chunk) {
       const i64 words = least(vocab_chunk, V - v0);
-      gemm(c, logits, words, {x + m0 * C, false, C, 1}, rows_of(w, v0, C, true), rows, words, C, 1.0f, 0.0f, nullptr);
+      const bool made = is_kept(m0, rows, V, kept_length);
+      float* logits = made ? kept + m0 * V + v0 * rows : scratch;
+      if (!made) gemm(c, logits, words, {x + m0 * C, false, C, 1}, rows_of(w, v0, C, true), rows, words, C, 1.0f, 0.0f, nullptr);
       // ∂ logprob / ∂ logit = [target] − softmax
       parallel_range(c, rows, 8, [&](i64 begin, i64 end) {
         for (i64 m = begin; m < end; m++) {

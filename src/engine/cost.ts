@@ -9,6 +9,7 @@ import type { Lora } from '../shared/recipe.ts';
 import type { RowLengths } from '../shared/job.ts';
 import type { ModelConfig } from './model/config.ts';
 import { targetLinears } from './model/lora.ts';
+import { KEPT_LOGITS } from './ops/logprob.ts';
 import { buildWeights, decoderLinears, type Linear, type Parameter } from './model/parameters.ts';
 
 export type Shapes = {
@@ -52,7 +53,7 @@ export function rowFlops({ config, lora, gradientCheckpointing }: Shapes, row: R
   if (forwardOnly) return layers + head;
   // the gradient of inputs costs one more forward of the linears, that of trained weights another; attention runs five products backward to two forward
   const layersBackward = tokens * 2 * ((lora ? 1 : 2) * weights + 2 * adapter) + pairs * 10 * width;
-  const headBackward = head * (lora ? 2 : 3); // makes its logits again
+  const headBackward = head * (lora ? 1 : 2); // from the logits kept; a batch of more than ops/logprob.ts keeps makes the rest again
   return layers + head + layersBackward + headBackward + (gradientCheckpointing ? layers : 0);
 }
 
@@ -82,7 +83,7 @@ export function activationBytes({ config, lora, gradientCheckpointing }: Shapes,
   const moving = 2 * F + 3 * C; // gradients on their way, and what the forward holds for a moment
   const ends = 4 * C; // the gathered rows, the last norm, and their gradients
   const kept = gradientCheckpointing ? L * C + perLayer : L * perLayer;
-  return 4 * poolRows(N) * (kept + moving + ends);
+  return 4 * poolRows(N) * (kept + moving + ends) + 4 * Math.min(KEPT_LOGITS, poolRows(N) * config.vocabSize);
 }
 
 /** Rows of the pool's buffers (ops/pool.ts) for a micro-batch of N. */

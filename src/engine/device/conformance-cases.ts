@@ -30,6 +30,8 @@ export type Case = {
   /** Largest error allowed of each result, relative to the largest magnitude in it (or to 1 where `absolute` names it). */
   results: Record<string, number>;
   absolute?: string[];
+  /** Tensors the device may fill as it likes. */
+  scratch?: string[];
   /** d(Σ output · upstream) by each input, to be found in the tensor named for it. */
   gradient?: { output: string; upstream: string; inputs: Record<string, string> };
 };
@@ -331,23 +333,25 @@ for (const [M, C, V, large] of LOGPROB_SHAPES) {
     const tensors = {
       logprobs: unset(M), lse: unset(M), entropy: unset(M), best: new Int32Array(M).fill(-1), x,
       w: storage === 'f32' ? w : bf16(w), targets: indices(M, V), dlogprobs: random(M), dx: unset(M * C), dw: random(V * C),
+      kept: unset(Math.min(M, 512) * V), // of 521 rows, the last nine are made again
     };
     cases.push(
       {
         name: `logprob M=${M} C=${C} V=${V} ${storage}${large ? ', logits of hundreds' : ''}, with entropy and best`,
         tensors,
-        forward: (d, t) => d.logprob(t.logprobs, t.lse, t.entropy, t.best, t.x, t.w, t.targets, M, C, V),
-        backward: (d, t) => d.logprobBackward(t.dx, t.dw, t.dlogprobs, t.x, t.w, t.targets, t.lse, M, C, V),
+        forward: (d, t) => d.logprob(t.logprobs, t.lse, t.entropy, t.best, t.kept, t.x, t.w, t.targets, M, C, V),
+        backward: (d, t) => d.logprobBackward(t.dx, t.dw, t.kept, t.dlogprobs, t.x, t.w, t.targets, t.lse, M, C, V),
         results: { logprobs: tolerance, lse: tolerance, entropy: tolerance, best: EXACT, dx: tolerance, dw: tolerance },
         // lse − Σ p · logit cancels towards 0, and with one token in the vocabulary everything is 0
         absolute: V === 1 ? ['entropy', 'logprobs', 'dx'] : ['entropy'],
+        scratch: ['kept'],
         gradient: { output: 'logprobs', upstream: 'dlogprobs', inputs: { x: 'dx', ...(storage === 'f32' ? { w: 'dw' } : {}) } },
       },
       {
         name: `logprob M=${M} C=${C} V=${V} ${storage}${large ? ', logits of hundreds' : ''}, head frozen`,
         tensors,
-        forward: (d, t) => d.logprob(t.logprobs, t.lse, null, null, t.x, t.w, t.targets, M, C, V),
-        backward: (d, t) => d.logprobBackward(t.dx, null, t.dlogprobs, t.x, t.w, t.targets, t.lse, M, C, V),
+        forward: (d, t) => d.logprob(t.logprobs, t.lse, null, null, null, t.x, t.w, t.targets, M, C, V),
+        backward: (d, t) => d.logprobBackward(t.dx, null, null, t.dlogprobs, t.x, t.w, t.targets, t.lse, M, C, V),
         results: { logprobs: tolerance, lse: tolerance, dx: tolerance, entropy: EXACT, best: EXACT, dw: EXACT },
         absolute: V === 1 ? ['logprobs', 'dx'] : [],
       },
@@ -364,7 +368,7 @@ for (const [M, C, V, large] of LOGPROB_SHAPES) {
       x: Float32Array.from({ length: M * C }, (_, i) => (i % C === 0 ? (i % 2 === 0 ? 1 : -1) : 0)),
       w: Float32Array.from({ length: V * C }, (_, i) => Math.floor(i / C) % 11), targets: indices(M, V),
     },
-    forward: (d, t) => d.logprob(t.logprobs, t.lse, t.entropy, t.best, t.x, t.w, t.targets, M, C, V),
+    forward: (d, t) => d.logprob(t.logprobs, t.lse, t.entropy, t.best, null, t.x, t.w, t.targets, M, C, V),
     results: { best: EXACT, lse: EXPONENTIAL, logprobs: EXPONENTIAL, entropy: EXPONENTIAL },
   });
 }
@@ -410,8 +414,8 @@ cases.push({
     d.attentionBackward(t.a, t.b, t.b, t.c, t.c, t.d, t.c, t.c, t.d, t.ids, 0, 2, 1, 8, 1);
     d.gatedActivation(t.a, t.b, t.c, 0, 'silu');
     d.gatedActivationBackward(t.a, t.b, t.c, t.c, t.d, 0, 'silu');
-    d.logprob(t.a, t.b, null, null, t.c, t.d, t.ids, 0, 8, 8);
-    d.logprobBackward(t.a, t.b, t.c, t.c, t.d, t.ids, t.d, 0, 8, 8);
+    d.logprob(t.a, t.b, null, null, null, t.c, t.d, t.ids, 0, 8, 8);
+    d.logprobBackward(t.a, t.b, null, t.c, t.c, t.d, t.ids, t.d, 0, 8, 8);
     d.adamw(t.a, t.b, t.c, t.d, 0, 0.1, 0.9, 0.999, 1e-8, 0, 1, 1);
   },
   results: { a: EXACT, b: EXACT, c: EXACT, d: EXACT },

@@ -146,6 +146,7 @@ for (const device of devices) {
     test.for(cases)('$name', async (c) => {
       const [got, expected] = [await run(device, c), await want(c)];
       for (const name of Object.keys(c.tensors)) {
+        if (c.scratch?.includes(name)) continue;
         // what is no result is an input, which nobody may touch
         expectClose(got[name], expected[name], c.results[name] ?? 0, c.absolute?.includes(name) ?? false, name);
       }

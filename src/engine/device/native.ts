@@ -96,10 +96,10 @@ export function createNativeDevice(threads: number): Device {
     gatedActivation: (out, gate, up, n, activation) => addon.gatedActivation(device, h(out), h(gate), h(up), n, activation),
     gatedActivationBackward: (dgate, dup, dout, gate, up, n, activation) =>
       addon.gatedActivationBackward(device, h(dgate), h(dup), h(dout), h(gate), h(up), n, activation),
-    logprob: (logprobs, lse, entropy, best, x, w, targets, M, C, V) =>
-      addon.logprob(device, h(logprobs), h(lse), maybe(entropy), maybe(best), h(x), h(w), h(targets), M, C, V),
-    logprobBackward: (dx, dw, dlogprobs, x, w, targets, lse, M, C, V) =>
-      addon.logprobBackward(device, h(dx), maybe(dw), h(dlogprobs), h(x), h(w), h(targets), h(lse), M, C, V),
+    logprob: (logprobs, lse, entropy, best, kept, x, w, targets, M, C, V) =>
+      addon.logprob(device, h(logprobs), h(lse), maybe(entropy), maybe(best), maybe(kept), h(x), h(w), h(targets), M, C, V),
+    logprobBackward: (dx, dw, kept, dlogprobs, x, w, targets, lse, M, C, V) =>
+      addon.logprobBackward(device, h(dx), maybe(dw), maybe(kept), h(dlogprobs), h(x), h(w), h(targets), h(lse), M, C, V),
 
     adamw: (w, grad, m, v, n, lr, beta1, beta2, eps, weightDecay, step, gradScale) =>
       addon.adamw(device, h(w), h(grad), h(m), h(v), n, lr, beta1, beta2, eps, weightDecay, step, gradScale),

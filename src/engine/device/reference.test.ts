@@ -92,7 +92,7 @@ test('gatedActivation is SiLU or tanh-GELU of the gate, times up', async () => {
 test('logprob is the log-softmax of the target, with entropy in nats and the first best', async () => {
   // C = 1, x = 1: logits ln 1, ln 3, ln 3, ln 1 → p = ⅛, ⅜, ⅜, ⅛
   const [logprobs, lse, entropy, best] = [tensor(0), tensor(0), tensor(0), ints(9)];
-  device.logprob(logprobs, lse, entropy, best, tensor(1), tensor(0, Math.log(3), Math.log(3), 0), ints(3), 1, 1, 4);
+  device.logprob(logprobs, lse, entropy, best, null, tensor(1), tensor(0, Math.log(3), Math.log(3), 0), ints(3), 1, 1, 4);
   await expectTensor(logprobs, Math.log(1 / 8));
   await expectTensor(lse, Math.log(8));
   await expectTensor(entropy, -(2 / 8) * Math.log(1 / 8) - (6 / 8) * Math.log(3 / 8));

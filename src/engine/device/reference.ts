@@ -320,7 +320,7 @@ export function createReferenceDevice(real: Float32ArrayConstructor | Float64Arr
       }
     },
 
-    logprob(logprobs, lse, entropy, best, x, w, targets, M, C, V) {
+    logprob(logprobs, lse, entropy, best, _kept, x, w, targets, M, C, V) {
       const [lp, l, a, b, at] = [f32(logprobs), f32(lse), f32(x), weights(w), i32(targets)];
       const logits = new Float64Array(V);
       for (let m = 0; m < M; m++) {
@@ -333,7 +333,7 @@ export function createReferenceDevice(real: Float32ArrayConstructor | Float64Arr
       }
     },
 
-    logprobBackward(dx, dw, dlogprobs, x, w, targets, lse, M, C, V) {
+    logprobBackward(dx, dw, _kept, dlogprobs, x, w, targets, lse, M, C, V) {
       const [da, db, dlp, a, b, at, l] = [f32(dx), dw && f32(dw), f32(dlogprobs), f32(x), weights(w), i32(targets), f32(lse)];
       for (let m = 0; m < M; m++) {
         const dxRow = new Float64Array(C);

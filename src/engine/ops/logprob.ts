@@ -1,8 +1,11 @@
 /**
- * The LM head as one op: hidden states → logits → log-softmax → the target's log-probability. Logits are made by chunks in the kernel and
- * made again in backward; (M,V) is never held. Entropy (nats) and the argmax come on request, without a gradient.
+ * The LM head as one op: hidden states → logits → log-softmax → the target's log-probability. Logits are made by chunks in the kernel; for
+ * backward they are kept up to KEPT_LOGITS and made again beyond, so memory has a bound whatever (M,V) is. Entropy (nats) and the argmax come on request, without a gradient.
  */
 import { type Tape, type Value, type Weight } from './tape.ts';
+
+/** Floats: 256 MiB. All of 2048 rows of 32,000 words, or of 1365 rows of 49,152. */
+export const KEPT_LOGITS = 1 << 26;
 
 export type LogprobOut = { logprobs: Value; entropy: Value | null; best: Value | null };
 
@@ -15,11 +18,12 @@ export function logprob(
   const lse = tape.value(1, false);
   const entropy = want.entropy ? tape.value(1, false) : null;
   const best = want.best ? tape.value(1, false, 'i32') : null;
-  device.logprob(logprobs.data, lse.data, entropy?.data ?? null, best?.data ?? null, x.data, head.tensor, targets.data, M, C, V);
-  tape.record(logprobs, [x, targets, lse], () => {
+  const kept = tape.recording && logprobs.requiresGrad ? tape.value(V, false, 'f32', KEPT_LOGITS) : null;
+  device.logprob(logprobs.data, lse.data, entropy?.data ?? null, best?.data ?? null, kept?.data ?? null, x.data, head.tensor, targets.data, M, C, V);
+  tape.record(logprobs, kept ? [x, targets, lse, kept] : [x, targets, lse], () => {
     // x feeds this op alone, so its gradient is written, not added to.
     x.grad = tape.pool.take(C);
-    device.logprobBackward(x.grad, head.grad, logprobs.grad!, x.data, head.tensor, targets.data, lse.data, M, C, V); // undoes logprob
+    device.logprobBackward(x.grad, head.grad, kept!.data, logprobs.grad!, x.data, head.tensor, targets.data, lse.data, M, C, V); // undoes logprob
   });
   return { logprobs, entropy, best };
 }

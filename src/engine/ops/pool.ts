@@ -9,8 +9,8 @@ export interface Pool {
   readonly device: Device;
   /** Makes every buffer taken from now on hold at least this many rows. Call before a forward. */
   reserve(rows: number): void;
-  /** A buffer of (rows, width) with whatever was in it before. */
-  take(width: number, storage?: Storage): Tensor;
+  /** A buffer of (rows, width), or of `most` elements where that is less, with whatever was in it before. */
+  take(width: number, storage?: Storage, most?: number): Tensor;
   give(buffer: Tensor): void;
   /** Buffers taken and not given back: 0 between steps, or something leaks. */
   inUse(): number;
@@ -20,7 +20,7 @@ export interface Pool {
 
 export function createPool(device: Device): Pool {
   const free = new Map<string, Tensor[]>();
-  const taken = new Map<Tensor, { key: string; width: number }>();
+  const taken = new Map<Tensor, { key: string; width: number; most: number }>();
   let rows = 0;
 
   function clear() {
@@ -37,17 +37,17 @@ export function createPool(device: Device): Pool {
       rows = Math.ceil(needed / unit) * unit;
       clear();
     },
-    take(width, storage = 'f32') {
-      const key = `${storage} ${width}`;
-      const buffer = free.get(key)?.pop() ?? device.alloc(rows * width, storage);
-      taken.set(buffer, { key, width });
+    take(width, storage = 'f32', most = Infinity) {
+      const key = `${storage} ${width} ${most}`;
+      const buffer = free.get(key)?.pop() ?? device.alloc(Math.min(most, rows * width), storage);
+      taken.set(buffer, { key, width, most });
       return buffer;
     },
     give(buffer) {
       const entry = taken.get(buffer);
       if (!entry) throw new Error('pool: a buffer was given back twice, or never taken; an op releases what it does not own');
       taken.delete(buffer);
-      if (buffer.length < rows * entry.width) return device.free(buffer); // from before the pool grew
+      if (buffer.length < Math.min(entry.most, rows * entry.width)) return device.free(buffer); // from before the pool grew
       const list = free.get(entry.key);
       if (list) list.push(buffer);
       else free.set(entry.key, [buffer]);

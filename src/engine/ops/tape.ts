@@ -26,7 +26,7 @@ export interface Tape {
   readonly pool: Pool;
   /** False in inference and in the first pass of a checkpointed layer: nothing is kept for backward. */
   readonly recording: boolean;
-  value(width: number, requiresGrad: boolean, storage?: Storage): Value;
+  value(width: number, requiresGrad: boolean, storage?: Storage, most?: number): Value;
   /** Runs part of a forward; all values made inside are released at its end but the one it returns. */
   scope<T extends Value>(part: () => T): T;
   /** Releases a value of the open scope before the scope ends. */
@@ -66,8 +66,8 @@ export function createTape(device: Device, pool: Pool, recording: boolean): Tape
     device,
     pool,
     recording,
-    value(width, requiresGrad, storage = 'f32') {
-      const value: Value = { data: pool.take(width, storage), width, requiresGrad, grad: null, holders: 1 };
+    value(width, requiresGrad, storage = 'f32', most = Infinity) {
+      const value: Value = { data: pool.take(width, storage, most), width, requiresGrad, grad: null, holders: 1 };
       open.push(value);
       return value;
     },
