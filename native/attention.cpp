@@ -71,28 +71,31 @@ void attend_few(float* out, float* lse, const float* q, const float* k, const fl
   }
 }
 
-/// One step of the online softmax on a row of scores: exponentials in place of scores; returns what earlier sums shrink by.
-ATTUNE_INLINE float soften(float* scores, i64 seen, float scale, float& max, float& total) {
-  constexpr int vectors = key_block / W;
-  for (i64 i = seen; i < key_block; i++) scores[i] = -INFINITY;
-  vf x[vectors], top = broadcast(max);
-#pragma GCC unroll 16
-  for (int i = 0; i < vectors; i++) {
-    x[i] = load(scores + i * W) * scale;
-    top = vmax(x[i], top);
+/// One step of the online softmax for W rows, a lane each: exponentials in place of `keys` scores; returns what earlier sums shrink by.
+template <bool masked>
+ATTUNE_INLINE vf soften(float* scores, i64 ld, i64 keys, vi seen, float scale, vf& max, vf& total) {
+  const vf none = broadcast(-INFINITY);
+  const auto score = [&](i64 i) {
+    const vf x = load(scores + i * ld) * scale;
+    return masked ? (broadcast_int(static_cast<int32_t>(i)) < seen ? x : none) : x;
+  };
+  vf top = max, other = none;  // two chains: the comparison's latency is as long as two of them
+  i64 i = 0;
+  for (; i + 2 <= keys; i += 2) {
+    top = vmax(score(i), top);
+    other = vmax(score(i + 1), other);
   }
-  const float higher = max_lane(top);
-  const vf base = broadcast(higher);
+  if (i < keys) top = vmax(score(i), top);
+  top = vmax(other, top);
   vf sums = {};
-#pragma GCC unroll 16
-  for (int i = 0; i < vectors; i++) {
-    const vf p = vexp(x[i] - base);
-    store(scores + i * W, p);
+  for (i = 0; i < keys; i++) {
+    const vf p = vexp(score(i) - top);
+    store(scores + i * ld, p);
     sums += p;
   }
-  const float shrink = higher == max ? 1.0f : vexp(max - higher);
-  max = higher;
-  total = total * shrink + sum(sums);
+  const vf shrink = vexp(max - top);
+  max = top;
+  total = total * shrink + sums;
   return shrink;
 }
 
@@ -100,36 +103,42 @@ void attend_tile(float* out, float* lse, const float* q, const float* k, const f
                  float* scratch) {
   const i64 per_tile = queries_per_tile(a.G);
   const i64 queries = s.query_length - j0 < per_tile ? s.query_length - j0 : per_tile;
-  const i64 rows = queries * a.G, padded = round_up(rows, tile_mr), wide = round_up(a.D, tile_nr);
+  const i64 rows = queries * a.G, padded = round_up(rows, tile_nr), wide = round_up(a.D, W);
   const i64 stride = a.K * a.D;
-  float* block_packed = scratch;                      // kᵀ: panels of (D, tile_nr); then v: panels of (keys, tile_nr)
-  float* scores = block_packed + key_block * wide;    // (padded, key_block)
-  float* sums = scores + padded * key_block;          // (padded, wide)
-  float* max = sums + padded * wide;                  // (padded)
-  float* total = max + padded;                        // (padded)
+  float* turned = scratch;                    // q: panels of (D, tile_nr)
+  float* scores = turned + padded * a.D;      // (key_block, padded)
+  float* sums = scores + key_block * padded;  // (padded, wide)
+  float* max = sums + padded * wide;          // (padded)
+  float* total = max + padded;                // (padded)
+  float* shrink = total + padded;             // (padded)
 
   for (i64 r = 0; r < padded; r++) max[r] = -INFINITY, total[r] = 0;
   memset(sums, 0, static_cast<size_t>(padded * wide) * sizeof(float));
+  pack_turned(turned, q, s.query_start + j0, rows, padded, a.G, a.H, a.D, kv);
 
   const i64 blocks = block_count(s.prefix_length) + block_count(s.key_length);
   for (i64 b = 0; b < blocks; b++) {
     const KeyBlock block = block_at(s, b);
-    const i64 keys = visible(s, block, j0 + queries - 1), columns = round_up(keys, tile_nr);
+    const i64 keys = visible(s, block, j0 + queries - 1);
     if (keys == 0) break;
-    for (i64 n = 0; n < columns; n += tile_nr) {
-      const i64 width = keys - n < tile_nr ? keys - n : tile_nr;
-      pack_panel<tile_nr>(block_packed + n * a.D, k + (block.start + n) * stride + kv * a.D, stride, 1, width, a.D);
+    turned_scores(scores, k + block.start * stride + kv * a.D, stride, turned, keys, padded, a.D);
+    const bool all = visible(s, block, j0) == keys;
+    bool same = true;
+    for (i64 r = 0; r < padded; r += W) {
+      vf top = load(max + r), sum_of = load(total + r), less;
+      if (all)
+        less = soften<false>(scores + r, padded, keys, vi{}, a.scale, top, sum_of);
+      else
+        less = soften<true>(scores + r, padded, keys, lanes_visible(s, block, j0, r, a.G), a.scale, top, sum_of);
+      store(max + r, top);
+      store(total + r, sum_of);
+      store(shrink + r, less);
+      for (int l = 0; l < W; l++) same = same && less[l] == 1.0f;
     }
-    scores_of(scores, q, block_packed, s.query_start + j0, rows, padded, columns, a.G, a.H, a.D, kv);
-    for (i64 r = 0; r < rows; r++) {
-      const float shrink = soften(scores + r * key_block, visible(s, block, j0 + r / a.G), a.scale, max[r], total[r]);
-      if (shrink != 1.0f)
-        for (i64 d = 0; d < wide; d += W) store(sums + r * wide + d, load(sums + r * wide + d) * shrink);
-    }
-    for (i64 d = 0; d < wide; d += tile_nr)
-      pack_panel<tile_nr>(block_packed + d * keys, v + block.start * stride + kv * a.D + d, 1, stride,
-                          a.D - d < tile_nr ? a.D - d : tile_nr, keys);
-    tile_product<Into::add, key_block, 1>(sums, wide, scores, tile_mr * key_block, block_packed, padded, wide, keys);
+    if (!same && b > 0)
+      for (i64 r = 0; r < rows; r++)
+        for (i64 d = 0; d < wide; d += W) store(sums + r * wide + d, load(sums + r * wide + d) * shrink[r]);
+    free_product<Into::add, true>(sums, wide, scores, 1, padded, v + block.start * stride + kv * a.D, stride, rows, a.D, keys);
   }
   for (i64 r = 0; r < rows; r++) {
     const i64 head = (s.query_start + j0 + r / a.G) * a.H + kv * a.G + r % a.G;
@@ -160,8 +169,8 @@ void attention(Context& c, float* out, float* lse, const float* q, const float* 
     longest = keys > longest ? keys : longest;
   }
   first[S] = tiles;
-  const i64 padded = round_up(per_tile * a.G, tile_mr), wide = round_up(D, tile_nr);
-  i64 each = key_block * wide + padded * key_block + padded * wide + 2 * padded + 8 * W;
+  const i64 padded = round_up(per_tile * a.G, tile_nr), wide = round_up(D, W);
+  i64 each = padded * (D + key_block + wide + 3) + 8 * W;
   each = round_up(each > longest + W ? each : longest + W, 16);
   float* scratch = c.scratch(Slot::workers, each * c.pool.threads());
   parallel(c, tiles * K, [&](i64 task, int worker) {

@@ -47,33 +47,82 @@ ATTUNE_INLINE i64 visible(const Segment& s, const KeyBlock& b, i64 j) {
 /// Row r of a tile whose first query is `first`, in a tensor (queries, H, D).
 ATTUNE_INLINE i64 row_offset(i64 first, i64 r, i64 G, i64 H, i64 D, i64 kv) { return ((first + r / G) * H + kv * G + r % G) * D; }
 
-/// out(padded, columns) = a tile's rows of x(queries, H, D) · b, read where they lie; b in panels of (D, tile_nr), out's rows are
-/// key_block apart. Rows past the end repeat the last one: nobody looks at what they give.
-static inline void scores_of(float* out, const float* x, const float* b, i64 first, i64 rows, i64 padded, i64 columns, i64 G, i64 H, i64 D, i64 kv) {
-  for (i64 m = 0; m < padded; m += tile_mr) {
-    const float* from[tile_mr];
-#pragma GCC unroll 8
-    for (int i = 0; i < tile_mr; i++) from[i] = x + row_offset(first, m + i < rows ? m + i : rows - 1, G, H, D, kv);
-    for (i64 n = 0; n < columns; n += tile_nr) {
-      const float* panel = b + n * D;
-      vf acc[tile_mr][tile_nv] = {};
-      for (i64 d = 0; d < D; d++, panel += tile_nr) {
-        vf row[tile_nv];
-#pragma GCC unroll 2
-        for (int j = 0; j < tile_nv; j++) row[j] = load(panel + j * W);
-#pragma GCC unroll 8
-        for (int i = 0; i < tile_mr; i++) {
-          const vf a = broadcast(from[i][d]);
-#pragma GCC unroll 2
-          for (int j = 0; j < tile_nv; j++) acc[i][j] = a * row[j] + acc[i][j];
-        }
-      }
-#pragma GCC unroll 8
-      for (int i = 0; i < tile_mr; i++)
-#pragma GCC unroll 2
-        for (int j = 0; j < tile_nv; j++) store(out + (m + i) * key_block + n + j * W, acc[i][j]);
+/// Packs a tile's rows of x(queries, H, D) turned: panels of (D, tile_nr), a lane a row. Rows past the end repeat the last one:
+/// nobody looks at what they give.
+static inline void pack_turned(float* out, const float* x, i64 first, i64 rows, i64 padded, i64 G, i64 H, i64 D, i64 kv) {
+  for (i64 n = 0; n < padded; n += W) {
+    float* panel = out + n / tile_nr * tile_nr * D + n % tile_nr;
+    for (i64 d = 0; d < D; d += W) {
+      const i64 count = D - d < W ? D - d : W;
+      vf block[W];
+#pragma GCC unroll 16
+      for (int i = 0; i < W; i++) block[i] = load_some(x + row_offset(first, n + i < rows ? n + i : rows - 1, G, H, D, kv) + d, count);
+      transpose(block);
+      for (i64 i = 0; i < count; i++) store(panel + (d + i) * tile_nr, block[i]);
     }
   }
+}
+
+/// One strip of NV vectors of columns, the last of them `count` floats wide:
+/// out(rows, strip) = or += scale · a · b, a(m, k) at a[m·a_row + k·a_step] (`across`: a_row is 1), b's row k at b + k·b_row. Nothing is packed.
+template <Into into, bool across, int NV>
+static inline void strip_product(float* out, i64 ldc, const float* a, i64 a_row, i64 a_step, const float* b, i64 b_row, i64 rows, i64 count,
+                                 i64 depth, float scale) {
+  for (i64 m = 0; m < rows; m += tile_mr) {
+    const float* from[tile_mr];
+#pragma GCC unroll 8
+    for (int i = 0; i < tile_mr; i++) from[i] = a + (across ? m : m + i < rows ? m + i : rows - 1) * (across ? 1 : a_row) + (across ? i : 0);
+    const float* line = b;
+    vf acc[tile_mr][NV] = {};
+    for (i64 k = 0; k < depth; k++, line += b_row) {
+      vf row[NV];
+#pragma GCC unroll 2
+      for (int j = 0; j < NV; j++) row[j] = j == NV - 1 ? load_some(line + j * W, count) : load(line + j * W);
+#pragma GCC unroll 8
+      for (int i = 0; i < tile_mr; i++) {
+        const vf x = broadcast(across ? from[0][i + k * a_step] : from[i][k * a_step]);
+#pragma GCC unroll 2
+        for (int j = 0; j < NV; j++) acc[i][j] = x * row[j] + acc[i][j];
+      }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < tile_mr; i++) {
+      if (m + i >= rows) break;
+#pragma GCC unroll 2
+      for (int j = 0; j < NV; j++) {
+        float* p = out + (m + i) * ldc + j * W;
+        const i64 width = j == NV - 1 ? count : W;
+        store_some(p, into == Into::add ? acc[i][j] * scale + load_some(p, width) : acc[i][j] * scale, width);
+      }
+    }
+  }
+}
+
+template <Into into, bool across>
+static inline void free_product(float* out, i64 ldc, const float* a, i64 a_row, i64 a_step, const float* b, i64 b_row, i64 rows, i64 columns,
+                                i64 depth, float scale = 1.0f) {
+  for (i64 n = 0; n < columns; n += 2 * W) {
+    const i64 left = columns - n;
+    if (left > W)
+      strip_product<into, across, 2>(out + n, ldc, a, a_row, a_step, b + n, b_row, rows, left < 2 * W ? left - W : W, depth, scale);
+    else
+      strip_product<into, across, 1>(out + n, ldc, a, a_row, a_step, b + n, b_row, rows, left, depth, scale);
+  }
+}
+
+/// Scores the other way round: out(keys, padded) = rows of k, read where they lie, · a tile's rows turned by pack_turned. A lane is a query
+/// then, so a row's maximum and sum need no reduction across lanes, and keys and values no packing: forward at D went from 28 % of peak
+/// to the figure in bench/LOG.md.
+static inline void turned_scores(float* out, const float* k, i64 stride, const float* turned, i64 keys, i64 padded, i64 D) {
+  for (i64 n = 0; n < padded; n += tile_nr)
+    strip_product<Into::write, false, tile_nv>(out + n, padded, k, stride, 1, turned + n * D, tile_nr, keys, W, D, 1.0f);
+}
+
+/// How many of the block's keys each row of a tile sees, as lanes.
+ATTUNE_INLINE vi lanes_visible(const Segment& s, const KeyBlock& block, i64 j0, i64 r0, i64 G) {
+  vi seen;
+  for (int l = 0; l < W; l++) seen[l] = static_cast<int32_t>(visible(s, block, j0 + (r0 + l) / G));
+  return seen;
 }
 
 }  // namespace attune::ATTUNE_ISA

@@ -21,52 +21,55 @@ struct Tensors {
 };
 
 struct Scratch {
-  float *keys_t, *values_t, *keys;        // kᵀ, vᵀ: panels of (D, tile_nr); k: panels of (keys, tile_nr)
-  float *queries_b, *douts_b;             // panels of (rows, tile_nr)
-  float *scores, *dscores;                // (rows, key_block)
-  float *dquery, *dkeys, *dvalues;        // (rows, wide), (key_block, wide), (key_block, wide)
+  float *queries_t, *douts_t;    // a tile's rows turned: panels of (D, tile_nr)
+  float *queries, *douts;        // the same rows one behind the other, (rows, D)
+  float *scores, *dscores;       // (key_block, padded)
+  float *lse, *delta;            // (padded)
+  float *dquery;                 // (padded, wide)
 };
 
 /// Lays the arrays out from `base`; returns the floats they take.
-i64 lay_out(Scratch& s, float* base, i64 padded, i64 D, i64 wide) {
+i64 lay_out(Scratch& s, float* base, i64 padded, i64 D) {
   i64 at = 0;
   const auto take = [&](i64 floats) {
     float* p = base + at;
     at += round_up(floats + 2 * W, 16);
     return p;
   };
-  s.keys_t = take(key_block * D);
-  s.values_t = take(key_block * D);
-  s.keys = take(key_block * wide);
-  s.queries_b = take(padded * wide);
-  s.douts_b = take(padded * wide);
-  s.scores = take((padded + 1) * key_block);
-  s.dscores = take((padded + 1) * key_block);
-  s.dquery = take(padded * wide);
-  s.dkeys = take(key_block * wide);
-  s.dvalues = take(key_block * wide);
+  s.queries_t = take(padded * D);
+  s.douts_t = take(padded * D);
+  s.queries = take(padded * D);
+  s.douts = take(padded * D);
+  s.scores = take(key_block * padded);
+  s.dscores = take(key_block * padded);
+  s.lse = take(padded);
+  s.delta = take(padded);
+  s.dquery = take(padded * round_up(D, W));
   return at;
 }
 
-/// Packs a tile's rows as the right operand of a product over rows: panels of (rows, tile_nr).
-void pack_right(float* out, const float* x, i64 first, i64 rows, const Shape& a, i64 kv) {
-  const i64 wide = round_up(a.D, tile_nr);
+/// A tile's rows one behind the other, to be the right operand of a product over rows.
+void copy_rows(float* out, const float* x, i64 first, i64 rows, const Shape& a, i64 kv) {
   for (i64 r = 0; r < rows; r++) {
     const float* from = x + row_offset(first, r, a.G, a.H, a.D, kv);
-    for (i64 n = 0; n < wide; n += W) {
-      const i64 left = a.D - n;
-      store(out + n / tile_nr * tile_nr * rows + r * tile_nr + n % tile_nr, left <= 0 ? vf{} : load_some(from + n, left < W ? left : W));
+    for (i64 d = 0; d < a.D; d += W) {
+      const i64 count = a.D - d < W ? a.D - d : W;
+      store_some(out + r * a.D + d, load_some(from + d, count), count);
     }
   }
 }
 
-void add_rows(float* to, i64 stride, const float* from, i64 wide, i64 rows, i64 D, float scale) {
-  for (i64 r = 0; r < rows; r++)
-    for (i64 d = 0; d < D; d += W) {
-      const i64 count = D - d < W ? D - d : W;
-      float* p = to + r * stride + d;
-      store_some(p, load_some(p, count) + load_some(from + r * wide + d, count) * scale, count);
-    }
+/// dscores = P ∘ (dP − delta), scores = P, in place of S and dP; keys a row does not see give 0.
+template <bool masked>
+ATTUNE_INLINE void differentiate(float* scores, float* dscores, i64 ld, i64 keys, vi seen, float scale, vf lse, vf delta) {
+  for (i64 i = 0; i < keys; i++) {
+    vf p = vexp(load(scores + i * ld) * scale - lse);
+    if (masked) p = broadcast_int(static_cast<int32_t>(i)) < seen ? p : vf{};
+    store(scores + i * ld, p);
+    vf ds = p * (load(dscores + i * ld) - delta);
+    if (masked) ds = broadcast_int(static_cast<int32_t>(i)) < seen ? ds : vf{};
+    store(dscores + i * ld, ds);
+  }
 }
 
 /// Which key blocks and which queries of a segment: gradients of the keys (dk, dv), of the queries (dq), or both.
@@ -77,61 +80,51 @@ struct Part {
 template <bool of_keys, bool of_queries>
 void segment_backward(const Tensors& t, const Segment& s, const Shape& a, i64 kv, const Part& part, const Scratch& w) {
   const i64 per_tile = queries_per_tile(a.G);
-  const i64 wide = round_up(a.D, tile_nr), stride = a.K * a.D;
-  for (i64 b = part.block_begin; b < part.block_end; b++) {
-    const KeyBlock block = block_at(s, b);
-    if (visible(s, block, part.query_end - 1) == 0) break;
-    const i64 offset = block.start * stride + kv * a.D;
-    for (i64 n = 0; n < block.length; n += tile_nr) {
-      const i64 width = block.length - n < tile_nr ? block.length - n : tile_nr;
-      pack_panel<tile_nr>(w.keys_t + n * a.D, t.k + offset + n * stride, stride, 1, width, a.D);
-      pack_panel<tile_nr>(w.values_t + n * a.D, t.v + offset + n * stride, stride, 1, width, a.D);
+  const i64 wide = round_up(a.D, W), stride = a.K * a.D;
+  for (i64 j0 = part.query_begin; j0 < part.query_end; j0 += per_tile) {
+    const i64 queries = s.query_length - j0 < per_tile ? s.query_length - j0 : per_tile;
+    const i64 rows = queries * a.G, padded = round_up(rows, tile_nr), first = s.query_start + j0;
+    if (visible(s, block_at(s, part.block_begin), j0 + queries - 1) == 0) continue;
+    pack_turned(w.queries_t, t.q, first, rows, padded, a.G, a.H, a.D, kv);
+    pack_turned(w.douts_t, t.dout, first, rows, padded, a.G, a.H, a.D, kv);
+    for (i64 r = 0; r < padded; r++) {
+      const i64 last = r < rows ? r : rows - 1, head = (first + last / a.G) * a.H + kv * a.G + last % a.G;
+      w.lse[r] = t.lse[head];
+      w.delta[r] = t.delta[head];
     }
-    if (of_queries)
-      for (i64 d = 0; d < wide; d += tile_nr)
-        pack_panel<tile_nr>(w.keys + d * block.length, t.k + offset + d, 1, stride, a.D - d < tile_nr ? a.D - d : tile_nr, block.length);
     if (of_keys) {
-      memset(w.dkeys, 0, static_cast<size_t>(key_block * wide) * sizeof(float));
-      memset(w.dvalues, 0, static_cast<size_t>(key_block * wide) * sizeof(float));
+      copy_rows(w.queries, t.q, first, rows, a, kv);
+      copy_rows(w.douts, t.dout, first, rows, a, kv);
     }
-    for (i64 j0 = part.query_begin; j0 < part.query_end; j0 += per_tile) {
-      const i64 queries = s.query_length - j0 < per_tile ? s.query_length - j0 : per_tile;
-      const i64 keys = visible(s, block, j0 + queries - 1), columns = round_up(keys, tile_nr);
-      if (keys == 0) continue;
-      const i64 rows = queries * a.G, padded = round_up(rows, tile_mr), first = s.query_start + j0;
-      scores_of(w.scores, t.q, w.keys_t, first, rows, padded, columns, a.G, a.H, a.D, kv);
-      scores_of(w.dscores, t.dout, w.values_t, first, rows, padded, columns, a.G, a.H, a.D, kv);
-      for (i64 r = 0; r < rows; r++) {
-        const i64 head = (first + r / a.G) * a.H + kv * a.G + r % a.G;
-        const vf delta = broadcast(t.delta[head]), base = broadcast(t.lse[head]);
-        float* scores = w.scores + r * key_block;
-        float* dscores = w.dscores + r * key_block;
-        for (i64 i = 0; i < columns; i += W) {
-          const vf p = vexp(load(scores + i) * a.scale - base);
-          store(scores + i, p);
-          store(dscores + i, p * (load(dscores + i) - delta));
-        }
-        for (i64 i = visible(s, block, j0 + r / a.G); i < columns; i++) scores[i] = dscores[i] = 0;
+    if (of_queries) memset(w.dquery, 0, static_cast<size_t>(padded * wide) * sizeof(float));
+    for (i64 b = part.block_begin; b < part.block_end; b++) {
+      const KeyBlock block = block_at(s, b);
+      const i64 keys = visible(s, block, j0 + queries - 1), offset = block.start * stride + kv * a.D;
+      if (keys == 0) break;
+      turned_scores(w.scores, t.k + offset, stride, w.queries_t, keys, padded, a.D);
+      turned_scores(w.dscores, t.v + offset, stride, w.douts_t, keys, padded, a.D);
+      const bool all = visible(s, block, j0) == keys;
+      for (i64 r = 0; r < padded; r += W) {
+        const vf lse = load(w.lse + r), delta = load(w.delta + r);
+        if (all)
+          differentiate<false>(w.scores + r, w.dscores + r, padded, keys, vi{}, a.scale, lse, delta);
+        else
+          differentiate<true>(w.scores + r, w.dscores + r, padded, keys, lanes_visible(s, block, j0, r, a.G), a.scale, lse, delta);
       }
       if (of_keys) {
-        pack_right(w.queries_b, t.q, first, rows, a, kv);
-        pack_right(w.douts_b, t.dout, first, rows, a, kv);
-        tile_product<Into::add, 1, key_block>(w.dvalues, wide, w.scores, tile_mr, w.douts_b, round_up(keys, tile_mr), wide, rows);
-        tile_product<Into::add, 1, key_block>(w.dkeys, wide, w.dscores, tile_mr, w.queries_b, round_up(keys, tile_mr), wide, rows);
+        free_product<Into::add, false>(t.dv + offset, stride, w.scores, padded, 1, w.douts, a.D, keys, a.D, rows);
+        free_product<Into::add, false>(t.dk + offset, stride, w.dscores, padded, 1, w.queries, a.D, keys, a.D, rows, a.scale);
       }
-      if (of_queries) {
-        // The panels of w.keys are as deep as the block; keys out of sight have dscores 0.
-        for (i64 r = 0; r < padded; r++)
-          for (i64 i = columns; i < block.length; i++) w.dscores[r * key_block + i] = 0;
-        tile_product<Into::write, key_block, 1>(w.dquery, wide, w.dscores, tile_mr * key_block, w.keys, padded, wide, block.length);
-        for (i64 j = 0; j < queries; j++)
-          add_rows(t.dq + row_offset(first, j * a.G, a.G, a.H, a.D, kv), a.D, w.dquery + j * a.G * wide, wide, a.G, a.D, a.scale);
+      if (of_queries) free_product<Into::add, true>(w.dquery, wide, w.dscores, 1, padded, t.k + offset, stride, rows, a.D, keys);
+    }
+    if (of_queries)
+      for (i64 r = 0; r < rows; r++) {
+        float* to = t.dq + row_offset(first, r, a.G, a.H, a.D, kv);
+        for (i64 d = 0; d < a.D; d += W) {
+          const i64 count = a.D - d < W ? a.D - d : W;
+          store_some(to + d, load_some(to + d, count) + load_some(w.dquery + r * wide + d, count) * a.scale, count);
+        }
       }
-    }
-    if (of_keys) {
-      add_rows(t.dk + offset, stride, w.dkeys, wide, block.length, a.D, a.scale);
-      add_rows(t.dv + offset, stride, w.dvalues, wide, block.length, a.D, 1.0f);
-    }
   }
 }
 
@@ -205,14 +198,14 @@ void attention_backward(Context& c, float* dq, float* dk, float* dv, const float
   i64 groups = 0;
   for (i64 s = 0; s < S; s++)
     if (root_of(parent, s) == s) leaders[groups++] = s;
-  const i64 padded = round_up(queries_per_tile(a.G) * a.G, tile_mr), wide = round_up(D, tile_nr);
+  const i64 padded = round_up(queries_per_tile(a.G) * a.G, tile_nr);
   Scratch measure;
-  const i64 each = lay_out(measure, nullptr, padded, D, wide);
+  const i64 each = lay_out(measure, nullptr, padded, D);
   float* scratch = c.scratch(Slot::workers, each * c.pool.threads());
   for (i64 s = 0; s < S; s++) parent[s] = root_of(parent, s);
   const auto scratch_of = [&](int worker) {
     Scratch mine;
-    lay_out(mine, scratch + worker * each, padded, D, wide);
+    lay_out(mine, scratch + worker * each, padded, D);
     return mine;
   };
   const auto blocks_of = [](const Segment& s) { return block_count(s.prefix_length) + block_count(s.key_length); };

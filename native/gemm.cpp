@@ -5,17 +5,16 @@ namespace attune::ATTUNE_ISA {
 
 namespace {
 
-// Sums kept in registers: MR × NV vectors. AVX-512 and NEON have 32 registers, the others 16.
+// Sums kept in registers: MR × full vectors. AVX-512 and NEON have 32 registers, the others 16.
 #if defined(__AVX512F__)
-constexpr int MR = 14, NV = 2;
+constexpr int MR = 14, full = 2;
 #elif defined(__AVX2__)
-constexpr int MR = 6, NV = 2;
+constexpr int MR = 6, full = 2;
 #elif defined(__aarch64__)
-constexpr int MR = 8, NV = 3;
+constexpr int MR = 8, full = 3;
 #else
-constexpr int MR = 4, NV = 2;
+constexpr int MR = 4, full = 2;
 #endif
-constexpr int NR = NV * W;
 constexpr i64 KC = 320;                      // an A panel (MR × KC, 18 KiB) stays in L1 while B's panels run past it
 constexpr i64 l2_floats = 160 * 1024;        // of packed B: 640 KiB of a 1 MiB L2, so each task reads it from there
 constexpr i64 slack = 16;                    // pack_panel writes past a panel's end
@@ -51,12 +50,13 @@ void pack_a_slice(float* out, i64 a_size, const Operand& a, i64 M, i64 k0, i64 b
   }
 }
 
+template <int R>
 void pack_b_panel(float* out, const Operand& b, i64 line, i64 width, i64 k, i64 depth) {
   const i64 offset = line * b.column + k * b.row;
   if (b.bf16)
-    pack_panel<NR>(out, static_cast<const uint16_t*>(b.data) + offset, b.column, b.row, width, depth);
+    pack_panel<R>(out, static_cast<const uint16_t*>(b.data) + offset, b.column, b.row, width, depth);
   else
-    pack_panel<NR>(out, static_cast<const float*>(b.data) + offset, b.column, b.row, width, depth);
+    pack_panel<R>(out, static_cast<const float*>(b.data) + offset, b.column, b.row, width, depth);
 }
 
 struct Update {
@@ -71,7 +71,7 @@ ATTUNE_INLINE vf updated(vf product, const float* old, i64 count, const float* b
   return y;
 }
 
-template <bool by_rows>
+template <bool by_rows, int NV>
 void micro(float* out, i64 ldc, const float* a, const float* b, i64 depth, i64 rows, i64 columns, Update u) {
   // The sums are added to `out` at the end: fetched now, the lines are there by then.
   for (i64 m = 0; m < rows; m++)
@@ -79,7 +79,7 @@ void micro(float* out, i64 ldc, const float* a, const float* b, i64 depth, i64 r
     for (int n = 0; n < NV; n++) __builtin_prefetch(out + m * ldc + n * W, 1);
   vf acc[MR][NV];
   multiply<MR, NV, a_row<by_rows>, a_step<by_rows>>(acc, a, b, depth);
-  if (rows == MR && columns == NR) {
+  if (rows == MR && columns == NV * W) {
     if (u.alpha == 1.0f && u.beta == 1.0f && !u.bias) {
 #pragma GCC unroll 16
       for (int m = 0; m < MR; m++)
@@ -113,10 +113,10 @@ void micro(float* out, i64 ldc, const float* a, const float* b, i64 depth, i64 r
   }
 }
 
-}  // namespace
-
-void gemm(Context& c, float* out, i64 ldc, Operand a, Operand b, i64 M, i64 N, i64 K, float alpha, float beta, const float* bias) {
-  if (M == 0 || N == 0) return;
+/// NV: vectors a panel of B is wide.
+template <bool by_rows, int NV>
+void product(Context& c, float* out, i64 ldc, Operand a, Operand b, i64 M, i64 N, i64 K, float alpha, float beta, const float* bias) {
+  constexpr int NR = NV * W;
   const i64 chunks = K > KC ? (K + KC - 1) / KC : 1;
   const i64 depth_max = ((K + chunks - 1) / chunks + W - 1) / W * W;
   const i64 b_size = depth_max * NR + slack, a_size = MR * a_row<true>;
@@ -125,7 +125,6 @@ void gemm(Context& c, float* out, i64 ldc, Operand a, Operand b, i64 M, i64 N, i
   const i64 n_cuts = (all_panels + most_panels - 1) / most_panels, b_panels_max = (all_panels + n_cuts - 1) / n_cuts;
   const i64 a_panels = (M + MR - 1) / MR;
   const bool worth = M * N * K > 256 * 1024;
-  const bool by_rows = a.column == 1;
   float* pack_a = c.scratch(Slot::pack_a, (by_rows ? c.pool.threads() : a_panels) * a_size + W);
   float* pack_b = c.scratch(Slot::pack_b, b_panels_max * b_size);
   for (i64 n0 = 0; n0 < N; n0 += b_panels_max * NR) {
@@ -137,7 +136,7 @@ void gemm(Context& c, float* out, i64 ldc, Operand a, Operand b, i64 M, i64 N, i
       const i64 slices = by_rows ? 0 : (depth + slice - 1) / slice;
       parallel(c, b_panels + slices, [&](i64 p, int) {
         if (p >= b_panels) return pack_a_slice(pack_a, a_size, a, M, k0, (p - b_panels) * slice, (p - b_panels + 1) * slice < depth ? (p - b_panels + 1) * slice : depth);
-        pack_b_panel(pack_b + p * b_size, b, n0 + p * NR, nc - p * NR < NR ? nc - p * NR : NR, k0, depth);
+        pack_b_panel<NR>(pack_b + p * b_size, b, n0 + p * NR, nc - p * NR < NR ? nc - p * NR : NR, k0, depth);
       }, worth);
       // A task packs a few panels of A, each just before it meets all panels of B: it is still in L1 then. Few rows: columns are cut too,
       // and A is packed once for each cut. The cut changes no sum.
@@ -156,13 +155,22 @@ void gemm(Context& c, float* out, i64 ldc, Operand a, Operand b, i64 M, i64 N, i
           for (i64 p = p_begin; p < p_end; p++) {
             const i64 n = n0 + p * NR;
             const Update u{alpha, k0 == 0 ? beta : 1.0f, last && bias ? bias + n : nullptr};
-            (by_rows ? micro<true> : micro<false>)(out + m * ldc + n, ldc, panel, pack_b + p * b_size, depth, rows, N - n < NR ? N - n : NR, u);
+            micro<by_rows, NV>(out + m * ldc + n, ldc, panel, pack_b + p * b_size, depth, rows, N - n < NR ? N - n : NR, u);
           }
         }
       }, worth);
       if (K == 0) break;
     }
   }
+}
+
+}  // namespace
+
+void gemm(Context& c, float* out, i64 ldc, Operand a, Operand b, i64 M, i64 N, i64 K, float alpha, float beta, const float* bias) {
+  if (M == 0 || N == 0) return;
+  // Up to one vector of columns (a LoRA's rank): panels half as wide leave half as many lanes empty, twice the speed.
+  if (N <= W) return (a.column == 1 ? product<true, 1> : product<false, 1>)(c, out, ldc, a, b, M, N, K, alpha, beta, bias);
+  (a.column == 1 ? product<true, full> : product<false, full>)(c, out, ldc, a, b, M, N, K, alpha, beta, bias);
 }
 
 }  // namespace attune::ATTUNE_ISA
