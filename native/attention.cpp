@@ -138,7 +138,7 @@ void attend_tile(float* out, float* lse, const float* q, const float* k, const f
     if (!same && b > 0)
       for (i64 r = 0; r < rows; r++)
         for (i64 d = 0; d < wide; d += W) store(sums + r * wide + d, load(sums + r * wide + d) * shrink[r]);
-    free_product<Into::add, true>(sums, wide, scores, 1, padded, v + block.start * stride + kv * a.D, stride, rows, a.D, keys);
+    free_product<Into::add, true>(sums, wide, scores, padded, v + block.start * stride + kv * a.D, stride, rows, a.D, keys);
   }
   for (i64 r = 0; r < rows; r++) {
     const i64 head = (s.query_start + j0 + r / a.G) * a.H + kv * a.G + r % a.G;

@@ -64,23 +64,23 @@ static inline void pack_turned(float* out, const float* x, i64 first, i64 rows, 
 }
 
 /// One strip of NV vectors of columns, the last of them `count` floats wide:
-/// out(rows, strip) = or += scale · a · b, a(m, k) at a[m·a_row + k·a_step] (`across`: a_row is 1), b's row k at b + k·b_row. Nothing is packed.
+/// out(rows, strip) = or += scale · a · b, b's row k at b + k·b_row, a(m, k) at a[m·a_row + k], or `across` at a[m + k·a_row]. Nothing is packed.
 template <Into into, bool across, int NV>
-static inline void strip_product(float* out, i64 ldc, const float* a, i64 a_row, i64 a_step, const float* b, i64 b_row, i64 rows, i64 count,
-                                 i64 depth, float scale) {
+static inline void strip_product(float* out, i64 ldc, const float* a, i64 a_row, const float* b, i64 b_row, i64 rows, i64 count, i64 depth,
+                                 float scale) {
   for (i64 m = 0; m < rows; m += tile_mr) {
     const float* from[tile_mr];
 #pragma GCC unroll 8
-    for (int i = 0; i < tile_mr; i++) from[i] = a + (across ? m : m + i < rows ? m + i : rows - 1) * (across ? 1 : a_row) + (across ? i : 0);
-    const float* line = b;
+    for (int i = 0; i < tile_mr; i++) from[i] = across ? a + m + i : a + (m + i < rows ? m + i : rows - 1) * a_row;
+    const float *line = b, *column = from[0];
     vf acc[tile_mr][NV] = {};
-    for (i64 k = 0; k < depth; k++, line += b_row) {
+    for (i64 k = 0; k < depth; k++, line += b_row, column += a_row) {
       vf row[NV];
 #pragma GCC unroll 2
       for (int j = 0; j < NV; j++) row[j] = j == NV - 1 ? load_some(line + j * W, count) : load(line + j * W);
 #pragma GCC unroll 8
       for (int i = 0; i < tile_mr; i++) {
-        const vf x = broadcast(across ? from[0][i + k * a_step] : from[i][k * a_step]);
+        const vf x = broadcast(across ? column[i] : from[i][k]);
 #pragma GCC unroll 2
         for (int j = 0; j < NV; j++) acc[i][j] = x * row[j] + acc[i][j];
       }
@@ -99,14 +99,14 @@ static inline void strip_product(float* out, i64 ldc, const float* a, i64 a_row,
 }
 
 template <Into into, bool across>
-static inline void free_product(float* out, i64 ldc, const float* a, i64 a_row, i64 a_step, const float* b, i64 b_row, i64 rows, i64 columns,
-                                i64 depth, float scale = 1.0f) {
+static inline void free_product(float* out, i64 ldc, const float* a, i64 a_row, const float* b, i64 b_row, i64 rows, i64 columns, i64 depth,
+                                float scale = 1.0f) {
   for (i64 n = 0; n < columns; n += 2 * W) {
     const i64 left = columns - n;
     if (left > W)
-      strip_product<into, across, 2>(out + n, ldc, a, a_row, a_step, b + n, b_row, rows, left < 2 * W ? left - W : W, depth, scale);
+      strip_product<into, across, 2>(out + n, ldc, a, a_row, b + n, b_row, rows, left < 2 * W ? left - W : W, depth, scale);
     else
-      strip_product<into, across, 1>(out + n, ldc, a, a_row, a_step, b + n, b_row, rows, left, depth, scale);
+      strip_product<into, across, 1>(out + n, ldc, a, a_row, b + n, b_row, rows, left, depth, scale);
   }
 }
 
@@ -115,7 +115,7 @@ static inline void free_product(float* out, i64 ldc, const float* a, i64 a_row, 
 /// to the figure in bench/LOG.md.
 static inline void turned_scores(float* out, const float* k, i64 stride, const float* turned, i64 keys, i64 padded, i64 D) {
   for (i64 n = 0; n < padded; n += tile_nr)
-    strip_product<Into::write, false, tile_nv>(out + n, padded, k, stride, 1, turned + n * D, tile_nr, keys, W, D, 1.0f);
+    strip_product<Into::write, false, tile_nv>(out + n, padded, k, stride, turned + n * D, tile_nr, keys, W, D, 1.0f);
 }
 
 /// How many of the block's keys each row of a tile sees, as lanes.

@@ -112,10 +112,10 @@ void segment_backward(const Tensors& t, const Segment& s, const Shape& a, i64 kv
           differentiate<true>(w.scores + r, w.dscores + r, padded, keys, lanes_visible(s, block, j0, r, a.G), a.scale, lse, delta);
       }
       if (of_keys) {
-        free_product<Into::add, false>(t.dv + offset, stride, w.scores, padded, 1, w.douts, a.D, keys, a.D, rows);
-        free_product<Into::add, false>(t.dk + offset, stride, w.dscores, padded, 1, w.queries, a.D, keys, a.D, rows, a.scale);
+        free_product<Into::add, false>(t.dv + offset, stride, w.scores, padded, w.douts, a.D, keys, a.D, rows);
+        free_product<Into::add, false>(t.dk + offset, stride, w.dscores, padded, w.queries, a.D, keys, a.D, rows, a.scale);
       }
-      if (of_queries) free_product<Into::add, true>(w.dquery, wide, w.dscores, 1, padded, t.k + offset, stride, rows, a.D, keys);
+      if (of_queries) free_product<Into::add, true>(w.dquery, wide, w.dscores, padded, t.k + offset, stride, rows, a.D, keys);
     }
     if (of_queries)
       for (i64 r = 0; r < rows; r++) {
