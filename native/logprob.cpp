@@ -7,7 +7,7 @@ namespace attune::ATTUNE_ISA {
 
 namespace {
 
-constexpr i64 row_chunk = 512, vocab_chunk = 2048;
+constexpr i64 row_chunk = 512, vocab_chunk = 1024;
 
 ATTUNE_INLINE i64 least(i64 a, i64 b) { return a < b ? a : b; }
 
