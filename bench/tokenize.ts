@@ -1,8 +1,10 @@
 /** Text → ids, and rows → sequences through a template: MB/s and rows/s on the instructions that ship with Attune, with its own tokenizer. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { prepareSequences } from '../src/engine/data/prepare.ts';
+import { tokenizeExample } from '../src/engine/data/tokenize.ts';
 import { loadTokenizer } from '../src/engine/tokenizer/tokenizer.ts';
+import { readDataset } from '../src/main/datasets/import.ts';
+import type { Example } from '../src/shared/dataset.ts';
 import { alternate, type Bench } from './measure.ts';
 
 export const instructions = fileURLToPath(new URL('../resources/datasets/instructions.train.jsonl', import.meta.url));
@@ -14,8 +16,9 @@ export async function benchTokenize(bench: Bench, only: string): Promise<void> {
   const lines = text.trim().split('\n');
   const [encode] = await alternate(bench.clock, [() => lines.forEach((line) => void tokenizer.encode(line))], { least: 5, seconds: 0 });
   bench.report('tokenize.encode.instructions.mb_per_s', Buffer.byteLength(text) / encode / 1e6, 'MB/s');
-  const [prepare] = await alternate(bench.clock, [async () => {
-    await prepareSequences(instructions, { template: 'alpaca', tokenizer, maxLength: 512, completionOnlyLoss: true, warn: () => {} });
-  }], { least: 5, seconds: 0 });
-  bench.report('tokenize.prepare.instructions.rows_per_s', lines.length / prepare, 'rows/s');
+  const examples: Example[] = [];
+  for await (const row of readDataset(instructions, {})) if (!('problem' in row)) examples.push(row.example);
+  const settings = { template: 'alpaca', tokenizer, maxLength: 512, completionOnlyLoss: true } as const;
+  const [rows] = await alternate(bench.clock, [() => examples.forEach((example) => void tokenizeExample(example, settings))], { least: 5, seconds: 0 });
+  bench.report('tokenize.rows.instructions.rows_per_s', examples.length / rows, 'rows/s');
 }
