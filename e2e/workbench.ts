@@ -102,6 +102,7 @@ async function startBrowser(library: string, { locale, colorScheme }: { locale: 
   const openWindow = async (): Promise<Page> => {
     const page = watch(await context.newPage());
     await page.goto(url);
+    await page.getByRole('navigation').first().waitFor(); // keys pressed before the window stands are nobody's
     return page;
   };
   const ended = new Promise<void>((resolve) => host.once('exit', () => resolve()));
