@@ -9,22 +9,34 @@ class Route {
   query = $state.raw(new URLSearchParams());
 
   constructor() {
-    this.#read();
-    window.addEventListener('hashchange', () => this.#read());
+    this.read();
+    window.addEventListener('hashchange', () => this.read());
   }
 
-  #read(): void {
-    const [path, query = ''] = location.hash.replace(/^#\/?/, '').split('?');
-    const [screen = '', ...rest] = path.split('/').map(decodeURIComponent);
-    this.screen = (SCREENS as readonly string[]).includes(screen) ? (screen as Screen) : 'library';
-    this.rest = rest.filter((part) => part !== '');
-    this.query = new URLSearchParams(query);
+  read(): void {
+    const { screen, rest, query } = parse(location.hash);
+    this.screen = screen;
+    this.rest = rest;
+    this.query = query;
   }
 }
 export const route = new Route();
 
+function parse(hash: string): { screen: Screen; rest: string[]; query: URLSearchParams } {
+  const [path, query = ''] = hash.replace(/^#\/?/, '').split('?');
+  const [screen = '', ...rest] = path.split('/').map(decodeURIComponent);
+  return {
+    screen: (SCREENS as readonly string[]).includes(screen) ? (screen as Screen) : 'library',
+    rest: rest.filter((part) => part !== ''),
+    query: new URLSearchParams(query),
+  };
+}
+
 /** Changes the query of the place where the window is, without a step in the history: settings of a view. null takes one away. */
 export function setQuery(changes: Record<string, string | null>): void {
+  // the address changes before its event comes: a place that is left already must not be written over the next one
+  const { screen, rest } = parse(location.hash);
+  if (screen !== route.screen || rest.join('/') !== route.rest.join('/')) return route.read();
   const query = new URLSearchParams(route.query);
   for (const [name, value] of Object.entries(changes)) {
     if (value === null) query.delete(name);
@@ -43,4 +55,5 @@ export function href(screen: Screen, rest: (string | number)[] = [], query: Reco
 
 export function go(screen: Screen, rest: (string | number)[] = [], query: Record<string, string> = {}): void {
   location.hash = href(screen, rest, query);
+  route.read();
 }
