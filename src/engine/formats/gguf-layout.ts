@@ -90,30 +90,24 @@ export function llama3Factors(rope: Rope, headDim: number): Float32Array {
  * so row (half, i) goes to (i, half).
  */
 export function interleave(values: Float32Array, shape: number[], heads: number): Float32Array {
-  const out = new Float32Array(values.length);
-  const columns = shape.length > 1 ? shape[1] : 1;
-  const half = shape[0] / heads / 2;
-  for (let head = 0; head < heads; head++) {
-    for (let which = 0; which < 2; which++) {
-      for (let i = 0; i < half; i++) {
-        const from = ((head * 2 + which) * half + i) * columns;
-        out.set(values.subarray(from, from + columns), ((head * half + i) * 2 + which) * columns);
-      }
-    }
-  }
-  return out;
+  return transposeHeadRows(values, shape, heads, 2, shape[0] / heads / 2);
 }
 
 /** Hugging Face's order again: the inverse of interleave. */
 export function deinterleave(values: Float32Array, shape: number[], heads: number): Float32Array {
+  return transposeHeadRows(values, shape, heads, shape[0] / heads / 2, 2);
+}
+
+/** Each head's rows, taken for a matrix of `outer` by `inner` rows, in the order of its transpose. */
+function transposeHeadRows(values: Float32Array, shape: number[], heads: number, outer: number, inner: number): Float32Array {
   const out = new Float32Array(values.length);
   const columns = shape.length > 1 ? shape[1] : 1;
-  const half = shape[0] / heads / 2;
   for (let head = 0; head < heads; head++) {
-    for (let which = 0; which < 2; which++) {
-      for (let i = 0; i < half; i++) {
-        const from = ((head * half + i) * 2 + which) * columns;
-        out.set(values.subarray(from, from + columns), ((head * 2 + which) * half + i) * columns);
+    const first = head * outer * inner;
+    for (let i = 0; i < outer; i++) {
+      for (let j = 0; j < inner; j++) {
+        const from = (first + i * inner + j) * columns;
+        out.set(values.subarray(from, from + columns), (first + j * outer + i) * columns);
       }
     }
   }

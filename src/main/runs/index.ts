@@ -95,7 +95,8 @@ export function claim(library: Library, run: Run): Run {
   return getRunById(library, run.id);
 }
 
-function openRun(library: Library, row: RunRow): Run {
+/** A row with its folder and the checkpoints that are still there. */
+export function openRun(library: Library, row: RunRow): Run {
   return { ...row, folder: join(library.folder, 'runs', String(row.id)), checkpoints: listCheckpoints(library.db, row.id).filter(({ path }) => existsSync(path)) };
 }
 

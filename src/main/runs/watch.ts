@@ -8,7 +8,7 @@ import { getRun } from '../db/runs.ts';
 import { listSamplesAfter } from '../db/samples.ts';
 import type { Library } from '../library.ts';
 import { readCurves } from './curves.ts';
-import { getRunById } from './index.ts';
+import { getRunById, openRun } from './index.ts';
 import type { RunQueue } from './live.ts';
 import { detail } from './summaries.ts';
 
@@ -32,8 +32,10 @@ async function* follow(library: Library, queue: RunQueue, id: number, signal?: A
   let started = false;
 
   try {
-    while (!signal?.aborted && getRun(db, id)) {
-      const run = getRunById(library, id);
+    for (;;) {
+      const row = signal?.aborted ? undefined : getRun(db, id);
+      if (!row) return;
+      const run = openRun(library, row);
       const now = detail(library, run, queue.state(id));
       const anew = !started || run.attempt !== seen.attempt;
       if (anew) Object.assign(seen, { attempt: run.attempt, step: -1, sampleStep: -1 });

@@ -1,6 +1,6 @@
 /**
- * One run as its stream tells it. Curves stand in plain columns outside Svelte's reactivity; `version` grows when there are new points, a
- * few times a second at most, so that watching costs training next to nothing. Make it in a component's script; it ends with the component.
+ * One run as its stream tells it. Curves stand in plain columns outside Svelte's reactivity; `version` grows when there are new points,
+ * once a second at most, so that watching costs training next to nothing. Make it in a component's script; it ends with the component.
  */
 import { onDestroy } from 'svelte';
 import type { LogLine, RunDetail, RunEvent, RunProgress, SampleCompletion } from '../../../shared/api/runs.ts';
