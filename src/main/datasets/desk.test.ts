@@ -127,9 +127,14 @@ test.skipIf(!existsSync(base))('a row is rendered as the trainer sees it, by an 
   const [shown] = await render(library.workbench, { ...settings, example });
   const loss = shown.pieces.filter((piece) => piece.loss).map(({ text }) => text).join('');
   expect(loss).toMatch(/^\s*answer to hello/);
-  const began = performance.now();
   const pair = await render(library.workbench, { ...settings, example: { kind: 'preference', prompt: '뷁은 무엇인가', chosen: '글자 🙂', rejected: '몰라' } });
-  expect(performance.now() - began).toBeLessThan(1000); // a start takes about that long; the engine at hand takes milliseconds
+  const times = [];
+  for (let i = 0; i < 3; i++) {
+    const began = performance.now();
+    await render(library.workbench, { ...settings, example });
+    times.push(performance.now() - began);
+  }
+  expect(Math.min(...times)).toBeLessThan(500); // a start takes about twice that; the engine at hand takes milliseconds
   // characters cut over several tokens stay whole, and the texts join to what was rendered
   expect(pair.map(({ pieces }) => pieces.map(({ text }) => text).join(''))).toEqual([expect.stringMatching(/뷁은 무엇인가.*글자 🙂/s), expect.stringMatching(/뷁은 무엇인가.*몰라/s)]);
   // what cannot be rendered is told in a sentence, and the engine stays

@@ -33,7 +33,7 @@ export type TrainingRun = {
 };
 
 /** Steps may be a thousand a second: what they bring is written together, this often, ms. */
-const PACE = 100;
+const PACE = 500;
 
 export function drive(library: Library, run: RunRow & { folder: string }, { device = 'native', threads = 0 }: Machine): TrainingRun {
   const { db } = library;

@@ -12,8 +12,8 @@ import { claim, createRun, getRunById, type Machine, startRun, type TrainingRun 
 import type { LiveState } from './summaries.ts';
 import { deleteRun, isActive, renameRun } from './upkeep.ts';
 
-/** Lists hear of a run's steps this often, ms. */
-const TELL_EVERY = 1000;
+/** Of steps alone windows hear this often, ms: what they do about it is time that training does not have. */
+const TELL_EVERY = 1500;
 /** What a step under way may take when the workbench closes; after that its run is interrupted at its last checkpoint. ms */
 const PATIENCE = 120_000;
 
@@ -30,7 +30,7 @@ export type RunQueue = {
   /** Queued runs, first first; those not named keep their order behind them. */
   reorder(ids: number[]): void;
   state(id: number): LiveState;
-  /** Calls back whenever anything of a run may have changed, often; returns how to end that. */
+  /** Calls back whenever anything of a run has changed, its steps gathered (TELL_EVERY); returns how to end that. */
   onChange(listener: (id: number) => void): () => void;
   /** Resolves when the run is neither waiting nor under way here. */
   ended(id: number): Promise<void>;
@@ -44,7 +44,6 @@ export function createRunQueue(library: Library, changes: Changes, machine: Mach
   let waiting: number[] = [];
   let current: { id: number; training: TrainingRun; asked: LiveState['asked']; finished: Promise<void> } | null = null;
   let closed = false;
-  let told = 0;
 
   /** `asked` and places in the queue are no rows of the library: everything that changes them says so here. */
   const tell = (...ids: number[]): void => {
@@ -76,19 +75,22 @@ export function createRunQueue(library: Library, changes: Changes, machine: Mach
   }
 
   async function follow(id: number, training: TrainingRun): Promise<void> {
+    let steps: NodeJS.Timeout | undefined;
+    const tellSteps = (): void => {
+      steps = undefined;
+      tell(id);
+    };
     try {
       for await (const event of training.events) {
         if (event.type === 'paused' || event.type === 'resumed') current!.asked = current!.asked === 'stop' ? 'stop' : null;
         if (event.type === 'checkpoint') changes.tell('models');
-        const quiet = event.type === 'progress' || event.type === 'metrics';
-        if (!quiet || Date.now() - told >= TELL_EVERY) {
-          changes.tell('runs');
-          told = Date.now();
-        }
-        for (const listener of listeners) listener(id);
+        if (event.type === 'progress' || event.type === 'metrics') steps ??= setTimeout(tellSteps, TELL_EVERY);
+        else tell(id);
       }
     } catch {
       // the run's row and log say how it ended; the queue goes on
+    } finally {
+      clearTimeout(steps);
     }
   }
 

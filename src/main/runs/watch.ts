@@ -1,6 +1,6 @@
 /**
- * One run as a stream: everything there is, then what is new since, ten times a second at most. It reads the library, where whoever drives
- * the run has written it: so a run of another process is watched alike (once a second), and a window that comes back misses nothing.
+ * One run as a stream: everything there is, then what is new since, its steps gathered (live.ts). It reads the library, where whoever
+ * drives the run has written it: so a run of another process is watched alike, and a window that comes back misses nothing.
  */
 import type { RunDetail, RunEvent, RunProgress } from '../../shared/api/runs.ts';
 import { listLogAfter, listLogTail } from '../db/run-log.ts';
@@ -12,11 +12,9 @@ import { getRunById, openRun } from './index.ts';
 import type { RunQueue } from './live.ts';
 import { detail } from './summaries.ts';
 
-/** From a change told by the queue to the look at it, and between looks without one, ms. */
+/** From a change told by the queue to the look at it, and between looks without one (longer than the queue's own pace), ms. */
 const PACE = 100;
-const POLL = 1000;
-/** A run's numbers (step, seconds, last values) are in progress and points too: the rest of it is sent again this often at most for their sake, ms. */
-const DETAIL_EVERY = 1000;
+const POLL = 2000;
 const LOG_TAIL = 500;
 
 /** Throws at once when there is no such run: a window then says so, and does not try again. */
@@ -28,7 +26,7 @@ export function watchRun(library: Library, queue: RunQueue, id: number, signal?:
 async function* follow(library: Library, queue: RunQueue, id: number, signal?: AbortSignal): AsyncGenerator<RunEvent, void, void> {
   const { db } = library;
   const changed = createWaker(queue, id, signal);
-  const seen = { attempt: -1, step: -1, sampleStep: -1, logId: 0, detail: '', slow: '', detailAt: 0, progress: '' };
+  const seen = { attempt: -1, step: -1, sampleStep: -1, logId: 0, detail: '', progress: '' };
   let started = false;
 
   try {
@@ -56,14 +54,12 @@ async function* follow(library: Library, queue: RunQueue, id: number, signal?: A
         snapshot = false;
         seen.step = curves.steps.at(-1) ?? seen.step;
       }
-      if (anew) {
-        noteDetail(seen, now);
-        seen.progress = JSON.stringify(progress);
-      } else {
-        if (noteDetail(seen, now)) yield { type: 'run', run: now };
+      const isNew = { detail: note(seen, 'detail', now), progress: note(seen, 'progress', progress) };
+      if (!anew) {
+        if (isNew.detail) yield { type: 'run', run: now };
         if (samples.length > 0) yield { type: 'samples', samples };
         if (log.length > 0) yield { type: 'log', lines: log };
-        if (progress && noteProgress(seen, progress)) yield { type: 'progress', progress };
+        if (progress && isNew.progress) yield { type: 'progress', progress };
       }
       await changed.wait();
     }
@@ -72,19 +68,11 @@ async function* follow(library: Library, queue: RunQueue, id: number, signal?: A
   }
 }
 
-/** Whether the run is to be told again: at once when anything but its numbers is new. */
-function noteDetail(seen: { detail: string; slow: string; detailAt: number }, run: RunDetail): boolean {
-  const { step: _step, seconds: _seconds, last: _last, totalSteps: _total, ...slow } = run;
-  const [all, rest] = [JSON.stringify(run), JSON.stringify(slow)];
-  if (all === seen.detail || (rest === seen.slow && Date.now() - seen.detailAt < DETAIL_EVERY)) return false;
-  Object.assign(seen, { detail: all, slow: rest, detailAt: Date.now() });
-  return true;
-}
-
-function noteProgress(seen: { progress: string }, progress: RunProgress): boolean {
-  const text = JSON.stringify(progress);
-  const isNew = text !== seen.progress;
-  seen.progress = text;
+/** Whether it is another than was seen last. */
+function note(seen: Record<'detail' | 'progress', string>, what: 'detail' | 'progress', now: RunDetail | RunProgress | null): boolean {
+  const text = JSON.stringify(now);
+  const isNew = text !== seen[what];
+  seen[what] = text;
   return isNew;
 }
 
@@ -117,7 +105,7 @@ function createWaker(queue: RunQueue, id: number, signal?: AbortSignal): { wait(
       await sleep(POLL, () => dirty || signal?.aborted === true);
       if (!dirty) return;
       dirty = false;
-      await sleep(PACE, () => signal?.aborted === true); // by then drive.ts has written what it gathered
+      await sleep(PACE, () => signal?.aborted === true); // changes come together: a checkpoint, its log line, its samples
     },
     close() {
       off();

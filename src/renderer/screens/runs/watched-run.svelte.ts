@@ -1,15 +1,13 @@
 /**
- * One run as its stream tells it. Curves stand in plain columns outside Svelte's reactivity; `version` grows when there are new points,
- * once a second at most, so that watching costs training next to nothing. Make it in a component's script; it ends with the component.
+ * One run as its stream tells it, steps gathered. Curves stand in plain columns outside Svelte's reactivity; `version` grows when there are
+ * new points. Every drawing is time that training does not have: what is told together is shown together. Make it in a component's script; it ends with the component.
  */
 import { onDestroy } from 'svelte';
 import type { LogLine, RunDetail, RunEvent, RunProgress, SampleCompletion } from '../../../shared/api/runs.ts';
 import { CurveTable } from '../../components/chart/curve-table.ts';
 import { api, stream } from '../../state/workbench.svelte.ts';
 
-/** Between showings of new numbers, ms: every drawing is time that training does not have. */
-const PACE = 1000;
-/** Points and progress of one step come shortly after each other: shown together, ms. */
+/** Points, run and progress of one look come shortly after each other, ms. */
 const GATHER = 60;
 /** Lines of the log kept on screen. */
 const LOG_LINES = 2000;
@@ -29,7 +27,7 @@ export class WatchedRun {
   readonly id: number;
   readonly stop: () => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #shownAt = 0;
+  #run: RunDetail | null = null;
   #progress: RunProgress | null = null;
 
   constructor(id: number) {
@@ -46,7 +44,7 @@ export class WatchedRun {
       case 'snapshot':
         this.table.clear();
         this.table.append(event.curves);
-        this.run = event.run;
+        this.#run = event.run;
         this.#progress = event.progress;
         this.samples = event.samples;
         this.log = event.log.slice(-LOG_LINES);
@@ -56,11 +54,10 @@ export class WatchedRun {
         this.table.append(event.curves);
         return this.#publishSoon();
       case 'run':
-        // what a run becomes is shown at once, with all that was known of it
-        if (event.run.status !== this.run?.status) this.#publish();
-        this.run = event.run;
-        if (event.run.status !== 'running' && event.run.status !== 'paused') this.progress = this.#progress = null;
-        return;
+        this.#run = event.run;
+        if (event.run.status !== 'running' && event.run.status !== 'paused') this.#progress = null;
+        // what a run becomes is shown at once
+        return event.run.status === this.run?.status ? this.#publishSoon() : this.#publish();
       case 'progress':
         this.#progress = event.progress;
         return this.#publishSoon();
@@ -74,13 +71,13 @@ export class WatchedRun {
   }
 
   #publishSoon(): void {
-    this.#timer ??= setTimeout(() => this.#publish(), Math.max(GATHER, this.#shownAt + PACE - Date.now()));
+    this.#timer ??= setTimeout(() => this.#publish(), GATHER);
   }
 
   #publish(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#shownAt = Date.now();
+    this.run = this.#run;
     this.progress = this.#progress;
     this.version++;
     const { metrics } = this.table;
