@@ -303,7 +303,7 @@ describe('the app', () => {
       dataset: join(folder, 'rows.jsonl'),
       template: 'chat',
       maxLength: 64,
-      numTrainEpochs: 1000,
+      numTrainEpochs: 10_000,
     });
     writeFileSync(recipe.dataset, alpacaRows(32));
     const boxes = await desktop.inside(

@@ -38,6 +38,8 @@ export class Editor {
   anchor = $state<number | null>(null);
   /** The open cell: the row's id, and whether its text is selected, at its end, or gone. */
   cell = $state.raw<{ id: number; row: number; column: ColumnId; begin: 'all' | 'end' | 'empty' } | null>(null);
+  /** The last typing into each row. */
+  readonly #typing = new Map<number, Typing>(); // eslint-disable-line svelte/prefer-svelte-reactivity -- nobody shows it
   #kind: RowKind = 'instruction';
   #number = 0;
   #lastOwn = -OWN;
@@ -183,7 +185,7 @@ export class Editor {
   // --- commands
 
   async edit(command: EditCommand): Promise<EditResult | undefined> {
-    this.#lastOwn = performance.now();
+    await this.#typed();
     const result = await attempt(() => api.datasets.edit({ dataset: this.dataset, command }));
     this.#lastOwn = performance.now();
     if (result) await this.#settle(result, command.type === 'insert' || command.type === 'duplicate');
@@ -199,7 +201,7 @@ export class Editor {
   }
 
   async #turn(work: () => Promise<EditResult | null>): Promise<void> {
-    this.#lastOwn = performance.now();
+    await this.#typed();
     const result = await attempt(work);
     this.#lastOwn = performance.now();
     if (result) await this.#settle(result, true);
@@ -232,18 +234,33 @@ export class Editor {
     return count;
   }
 
+  /** Typing into one row begins; what main has not yet of the typing before it goes first. */
   type(row: EditorRow): Typing {
-    return new Typing(row.id, row.example, {
-      dataset: this.dataset,
-      show: (id, draft) => {
-        if (draft) this.pages?.drafts.set(id, draft);
-        else this.pages?.drafts.delete(id);
+    const isLast = (): boolean => this.#typing.get(row.id) === typing;
+    const typing: Typing = new Typing(
+      row.id,
+      row.example,
+      {
+        dataset: this.dataset,
+        show: (id, draft) => {
+          if (draft) this.pages?.drafts.set(id, draft);
+          else if (isLast()) this.pages?.drafts.delete(id);
+        },
+        saved: (id, example, history) => {
+          this.#lastOwn = performance.now();
+          this.history = history;
+          this.pages?.patch(id, (row) => ({ ...row, example, edited: true }));
+        },
       },
-      saved: (id, example, history) => {
-        this.#lastOwn = performance.now();
-        this.history = history;
-        this.pages?.patch(id, (row) => ({ ...row, example, edited: true }));
-      },
-    });
+      this.#typing.get(row.id)?.arrived(),
+    );
+    this.#typing.set(row.id, typing);
+    return typing;
+  }
+
+  /** Resolves when main has what was typed: a command is about rows as they are seen. */
+  async #typed(): Promise<void> {
+    await Promise.all([...this.#typing.values()].map((typing) => typing.arrived()));
+    this.#lastOwn = performance.now();
   }
 }

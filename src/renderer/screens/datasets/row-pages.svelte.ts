@@ -27,6 +27,7 @@ export class RowPages {
   readonly #stale = new Set<number>();
   readonly #underWay = new Set<number>();
   /* eslint-enable svelte/prefer-svelte-reactivity */
+  #patches = 0;
   #wanted: number[] = [];
   #last = { first: 0, end: 0 };
   readonly #onLost: (message: string) => void;
@@ -76,8 +77,9 @@ export class RowPages {
     return shown() !== before;
   }
 
-  /** A row of which main has said that it is so now. */
+  /** A row of which main has said that it is so now. Rows under way may have been read before it: they are asked again. */
   patch(id: number, change: (row: EditorRow) => EditorRow): void {
+    this.#patches++;
     for (const rows of this.#pages.values()) {
       const index = rows.findIndex((row) => row.id === id);
       if (index < 0) continue;
@@ -107,7 +109,12 @@ export class RowPages {
     this.#underWay.add(page);
     this.#stale.delete(page);
     try {
-      const rows = await api.datasets.rows({ view: this.view, from: page * PAGE, count: PAGE });
+      let rows: EditorRow[];
+      let patches: number;
+      do {
+        patches = this.#patches;
+        rows = await api.datasets.rows({ view: this.view, from: page * PAGE, count: PAGE });
+      } while (patches !== this.#patches);
       this.#pages.delete(page);
       this.#pages.set(page, rows);
       for (const old of this.#pages.keys()) {

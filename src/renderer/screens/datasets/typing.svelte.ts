@@ -15,7 +15,7 @@ const REFUSALS = 8;
 
 export type TypingHost = {
   dataset: string;
-  /** Shows the row so, until main says it; null: as main says. */
+  /** Shows the row so, until main has it; null: it has. */
   show: (id: number, draft: Example | null) => void;
   saved: (id: number, example: Example, history: EditHistory) => void;
 };
@@ -25,15 +25,18 @@ export class Typing {
   readonly before: Example;
   now: Example;
   readonly #host: TypingHost;
+  readonly #previous: Promise<void>;
   #sent: Example;
   #first = true;
   #ended = false;
   #sending: Promise<void> | null = null;
 
-  constructor(id: number, example: Example, host: TypingHost) {
+  /** `previous`: resolves when main has what was typed into the row before. */
+  constructor(id: number, example: Example, host: TypingHost, previous: Promise<void> = Promise.resolve()) {
     this.id = id;
     this.before = this.now = this.#sent = example;
     this.#host = host;
+    this.#previous = previous;
   }
 
   change(example: Example): void {
@@ -46,6 +49,12 @@ export class Typing {
   /** Resolves when main has all of it. */
   async end(): Promise<void> {
     this.#ended = true;
+    await this.arrived();
+  }
+
+  /** Resolves when main has all of what was typed so far. */
+  async arrived(): Promise<void> {
+    await this.#previous;
     await this.#sending;
   }
 
@@ -55,6 +64,7 @@ export class Typing {
   }
 
   async #send(): Promise<void> {
+    await this.#previous;
     let refused = 0;
     while (!same(this.now, this.#sent)) {
       const example = this.now;
