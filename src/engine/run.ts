@@ -1,25 +1,21 @@
 /**
- * Drives one training run: prepares rows, picks the algorithm's generator and pulls it step by step; between steps it emits metrics,
+ * Drives one training run: has its method (methods/) prepare the rows and pulls the method's steps one by one; between steps it emits metrics,
  * obeys pause and stop, and writes checkpoints. Resuming is the same path: it starts from the newest whole checkpoint in the run's folder.
- * It knows no loss and no layer; the algorithm files do.
+ * It knows no method, no loss and no layer.
  */
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { createHash } from 'node:crypto';
-import { dirname, join } from 'node:path';
-import type { EngineEvent, ModelPath, RowLengths, TrainJob } from '../shared/job.ts';
-import type { DpoRecipe } from '../shared/recipe.ts';
-import { dpo, referenceLogprobs, type ReferenceLogprobs } from './algorithms/dpo.ts';
-import { sft } from './algorithms/sft.ts';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { EngineEvent, ModelPath, TrainJob } from '../shared/job.ts';
+import { maxBatchTokens } from '../shared/recipe.ts';
 import { isEvaluationStep, type StepReport, type Training } from './algorithms/training.ts';
 import { countParameters, rowFlops, rowSizes } from './cost.ts';
 import { findCheckpoint, pruneCheckpoints, readOptimizer, type RunState, writeCheckpoint } from './checkpoint.ts';
-import type { PreferenceSequences, Sequence } from './data/pack.ts';
-import { planSteps, type StepPlan } from './data/plan.ts';
-import { preparePreferences, prepareSequences } from './data/prepare.ts';
+import { planSteps } from './data/plan.ts';
 import type { Device } from './device/device.ts';
+import { prepareMethod } from './methods/index.ts';
 import { openModel } from './open-model.ts';
 import { createAdamW } from './optim/adamw.ts';
-import { loadTokenizer, type Tokenizer } from './tokenizer/tokenizer.ts';
+import { loadTokenizer } from './tokenizer/tokenizer.ts';
 import { createTrainingSampler } from './training-samples.ts';
 
 /** What a person asked for while the run goes on; read between steps. */
@@ -42,11 +38,9 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
     randomInit: recipe.method === 'pretrain' && recipe.fromScratch && !checkpoint,
   });
 
-  const rows = await prepareRows(job, tokenizer, emit);
-  const lengths: RowLengths[] = rows.kind === 'pairs' ? rows.train.map(pairLengths) : rows.train.map(sequenceLengths);
-  const packed = recipe.method === 'pretrain' || (recipe.method === 'sft' && recipe.packing);
-  const maxTokens = packed ? recipe.perDeviceTrainBatchSize * recipe.maxLength : null;
-  const steps = planSteps(lengths.map((row) => rowSizes(row).tokens), { ...recipe, maxTokens });
+  const method = await prepareMethod({ job, device, tokenizer, emit });
+  const { lengths } = method;
+  const steps = planSteps(lengths.map((row) => rowSizes(row).tokens), { ...recipe, maxTokens: maxBatchTokens(recipe) });
 
   const adamw = createAdamW(device, model.parameters, recipe.optimizer);
   if (checkpoint) await readOptimizer(checkpoint.path, device, adamw, checkpoint.state.step);
@@ -54,7 +48,7 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
   if (checkpoint) emit({ type: 'note', text: `resuming after step ${state.step} of ${steps.length}` });
   const training: Training = { model, adamw, settings: recipe.optimizer, totalSteps: steps.length, startStep: state.step, seed: recipe.seed };
 
-  const reports = await startAlgorithm(job, training, rows, steps, tokenizer, emit);
+  const reports = await method.start(training, steps);
   const save = async (best: boolean) => {
     const base = { folder: job.model.folder, ...source };
     const written = await writeCheckpoint(job.folder, { model, adamw, state, recipe, base });
@@ -126,120 +120,9 @@ async function obeyPause(control: () => Control, clock: Clock, emit: Emit): Prom
   }
 }
 
-type Rows =
-  | { kind: 'sequences'; train: Sequence[]; validation: Sequence[] }
-  | { kind: 'pairs'; train: PreferenceSequences[]; validation: PreferenceSequences[] };
-
-async function prepareRows(job: TrainJob, tokenizer: Tokenizer, emit: Emit): Promise<Rows> {
-  const { recipe } = job;
-  const settings = {
-    template: recipe.template,
-    tokenizer,
-    maxLength: recipe.maxLength,
-    completionOnlyLoss: recipe.method === 'sft' && recipe.completionOnlyLoss,
-    warn: (text: string) => emit({ type: 'note', text }),
-  };
-  if (recipe.method === 'dpo') {
-    return {
-      kind: 'pairs',
-      train: await preparePreferences(job.train, settings),
-      validation: job.validation ? await preparePreferences(job.validation, settings) : [],
-    };
-  }
-  return {
-    kind: 'sequences',
-    train: await prepareSequences(job.train, settings),
-    validation: job.validation ? await prepareSequences(job.validation, settings) : [],
-  };
-}
-
-async function startAlgorithm(
-  job: TrainJob,
-  training: Training,
-  rows: Rows,
-  steps: StepPlan[],
-  tokenizer: Tokenizer,
-  emit: Emit,
-): Promise<AsyncGenerator<StepReport, void, void>> {
-  const { recipe } = job;
-  if (rows.kind === 'sequences') {
-    const evalTokens = recipe.perDeviceTrainBatchSize * recipe.maxLength;
-    return sft(training, { train: rows.train, validation: rows.validation, steps, evalSteps: recipe.evalSteps, evalTokens });
-  }
-  const settings = recipe as DpoRecipe;
-  const evalBatchSize = recipe.perDeviceTrainBatchSize;
-  const reference = await keptReference(job, training, rows, tokenizer, evalBatchSize, emit);
-  return dpo(
-    training,
-    {
-      train: rows.train,
-      trainReference: reference.subarray(0, rows.train.length * 2),
-      steps,
-      validation: rows.validation,
-      validationReference: reference.subarray(rows.train.length * 2),
-      evalSteps: recipe.evalSteps,
-      evalBatchSize,
-    },
-    settings,
-  );
-}
-
-/**
- * Reference log-probs of all pairs, train then validation: computed before the first step and kept in the run's folder,
- * under a name that changes with the data, so that a resumed run reads the very numbers it started with.
- */
-async function keptReference(
-  job: TrainJob,
-  training: Training,
-  rows: Extract<Rows, { kind: 'pairs' }>,
-  tokenizer: Tokenizer,
-  batchSize: number,
-  emit: Emit,
-): Promise<ReferenceLogprobs> {
-  const all = [...rows.train, ...rows.validation];
-  const path = join(job.folder, `reference-logprobs-${pairsHash(all)}.f64`);
-  const kept = await readFile(path).catch(() => null);
-  if (kept && kept.byteLength === all.length * 16) {
-    return new Float64Array(kept.buffer.slice(kept.byteOffset, kept.byteOffset + kept.byteLength));
-  }
-  emit({ type: 'note', text: `computing reference log-probabilities of ${all.length} pairs, once` });
-  let values: ReferenceLogprobs;
-  if (job.reference || training.startStep > 0) {
-    const path = job.reference ?? job.model;
-    const { model } = await openModel(training.model.device, path, tokenizer, { storage: 'f32', trainable: 'none' });
-    values = await referenceLogprobs(model, all, batchSize);
-    model.free();
-  } else {
-    values = await referenceLogprobs(training.model, all, batchSize);
-  }
-  await mkdir(dirname(path), { recursive: true });
-  await writeFile(`${path}.writing`, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
-  await rename(`${path}.writing`, path);
-  return values;
-}
-
-function pairsHash(pairs: PreferenceSequences[]): string {
-  const hash = createHash('sha256');
-  for (const { prompt, chosen, rejected } of pairs) {
-    for (const part of [prompt, chosen, rejected]) {
-      hash.update(Int32Array.of(part.length));
-      hash.update(part);
-    }
-  }
-  return hash.digest('hex').slice(0, 16);
-}
-
 /** Where the weights of a checkpoint are: the folder itself, or its adapter on the run's base. */
 function checkpointModel(job: TrainJob, path: string): ModelPath {
   return job.recipe.lora ? { folder: job.model.folder, adapter: path } : { folder: path };
-}
-
-function pairLengths({ prompt, chosen, rejected }: PreferenceSequences): RowLengths {
-  return [prompt.length, chosen.length, rejected.length];
-}
-
-function sequenceLengths({ tokens, loss }: Sequence): RowLengths {
-  return [tokens.length, loss.reduce((sum, marked) => sum + marked, 0)];
 }
 
 /** Speed and time left, from a window of recent steps so that warm-up does not colour them; time of training, pauses left out; memory. */

@@ -83,3 +83,12 @@ export type PretrainRecipe = z.infer<typeof PretrainRecipe>;
 export type SftRecipe = z.infer<typeof SftRecipe>;
 export type DpoRecipe = z.infer<typeof DpoRecipe>;
 export type Recipe = z.infer<typeof Recipe>;
+
+/** What rows a method trains on: texts with answers in them, or pairs of answers. */
+export const ROWS_OF: Record<Recipe['method'], 'texts' | 'pairs'> = { pretrain: 'texts', sft: 'texts', dpo: 'pairs' };
+
+/** Tokens of a micro-batch where batches are filled by tokens; null where they are by rows. */
+export function maxBatchTokens(recipe: Recipe): number | null {
+  const packed = recipe.method === 'pretrain' || (recipe.method === 'sft' && recipe.packing);
+  return packed ? recipe.perDeviceTrainBatchSize * recipe.maxLength : null;
+}

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import type { Example } from '../../shared/dataset.ts';
 import type { PlanJob, PlanResult, RowLengths } from '../../shared/job.ts';
+import { maxBatchTokens } from '../../shared/recipe.ts';
 import { activationBytes, countParameters, rowFlops, rowSizes, type Shapes } from '../cost.ts';
 import { microBatches, planSteps } from '../data/plan.ts';
 import { readExamples } from '../data/read.ts';
@@ -126,8 +127,7 @@ function measureRow(example: Example, settings: TokenizeSettings, maxLength: num
 
 /** By the trainer's own plan where that is quickly made. `epochs`: passes over the rows in all. */
 function countSteps({ recipe }: PlanJob, trainRows: number, tokensOf: (row: number) => number) {
-  const packed = recipe.method === 'pretrain' || (recipe.method === 'sft' && recipe.packing);
-  const settings = { ...recipe, maxTokens: packed ? recipe.perDeviceTrainBatchSize * recipe.maxLength : null };
+  const settings = { ...recipe, maxTokens: maxBatchTokens(recipe) };
   const planned = Math.min(trainRows, PLANNED_ROWS);
   const lengths = Int32Array.from({ length: planned }, (_, i) => tokensOf(i));
   const order = Int32Array.from({ length: planned }, (_, i) => i);

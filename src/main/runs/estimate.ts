@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Estimate } from '../../shared/api/runs.ts';
 import type { ModelPath, PlanJob, PlanResult } from '../../shared/job.ts';
-import type { Recipe } from '../../shared/recipe.ts';
+import { type Recipe, ROWS_OF } from '../../shared/recipe.ts';
 import type { Changes } from '../changes.ts';
 import { listRuns } from '../db/runs.ts';
 import { resolveDataset } from '../datasets/index.ts';
@@ -105,7 +105,7 @@ export function createEstimator(library: Library, changes: Changes, machine: Mac
 /** What the lengths of the rows depend on. */
 function sampleKey(recipe: Recipe, model: ModelPath): string {
   const { method, dataset, template, maxLength, evalRatio, seed } = recipe;
-  return JSON.stringify([model.folder, method === 'sft' && recipe.completionOnlyLoss, method === 'dpo', dataset, template, maxLength, evalRatio, seed]);
+  return JSON.stringify([model.folder, method === 'sft' && recipe.completionOnlyLoss, ROWS_OF[method], dataset, template, maxLength, evalRatio, seed]);
 }
 
 /** What the plan depends on: all but names, how often things are written down, and the optimiser. */

@@ -7,7 +7,7 @@ import { createWriteStream, existsSync, type WriteStream } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { Example, RowProblem } from '../../shared/dataset.ts';
-import type { Recipe } from '../../shared/recipe.ts';
+import { type Recipe, ROWS_OF } from '../../shared/recipe.ts';
 import { findDataset, readFileRows, readRows } from '../datasets/index.ts';
 import type { Library } from '../library.ts';
 import { UserError } from '../user-error.ts';
@@ -74,10 +74,11 @@ export async function* inSlices<T>(rows: AsyncIterable<T> | Iterable<T>): AsyncG
 }
 
 export function checkKind({ method, dataset }: Pick<Recipe, 'method' | 'dataset'>, kind: Example['kind']): void {
-  if (method === 'dpo' && kind !== 'preference') {
-    throw new UserError(`dataset ${dataset}: it has ${kind} rows, and dpo trains on preference pairs (prompt, chosen, rejected): choose another dataset or method`);
+  const wanted = ROWS_OF[method];
+  if (wanted === 'pairs' && kind !== 'preference') {
+    throw new UserError(`dataset ${dataset}: it has ${kind} rows, and ${method} trains on preference pairs (prompt, chosen, rejected): choose another dataset or method`);
   }
-  if (method !== 'dpo' && kind === 'preference') {
+  if (wanted === 'texts' && kind === 'preference') {
     throw new UserError(`dataset ${dataset}: it has preference pairs, which ${method} cannot train on: choose another dataset, or method: dpo`);
   }
 }

@@ -1,0 +1,15 @@
+/** Every method by its name in the recipe. */
+import type { Recipe } from '../../shared/recipe.ts';
+import { prepareDpo } from './dpo.ts';
+import type { Method, MethodContext, PreparedMethod } from './method.ts';
+import { prepareSft } from './sft.ts';
+
+const METHODS: { [Name in Recipe['method']]: Method<Extract<Recipe, { method: Name }>> } = {
+  pretrain: prepareSft,
+  sft: prepareSft,
+  dpo: prepareDpo,
+};
+
+export function prepareMethod(context: MethodContext): Promise<PreparedMethod> {
+  return (METHODS[context.job.recipe.method] as Method<Recipe>)(context);
+}

@@ -1,0 +1,33 @@
+/**
+ * What a training method is to run.ts: rows made ready from the job's files, and the steps taken on them. One file a method beside this one;
+ * the steps themselves are in algorithms/.
+ */
+import type { EngineEvent, RowLengths, TrainJob } from '../../shared/job.ts';
+import type { Recipe } from '../../shared/recipe.ts';
+import type { StepReport, Training } from '../algorithms/training.ts';
+import type { StepPlan } from '../data/plan.ts';
+import type { PrepareSettings } from '../data/prepare.ts';
+import type { Device } from '../device/device.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+
+export type MethodContext<R extends Recipe = Recipe> = {
+  job: TrainJob & { recipe: R };
+  device: Device;
+  tokenizer: Tokenizer;
+  emit: (event: EngineEvent) => void;
+};
+
+export type PreparedMethod = {
+  /** Of each training row: steps are planned, and operations counted, from these. */
+  lengths: RowLengths[];
+  /** Takes the steps of the plan from `training.startStep` on. What else it needs (a reference, its own models) it makes here, once. */
+  start(training: Training, steps: StepPlan[]): Promise<AsyncGenerator<StepReport, void, void>>;
+};
+
+export type Method<R extends Recipe> = (context: MethodContext<R>) => Promise<PreparedMethod>;
+
+/** How rows of the job are tokenised. */
+export function prepareSettings({ job: { recipe }, tokenizer, emit }: MethodContext, completionOnlyLoss = true): PrepareSettings {
+  const { template, maxLength } = recipe;
+  return { template, tokenizer, maxLength, completionOnlyLoss, warn: (text) => emit({ type: 'note', text }) };
+}
