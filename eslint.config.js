@@ -14,6 +14,7 @@ const ui = ['svelte', 'zod$', 'bits-ui$', '@lucide/svelte/', 'uplot', 'diff$', '
  */
 const mayImport = [
   { files: ['src/shared/**'], imports: ['zod$', String.raw`\./`] },
+  { files: ['src/shared/recipes/**'], imports: ['zod$', String.raw`\./`, String.raw`\.\./(?!.*/)`] },
   { files: ['src/shared/api/**'], imports: ['zod$', '@orpc/contract$', String.raw`\./`, String.raw`\.\./(?!.*/)`] },
 
   { files: ['src/main/**'], imports: ['node:', 'zod$', 'yaml$', String.raw`\.{1,2}/(?!.*(?:engine/|renderer/|preload/))`] },

@@ -63,7 +63,7 @@ function job(name: string, overrides: Record<string, unknown>, model: string, th
     optimizer: { learningRate: 1e-3 }, seed: 3, ...overrides,
   });
   return {
-    type: 'train', device: 'native', threads, folder: join(folder, name), recipe, model: { folder: model },
+    type: 'train', device: 'native', threads, folder: join(folder, name), recipe, model: { folder: model }, models: {},
     train: join(folder, `${data}.train.jsonl`), validation: join(folder, `${data}.validation.jsonl`),
   };
 }

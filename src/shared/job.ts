@@ -24,8 +24,8 @@ export const TrainJob = z.strictObject({
   folder: z.string(),
   recipe: Recipe,
   model: ModelPath,
-  /** DPO only; by default the model as it starts. */
-  reference: ModelPath.optional(),
+  /** Of the other models the recipe names, by the name it has for each. */
+  models: z.record(z.string(), ModelPath).default({}),
   train: z.string(),
   validation: z.string().nullable(),
 });

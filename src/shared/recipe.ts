@@ -1,87 +1,17 @@
 /**
- * A run's recipe: one file from which the run can be repeated. Default, range and one-line help of every field stand here once;
- * the form, the validator and `attune train --help` are this object. Names are TRL's and PEFT's in camelCase.
+ * A run's recipe: one file from which the run can be repeated. Default, range and one-line help of every field stand once, in recipes/;
+ * the form, the validator and `attune train --help` are these objects. Names are TRL's and PEFT's in camelCase.
  * Model and dataset fields name library entries or folders/files; main resolves them before the engine sees the recipe.
  */
 import { z } from 'zod';
-import { Template } from './dataset.ts';
+import { DpoRecipe } from './recipes/preferences.ts';
+import { PretrainRecipe, SftRecipe } from './recipes/supervised.ts';
 
-export const Lora = z.strictObject({
-  r: z.int().min(1).max(1024).default(16).describe('rank of the update'),
-  loraAlpha: z.number().gt(0).default(32).describe('the update is scaled by loraAlpha / r'),
-  loraDropout: z.number().min(0).max(0.9).default(0).describe('dropout on the input of the update'),
-  targetModules: z
-    .array(z.string())
-    .min(1)
-    .default(['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'])
-    .describe('linears that get an update, by the last part of their name'),
-});
-export type Lora = z.infer<typeof Lora>;
-
-export const Optimizer = z.strictObject({
-  learningRate: z.number().gt(0).max(1).default(2e-5).describe('peak learning rate'),
-  lrSchedulerType: z.enum(['linear', 'cosine', 'constant', 'wsd']).default('linear').describe('shape after the warm-up'),
-  warmupRatio: z.number().min(0).max(1).default(0.03).describe('share of the steps spent warming up'),
-  minLrRatio: z.number().min(0).max(1).default(0).describe('the schedule ends at this share of the peak'),
-  adamBeta1: z.number().min(0).lt(1).default(0.9).describe('decay of the first moment'),
-  adamBeta2: z.number().min(0).lt(1).default(0.999).describe('decay of the second moment'),
-  adamEpsilon: z.number().gt(0).default(1e-8).describe('added to the root of the second moment'),
-  weightDecay: z.number().min(0).default(0).describe('decoupled decay; norms and biases are left out'),
-  maxGradNorm: z.number().min(0).default(1).describe('gradients are clipped to this norm; 0 is off'),
-});
-export type Optimizer = z.infer<typeof Optimizer>;
-
-const common = {
-  name: z.string().min(1).max(100).optional().describe('name of the run and of its result'),
-  model: z.string().min(1).describe('base model: library name or folder'),
-  dataset: z.string().min(1).describe('library name, or a file to read as it is'),
-  template: Template.default('chat').describe("prompt format: alpaca, chatml, or chat (the model's own)"),
-  seed: z.int().min(0).default(42).describe('orders the data, draws dropout and new weights'),
-  maxLength: z.int().min(8).max(131072).default(1024).describe('tokens a row may have; longer rows are cut at the end and counted'),
-  numTrainEpochs: z.number().gt(0).default(1).describe('passes over the data; ignored when maxSteps is set'),
-  maxSteps: z.int().min(0).default(0).describe('optimiser steps; 0 means by epochs'),
-  perDeviceTrainBatchSize: z.int().min(1).default(8).describe('examples in one micro-batch'),
-  gradientAccumulationSteps: z.int().min(1).default(1).describe('micro-batches in one step; equals one big batch'),
-  gradientCheckpointing: z.boolean().default(false).describe('recompute layers in backward: less memory, about a third more time'),
-  optimizer: Optimizer.prefault({}),
-  lora: Lora.nullable().default(null).describe('train a LoRA adapter on a frozen base; null trains every weight'),
-  evalRatio: z.number().min(0).max(0.5).default(0.05).describe('share of the rows held out when the dataset has no validation split'),
-  evalSteps: z.int().min(0).default(0).describe('evaluate every this many steps; 0 only at the end'),
-  evalSamples: z
-    .int()
-    .min(0)
-    .max(64)
-    .default(4)
-    .describe('held-out prompts answered greedily before the first step and at each evaluation, 64 tokens at most; 0 is off'),
-  saveSteps: z.int().min(0).default(0).describe('checkpoint every this many steps; 0 only at the end'),
-  saveTotalLimit: z.int().min(1).default(2).describe('checkpoints kept besides the best one'),
-  loggingSteps: z.int().min(1).default(1).describe('metrics every this many steps'),
-};
-
-export const PretrainRecipe = z.strictObject({
-  method: z.literal('pretrain'),
-  ...common,
-  fromScratch: z.boolean().default(false).describe("draw new weights from the model's config instead of loading its weights"),
-});
-export const SftRecipe = z.strictObject({
-  method: z.literal('sft'),
-  ...common,
-  completionOnlyLoss: z.boolean().default(true).describe('only answers carry loss; false trains the prompt too'),
-  packing: z.boolean().default(true).describe('batches by tokens (perDeviceTrainBatchSize · maxLength) rather than by rows; rows never see each other'),
-});
-export const DpoRecipe = z.strictObject({
-  method: z.literal('dpo'),
-  ...common,
-  beta: z.number().gt(0).default(0.1).describe('strength of the pull to the reference; 0.01 to 0.5'),
-  lossType: z.enum(['sigmoid', 'ipo']).default('sigmoid').describe('DPO or IPO'),
-  labelSmoothing: z.number().min(0).lt(0.5).default(0).describe('share of labels taken to be flipped (cDPO)'),
-  referenceModel: z.string().optional().describe('frozen reference; by default the base model as it starts'),
-});
+export { Lora, Optimizer } from './recipes/common.ts';
+export { DpoRecipe } from './recipes/preferences.ts';
+export { PretrainRecipe, SftRecipe } from './recipes/supervised.ts';
 
 export const Recipe = z.discriminatedUnion('method', [PretrainRecipe, SftRecipe, DpoRecipe]);
-export type PretrainRecipe = z.infer<typeof PretrainRecipe>;
-export type SftRecipe = z.infer<typeof SftRecipe>;
-export type DpoRecipe = z.infer<typeof DpoRecipe>;
 export type Recipe = z.infer<typeof Recipe>;
 
 /** What rows a method trains on: texts with answers in them, or pairs of answers. */
@@ -91,4 +21,10 @@ export const ROWS_OF: Record<Recipe['method'], 'texts' | 'pairs'> = { pretrain: 
 export function maxBatchTokens(recipe: Recipe): number | null {
   const packed = recipe.method === 'pretrain' || (recipe.method === 'sft' && recipe.packing);
   return packed ? recipe.perDeviceTrainBatchSize * recipe.maxLength : null;
+}
+
+/** The recipe with every model it names besides its base put as `rename` says: frozen references, rewards. */
+export function mapOtherModels(recipe: Recipe, rename: (model: string) => string): Recipe {
+  if (recipe.method === 'dpo' && recipe.referenceModel) return { ...recipe, referenceModel: rename(recipe.referenceModel) };
+  return recipe;
 }

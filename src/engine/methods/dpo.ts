@@ -53,8 +53,9 @@ async function keptReference(
   }
   emit({ type: 'note', text: `computing reference log-probabilities of ${all.length} pairs, once` });
   let values: ReferenceLogprobs;
-  if (job.reference || training.startStep > 0) {
-    const path = job.reference ?? job.model;
+  const named = job.recipe.referenceModel === undefined ? undefined : job.models[job.recipe.referenceModel];
+  if (named || training.startStep > 0) {
+    const path = named ?? job.model;
     const { model } = await openModel(device, path, tokenizer, { storage: 'f32', trainable: 'none' });
     values = await referenceLogprobs(model, all, batchSize);
     model.free();

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EngineEvent, TrainJob } from '../../shared/job.ts';
+import { mapOtherModels } from '../../shared/recipe.ts';
 import { insertCheckpoint, listCheckpoints, markPruned } from '../db/checkpoints.ts';
 import type { Database } from '../db/database.ts';
 import { deleteMetricsAfter, getSecondsAt, insertMetrics } from '../db/metrics.ts';
@@ -221,13 +222,18 @@ async function prepare(library: Library, run: RunRow & { folder: string }, machi
     if (validation) await checkFile(validation, run.validationSha256!);
   }
   const { recipe } = run;
+  const models: TrainJob['models'] = {};
+  mapOtherModels(recipe, (name) => {
+    models[name] = resolveModel(library, name).path;
+    return name;
+  });
   return {
     type: 'train',
     ...machine,
     folder: run.folder,
     recipe,
     model: run.model,
-    reference: recipe.method === 'dpo' && recipe.referenceModel ? resolveModel(library, recipe.referenceModel).path : undefined,
+    models,
     train,
     validation,
   };

@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { stringify } from 'yaml';
-import type { Recipe } from '../../shared/recipe.ts';
+import { mapOtherModels, type Recipe } from '../../shared/recipe.ts';
 import { type CheckpointRow, listCheckpoints } from '../db/checkpoints.ts';
 import { listMetrics } from '../db/metrics.ts';
 import { claimRun, getRun, getRunByName, insertRun, listRuns as listRunRows, type RunRow } from '../db/runs.ts';
@@ -25,15 +25,12 @@ export function createRun(library: Library, recipe: Recipe, from: string[] = [pr
   const { db } = library;
   const model = resolveModel(library, recipe.model, from);
   const wanted = recipe.name ?? `${model.name}-${recipe.method}`;
+  const lasting = ({ kind, path, name }: typeof model): string => (kind === 'folder' ? (path.adapter ?? path.folder) : name);
   const resolved: Recipe = {
-    ...recipe,
-    model: model.kind === 'folder' ? (model.path.adapter ?? model.path.folder) : model.name,
+    ...mapOtherModels(recipe, (name) => lasting(resolveModel(library, name, from))),
+    model: lasting(model),
     dataset: resolveDataset(library, recipe.dataset, from),
   };
-  if (resolved.method === 'dpo' && resolved.referenceModel) {
-    const reference = resolveModel(library, resolved.referenceModel, from);
-    resolved.referenceModel = reference.kind === 'folder' ? (reference.path.adapter ?? reference.path.folder) : reference.name;
-  }
   const id = db
     .transaction(() => {
       const name = uniqueName(library, wanted);

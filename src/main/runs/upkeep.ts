@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { stringify } from 'yaml';
-import type { Recipe } from '../../shared/recipe.ts';
+import { mapOtherModels } from '../../shared/recipe.ts';
 import { getCheckpoint } from '../db/checkpoints.ts';
 import { deleteMetricsAfter } from '../db/metrics.ts';
 import { listModels as listAddedModels } from '../db/models.ts';
@@ -53,8 +53,7 @@ export function renameRun(library: Library, id: number, name: string): void {
       return rest === '' || (rest !== null && /^@\d+$/.test(rest)) ? name + rest : model;
     };
     for (const other of listRunRows(db)) {
-      const recipe: Recipe = { ...other.recipe, model: renamed(other.recipe.model) };
-      if (recipe.method === 'dpo' && recipe.referenceModel) recipe.referenceModel = renamed(recipe.referenceModel);
+      const recipe = mapOtherModels({ ...other.recipe, model: renamed(other.recipe.model) }, renamed);
       if (JSON.stringify(recipe) !== JSON.stringify(other.recipe)) updateRun(db, other.id, { recipe });
     }
   }).immediate();
