@@ -71,14 +71,13 @@ export function activationBytes({ config, lora, gradientCheckpointing }: Shapes,
   const { linears } = outline(config);
   const r = lora ? lora.r : 0;
   const adapted = lora ? targetLinears(linears, lora.targetModules) : [];
-  const keeps = (...names: string[]) => !lora || adapted.some(({ name }) => names.some((part) => name.endsWith(part)));
+  // The outputs of the norms and of the gated activation are made again in backward (ops/tape.ts), so they are not here.
   const perLayer =
     C + 1 + // the layer's input and its norm's 1/σ
-    (keeps('q_proj', 'k_proj', 'v_proj') ? C : 0) +
     (H + 2 * K) * D + (config.qkNorm ? (H + K) * (D + 1) : 0) +
     H * D + H + // attention's output and log-sum-exp
-    C + 1 + (keeps('gate_proj', 'up_proj') ? C : 0) +
-    2 * F + (keeps('down_proj') ? F : 0) +
+    C + 1 +
+    2 * F +
     (adapted.length / L) * r;
   const moving = 2 * F + 3 * C; // gradients on their way, and what the forward holds for a moment
   const ends = 4 * C; // the gathered rows, the last norm, and their gradients

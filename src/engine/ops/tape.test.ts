@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
 import { createReferenceDevice } from '../device/reference.ts';
+import { gatedActivation } from './gated-activation.ts';
 import { linear } from './linear.ts';
 import { createPool } from './pool.ts';
+import { rmsNorm } from './rms-norm.ts';
 import { createTape, type Weight } from './tape.ts';
 
 const setup = () => {
@@ -78,4 +80,38 @@ test('backward runs last to first, skips what no gradient reaches and gives ever
   expect((await device.read(a.grad!))[0]).toBe(28); // d out / d y · x = (1 + 3) · 7
   expect((await device.read(unused.grad!))[0]).toBe(0);
   expect(pool.inUse()).toBe(0);
+});
+
+test('outputs of norms and gates are not kept for backward but made again, and the gradients are those of kept ones', async () => {
+  const gradients = async (keep: boolean) => {
+    const { device, pool } = setup();
+    pool.reserve(1);
+    const weight = (values: number[]): Weight => {
+      const [tensor, grad] = [device.alloc(values.length), device.alloc(values.length)];
+      device.write(tensor, Float32Array.from(values));
+      return { tensor, grad };
+    };
+    const [norm, gate, up, down] = [[1, 2], [0.3, -0.2], [0.5, 0.4], [0.7, 0.1]].map(weight) as [Weight, Weight, Weight, Weight];
+    const tape = createTape(device, pool, true);
+    if (keep) tape.remake = () => {};
+    const out = tape.scope(() => {
+      const x = tape.value(2, false);
+      device.write(x.data, Float32Array.of(3, 4));
+      const normed = rmsNorm(tape, x, norm, 1, 2, 0);
+      const narrow = (of: Weight) => linear(tape, normed, { inFeatures: 2, outFeatures: 1, weight: of, bias: null }, 1);
+      const mixed = gatedActivation(tape, narrow(gate), narrow(up), 1, 'silu');
+      return linear(tape, mixed, { inFeatures: 1, outFeatures: 2, weight: down, bias: null }, 1);
+    });
+    const held = pool.inUse();
+    out.grad = pool.take(2);
+    device.write(out.grad, Float32Array.of(1, -1));
+    tape.backward();
+    tape.release([out]);
+    expect(pool.inUse()).toBe(0);
+    return { held, gradients: await Promise.all([norm, gate, up, down].map(({ grad }) => device.read(grad!))) };
+  };
+  const [kept, remade] = [await gradients(true), await gradients(false)];
+  expect(kept.held).toBe(7); // x, rstd, normed, gate, up, mixed, out
+  expect(remade.held).toBe(5);
+  expect(remade.gradients).toEqual(kept.gradients);
 });

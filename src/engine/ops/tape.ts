@@ -1,6 +1,7 @@
 /**
  * The tape: ops write here, as they run forward, how to run back. It owns the lifetime of every activation: a value lives while the
- * scope that made it is open or a recorded op still needs it, and then its buffer goes back to the pool.
+ * scope that made it is open or a recorded op still needs it, and then its buffer goes back to the pool. What is cheap to make is not kept
+ * for backward at all but made again there, from values that are kept anyway (`remake`): at M that is a third of all activations.
  * Not an autograd of general tensors: values have a width and rows, an op is the size of a layer's part, and each op's file says
  * which forward line each backward line undoes.
  */
@@ -12,14 +13,19 @@ export type Weight = { readonly tensor: Tensor; readonly grad: Tensor | null };
 
 /** An activation (rows, width). Its gradient comes to be in backward, when the first op writes it. */
 export type Value = {
-  readonly data: Tensor;
+  data: Tensor;
   readonly width: number;
   /** Whether anything below it is trained: backward stops where this is false. */
   readonly requiresGrad: boolean;
   grad: Tensor | null;
   /** Open scopes and recorded ops that still need the data. */
   holders: number;
+  /** How the tape makes the data again, where recorded ops do not hold it. */
+  remake: Remake | null;
 };
+
+/** `make` fills a buffer from `from`, to the same bits as the forward. `readers` are the recorded ops that will ask for it. */
+type Remake = { from: Value[]; make: (data: Tensor) => void; readers: number; made: boolean };
 
 export interface Tape {
   readonly device: Device;
@@ -27,6 +33,8 @@ export interface Tape {
   /** False in inference and in the first pass of a checkpointed layer: nothing is kept for backward. */
   readonly recording: boolean;
   value(width: number, requiresGrad: boolean, storage?: Storage, most?: number): Value;
+  /** The data of `value` can be made again from `from`, which must be kept values: recorded ops hold those instead. Say so before any op reads it. */
+  remake(value: Value, from: Value[], make: (data: Tensor) => void): void;
   /** Runs part of a forward; all values made inside are released at its end but the one it returns. */
   scope<T extends Value>(part: () => T): T;
   /** Releases a value of the open scope before the scope ends. */
@@ -58,8 +66,25 @@ export function createTape(device: Device, pool: Pool, recording: boolean): Tape
   }
   function record(out: Value, saved: Value[], backward: () => void, inPlace: boolean) {
     if (!recording || !out.requiresGrad) return;
-    hold(saved);
+    hold(saved.flatMap(kept));
+    for (const { remake } of saved) if (remake) remake.readers++;
     ops.push({ out, saved, backward, inPlace });
+  }
+  /** What must live for a saved value to be there in backward. */
+  function kept(value: Value): Value[] {
+    return value.remake ? value.remake.from : [value];
+  }
+  /** Makes a value again for the first op that reads it in backward; it then stays until the last has. */
+  function restore(value: Value): void {
+    if (!value.remake || value.holders > 0) return;
+    value.data = pool.take(value.width);
+    value.remake.make(value.data);
+    value.remake.made = true;
+    value.holders = 1;
+  }
+  function releaseSaved(value: Value): void {
+    if (value.remake && --value.remake.readers === 0 && value.remake.made) release([value]);
+    release(kept(value));
   }
 
   return {
@@ -67,9 +92,12 @@ export function createTape(device: Device, pool: Pool, recording: boolean): Tape
     pool,
     recording,
     value(width, requiresGrad, storage = 'f32', most = Infinity) {
-      const value: Value = { data: pool.take(width, storage, most), width, requiresGrad, grad: null, holders: 1 };
+      const value: Value = { data: pool.take(width, storage, most), width, requiresGrad, grad: null, holders: 1, remake: null };
       open.push(value);
       return value;
+    },
+    remake(value, from, make) {
+      if (recording) value.remake = { from, make, readers: 0, made: false };
     },
     scope(part) {
       const outer = open;
@@ -92,13 +120,19 @@ export function createTape(device: Device, pool: Pool, recording: boolean): Tape
     hold,
     release,
     record: (out, saved, backward) => record(out, saved, backward, false),
-    recordInPlace: (out, saved, backward) => record(out, saved, backward, true),
+    recordInPlace(out, saved, backward) {
+      out.remake = null; // what made it no longer makes what it is
+      record(out, saved, backward, true);
+    },
     backward() {
       for (let op = ops.pop(); op; op = ops.pop()) {
-        if (op.out.grad) op.backward();
+        if (op.out.grad) {
+          op.saved.forEach(restore);
+          op.backward();
+        }
         // A kernel may write gradients that nobody below asks for: they end here.
         for (const value of op.saved) if (!value.requiresGrad) dropGrad(pool, value);
-        release(op.saved);
+        op.saved.forEach(releaseSaved);
         if (!op.inPlace) dropGrad(pool, op.out);
       }
     },
@@ -107,7 +141,7 @@ export function createTape(device: Device, pool: Pool, recording: boolean): Tape
 
 /** A value that lives in memory of someone else (a cache): never trained, never given to the pool. */
 export function constant(data: Tensor, width: number): Value {
-  return { data, width, requiresGrad: false, grad: null, holders: Infinity };
+  return { data, width, requiresGrad: false, grad: null, holders: Infinity, remake: null };
 }
 
 /** The gradient of x to add to with a kernel that takes beta: 0 on the first write (the buffer holds rubbish), 1 after. */
