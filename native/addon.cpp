@@ -25,17 +25,25 @@ struct Device {
   Context context;
 };
 
-struct Block {
+/// What one alloc gave: freed when it is asked for, or when the last block in it is gone.
+struct Allocation {
   std::shared_ptr<Device> device;
+  void* data;
+  std::size_t bytes;
+  void release() {
+    if (data) device->memory.free(data, bytes);
+    data = nullptr;
+  }
+  ~Allocation() { release(); }
+};
+
+/// A tensor: a whole allocation, or a view of part of one.
+struct Block {
+  std::shared_ptr<Allocation> home;
   void* data;
   Storage storage;
   i64 length;
-  std::size_t bytes() const { return static_cast<std::size_t>(length) * storage_bytes[static_cast<int>(storage)]; }
-  void release() {
-    if (data) device->memory.free(data, bytes());
-    data = nullptr;
-  }
-  ~Block() { release(); }
+  bool view;
 };
 
 const Kernels* kernels = nullptr;
@@ -67,7 +75,7 @@ class Arguments {
 
   Block& tensor(const char* name) {
     Block& block = *external<Block>(tensor_tag, name, "a tensor of the native device");
-    if (!block.data) fail(std::string(name) + ": this tensor was freed");
+    if (!block.home->data) fail(std::string(name) + ": this tensor was freed");
     return block;
   }
   Block* optional(const char* name) {
@@ -172,19 +180,29 @@ Napi::Value alloc(const Napi::CallbackInfo& info) {
   Arguments a(info, "alloc");
   const i64 length = a.integer("length"), storage = a.integer("storage");
   const double bytes = static_cast<double>(length) * static_cast<double>(storage_bytes[storage]);
-  bool dirty = false;
-  void* data = bytes < 9e15 ? a.device().memory.alloc(static_cast<std::size_t>(bytes), &dirty) : nullptr;
+  void* data = bytes < 9e15 ? a.device().memory.alloc(static_cast<std::size_t>(bytes)) : nullptr;
   if (!data)
     a.fail("out of memory: asked for " + human(static_cast<std::size_t>(bytes)) + " while " + human(a.device().memory.bytes()) +
            " are in use; use a smaller batch, a shorter maxLength or gradient checkpointing");
-  auto* block = new Block{a.shared(), data, static_cast<Storage>(storage), length};
-  if (dirty) kernels->fill(a.context(), static_cast<float*>(data), 0.0f, static_cast<i64>((block->bytes() + 3) / 4));
-  return tagged_external(info.Env(), block, tensor_tag);
+  auto home = std::make_shared<Allocation>(a.shared(), data, static_cast<std::size_t>(bytes));
+  return tagged_external(info.Env(), new Block{std::move(home), data, static_cast<Storage>(storage), length, false}, tensor_tag);
+}
+
+Napi::Value view(const Napi::CallbackInfo& info) {
+  Arguments a(info, "view");
+  Block& x = a.tensor("x");
+  const i64 offset = a.integer("offset"), length = a.integer("length"), storage = a.integer("storage");
+  if (offset % 64 != 0) a.fail("offset: expected a multiple of 64, got " + std::to_string(offset));
+  if (storage == static_cast<i64>(Storage::bf16)) a.fail("storage: expected f32 or i32, got bf16");
+  float* data = a.f32(x, "x", offset + length) + offset;
+  return tagged_external(info.Env(), new Block{x.home, data, static_cast<Storage>(storage), length, true}, tensor_tag);
 }
 
 void free(const Napi::CallbackInfo& info) {
   Arguments a(info, "free");
-  a.tensor("x").release();
+  Block& x = a.tensor("x");
+  if (x.view) a.fail("x: expected a tensor that alloc gave, got a view");
+  x.home->release();
 }
 
 Napi::Value memory(const Napi::CallbackInfo& info) {
@@ -477,6 +495,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("simd", kernels->name);
   exports.Set("open", Napi::Function::New(env, open));
   exports.Set("alloc", Napi::Function::New(env, alloc));
+  exports.Set("view", Napi::Function::New(env, view));
   exports.Set("free", Napi::Function::New(env, free));
   exports.Set("memory", Napi::Function::New(env, memory));
   exports.Set("write", Napi::Function::New(env, write));

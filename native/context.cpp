@@ -113,8 +113,7 @@ float* Context::scratch(Slot slot, i64 floats) {
   if (bytes > block.bytes) {
     if (block.data) memory->free(block.data, block.bytes);
     block = {};
-    bool dirty;
-    void* data = memory->alloc(bytes, &dirty);
+    void* data = memory->alloc(bytes);
     if (!data) throw std::bad_alloc();
     block = {data, bytes};
   }

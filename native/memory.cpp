@@ -19,13 +19,9 @@ namespace {
 constexpr std::size_t small_limit = 256 * 1024;
 constexpr std::size_t huge_page = 2 * 1024 * 1024;
 
-/// The block that serves `bytes`: eight classes to a doubling, so that batches of nearly one size reuse each other's blocks.
+/// Whole cache lines, or whole pages.
 std::size_t rounded(std::size_t bytes) {
-  std::size_t unit = 64;
-  if (bytes >= small_limit) {
-    unit = 4096;
-    while (unit * 16 < bytes) unit *= 2;
-  }
+  const std::size_t unit = bytes < small_limit ? 64 : 4096;
   return bytes == 0 ? unit : (bytes + unit - 1) / unit * unit;
 }
 
@@ -75,52 +71,17 @@ void give(void* data, std::size_t bytes) {
 
 }  // namespace
 
-Memory::~Memory() { release(SIZE_MAX); }
-
-/// Gives kept blocks back, largest first, until `needed` bytes are.
-void Memory::release(std::size_t needed) {
-  for (auto each = spare_.rbegin(); each != spare_.rend(); ++each)
-    while (needed > 0 && !each->second.empty()) {
-      give(each->second.back(), each->first);
-      each->second.pop_back();
-      spare_bytes_ -= each->first;
-      needed -= each->first < needed ? each->first : needed;
-    }
-}
-
-void* Memory::alloc(std::size_t wanted, bool* dirty) {
-  const std::size_t bytes = rounded(wanted);
-  void* data = nullptr;
-  auto spare = spare_.find(bytes);
-  *dirty = spare != spare_.end() && !spare->second.empty();
-  if (*dirty) {
-    data = spare->second.back();
-    spare->second.pop_back();
-    spare_bytes_ -= bytes;
-  } else {
-    const std::size_t limit = peak_held_ + peak_held_ / 4, after = held_ + spare_bytes_ + bytes;
-    if (after > limit) release(after - limit);
-    data = take(bytes);
-    if (!data) {
-      release(SIZE_MAX);
-      data = take(bytes);
-    }
-    if (!data) return nullptr;
-  }
-  held_ += bytes;
-  if (held_ > peak_held_) peak_held_ = held_;
+void* Memory::alloc(std::size_t wanted) {
+  void* data = take(rounded(wanted));
+  if (!data) return nullptr;
   bytes_ += wanted;
   if (bytes_ > peak_bytes_) peak_bytes_ = bytes_;
   return data;
 }
 
 void Memory::free(void* data, std::size_t wanted) {
-  const std::size_t bytes = rounded(wanted);
   bytes_ -= wanted;
-  held_ -= bytes;
-  if (bytes < small_limit) return give(data, bytes);
-  spare_[bytes].push_back(data);
-  spare_bytes_ += bytes;
+  give(data, rounded(wanted));
 }
 
 }  // namespace attune

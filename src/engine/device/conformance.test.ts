@@ -169,6 +169,22 @@ for (const device of devices) {
       device.free(again);
     });
 
+    test('a view is the memory it was cut from, under either storage, and goes with it', async () => {
+      const before = device.memory().bytes;
+      const x = device.alloc(200);
+      const [reals, ids] = [device.view(x, 64, 3), device.view(x, 128, 2, 'i32')];
+      expect([reals.storage, reals.length, ids.storage, ids.length]).toEqual(['f32', 3, 'i32', 2]);
+      device.write(reals, Float32Array.of(1, 2, 3));
+      device.write(ids, Int32Array.of(-7, 2147483647));
+      device.axpy(reals, reals, 1, 3);
+      expect(await device.read(x, 63, 5)).toEqual(Float32Array.of(0, 2, 4, 6, 0));
+      expect(await device.read(ids)).toEqual(Int32Array.of(-7, 2147483647));
+      expect(() => device.view(x, 192, 9)).toThrow(/20[01]/);
+      expect(device.memory().bytes).toBe(before + 800);
+      device.free(x);
+      expect(device.memory().bytes).toBe(before);
+    });
+
     test('write and read take offsets, and read is a copy', async () => {
       const x = device.alloc(6);
       device.write(x, Float32Array.of(1, 2, 3), 2);

@@ -37,6 +37,8 @@ export interface Device {
   /** Zero-filled. Throws a sentence naming the bytes asked for when memory is out. */
   alloc(length: number, storage?: Storage): Tensor;
   free(x: Tensor): void;
+  /** `length` elements of an f32 tensor from `offset` (a multiple of 64) on, as f32 or i32: the same memory, never freed by itself, gone with `x`. */
+  view(x: Tensor, offset: number, length: number, storage?: Storage): Tensor;
   /** Bytes now allocated, and the most there ever were. */
   memory(): { bytes: number; peakBytes: number };
   /** Host → device; `data` must match the storage (bf16 takes Uint16Array, or Float32Array rounded to nearest even). */

@@ -14,10 +14,11 @@ type NativeTensor = Tensor & { readonly handle: Handle };
 
 /** Kernels take the device's handle, then device.ts's arguments with handles for tensors. */
 type Kernel = (device: Handle, ...args: unknown[]) => void;
-type Addon = Record<Exclude<keyof Device, 'name' | 'description' | 'alloc' | 'memory' | 'read'>, Kernel> & {
+type Addon = Record<Exclude<keyof Device, 'name' | 'description' | 'alloc' | 'view' | 'memory' | 'read'>, Kernel> & {
   simd: 'avx512' | 'avx2' | 'neon' | 'portable';
   open(threads: number): Handle;
   alloc(device: Handle, length: number, storage: number): Handle;
+  view(device: Handle, x: Handle, offset: number, length: number, storage: number): Handle;
   memory(device: Handle): { bytes: number; peakBytes: number };
   read(device: Handle, x: Handle, into: HostArray, offset: number): void;
   fmaBurst(device: Handle, rounds: number): number;
@@ -62,6 +63,7 @@ export function createNativeDevice(threads: number): Device {
       return { storage, length, handle: addon.alloc(device, length, storages.indexOf(storage)) } as NativeTensor;
     },
     free: (x) => addon.free(device, h(x)),
+    view: (x, offset, length, storage = 'f32') => ({ storage, length, handle: addon.view(device, h(x), offset, length, storages.indexOf(storage)) }) as NativeTensor,
     memory: () => addon.memory(device),
     write: (x, data, offset = 0) => addon.write(device, h(x), data, offset),
     async read(x, offset = 0, length = x.length - offset) {

@@ -115,6 +115,13 @@ export function createReferenceDevice(real: Float32ArrayConstructor | Float64Arr
       (x as ReferenceTensor).data = null;
     },
 
+    view(x, offset, length, storage = 'f32') {
+      const data = f32(x);
+      if (offset + length > x.length) throw new Error(`view: ${length} elements at ${offset} lie outside a tensor of ${x.length}.`);
+      const make = storage === 'i32' ? Int32Array : real;
+      return { storage, length, data: new make(data.buffer as ArrayBuffer, data.byteOffset + offset * data.BYTES_PER_ELEMENT, length) } as ReferenceTensor;
+    },
+
     memory() {
       return { bytes, peakBytes };
     },

@@ -15,7 +15,7 @@ import { type ModelConfig, parseModelConfig } from './config.ts';
 import { type CacheSequence, createKvCache, type KvCache } from './kv-cache.ts';
 import { attachLora, checkAdapter, loraUpdate, mergedWeight, type ReadAdapter, targetLinears } from './lora.ts';
 import {
-  buildWeights, checkTensors, createParameter, decoderLinears, drawParameter, freeParameter, type Linear, type Parameter, readParameter, storedName,
+  buildWeights, checkTensors, createParameter, decoderLinears, drawParameter, type Linear, type Parameter, readParameter, storedName,
   type TensorFolder,
 } from './parameters.ts';
 import { createRotaryTable } from './rope-table.ts';
@@ -64,6 +64,7 @@ export interface LanguageModel {
   forward(batch: Batch, options?: ForwardOptions): Promise<Forward>;
   /** Adds parameter gradients for dlogprobs (M), once, and frees the tape. */
   backward(forward: Forward, dlogprobs: Float32Array): void;
+  /** Gives the gradients' memory back; the next backward starts from zeros. */
   zeroGrad(): void;
   /** (M, V) at batch.rows; for small uses, since they are all held. */
   logits(batch: Batch, options?: { adapter?: boolean }): Promise<Float32Array>;
@@ -120,7 +121,7 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
   }
   const adapted = linears.filter((linear) => linear.lora !== null);
   const loraParameters = adapted.flatMap((linear) => [linear.lora!.a, linear.lora!.b]);
-  const parameters = [...all, ...loraParameters].filter((parameter) => parameter.grad !== null);
+  const parameters = [...all, ...loraParameters].filter((parameter) => parameter.trained);
 
   const pool = createPool(device);
   const rotary = createRotaryTable(device, config);
@@ -214,7 +215,10 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
     },
 
     zeroGrad() {
-      for (const parameter of parameters) device.fill(parameter.grad!, 0, parameter.grad!.length);
+      for (const parameter of parameters) {
+        if (parameter.grad) pool.give(parameter.grad);
+        parameter.grad = null;
+      }
     },
 
     async logits(batch, { adapter = true } = {}) {
@@ -265,7 +269,7 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
     })),
 
     free() {
-      for (const parameter of [...all, ...loraParameters]) freeParameter(device, parameter);
+      for (const { tensor } of [...all, ...loraParameters]) device.free(tensor);
       if (logitsBuffer) device.free(logitsBuffer);
       rotary.free();
       pool.clear();

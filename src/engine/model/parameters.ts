@@ -9,8 +9,8 @@ import type { LinearWeights } from '../ops/linear.ts';
 import { createRandom, deriveSeed } from '../random.ts';
 import type { ModelConfig } from './config.ts';
 
-/** One trained or frozen tensor. grad is null when it is frozen; decay says whether weight decay applies (not to norms and biases). */
-export type Parameter = { name: string; shape: number[]; tensor: Tensor; grad: Tensor | null; decay: boolean };
+/** One trained or frozen tensor. grad is there from backward to the end of the step (ops/tape.ts); decay says whether weight decay applies (not to norms and biases). */
+export type Parameter = { name: string; shape: number[]; tensor: Tensor; readonly trained: boolean; grad: Tensor | null; decay: boolean };
 
 /** The adapter on one linear: a(r,I), b(O,r). */
 export type LoraModule = { a: Parameter; b: Parameter; r: number; scale: number; p: number };
@@ -132,20 +132,14 @@ export function drawParameter(config: ModelConfig, name: string, length: number,
   return values;
 }
 
-/** Allocates a parameter and, when it is trained, its gradient. */
+/** Allocates a parameter; its gradient comes in backward. */
 export function createParameter(device: Device, name: string, shape: number[], storage: 'f32' | 'bf16', trained: boolean): Parameter {
   const length = shape.reduce((a, b) => a * b, 1);
   const matrix = shape.length > 1;
   return {
-    name, shape, decay: matrix,
+    name, shape, trained, grad: null, decay: matrix,
     tensor: device.alloc(length, matrix ? storage : 'f32'), // norms and biases are small and their kernels take f32
-    grad: trained ? device.alloc(length) : null,
   };
-}
-
-export function freeParameter(device: Device, parameter: Parameter): void {
-  device.free(parameter.tensor);
-  if (parameter.grad) device.free(parameter.grad);
 }
 
 /** A parameter's values in f32, whatever it is stored in. */

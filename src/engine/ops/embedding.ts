@@ -1,12 +1,12 @@
 /** Rows of a table by index: the embedding of tokens, and the gather of rows that carry loss. Tables may be f32 or, frozen, bf16. */
-import { gradToAdd, type Tape, type Value, type Weight } from './tape.ts';
+import { gradToAdd, type Tape, type Value, type Weight, weightGrad } from './tape.ts';
 
 /** table(V,C), tokens(N) i32 → (N,C) */
 export function embedding(tape: Tape, table: Weight, tokens: Value, N: number, C: number): Value {
-  const out = tape.value(C, table.grad !== null);
+  const out = tape.value(C, table.trained);
   tape.device.gatherRows(out.data, table.tensor, tokens.data, N, C);
   tape.record(out, [tokens], () => {
-    tape.device.scatterAddRows(table.grad!, out.grad!, tokens.data, N, C); // undoes gatherRows
+    tape.device.scatterAddRows(weightGrad(tape, table)!, out.grad!, tokens.data, N, C); // undoes gatherRows
   });
   return out;
 }

@@ -12,32 +12,54 @@ const setup = () => {
   return { device, pool };
 };
 
-test('a pool gives back the same buffers, and allocates only when a step is larger than any before', () => {
+test('a pool allocates nothing after the second step that is as large as any before, whatever comes between', () => {
   const { device, pool } = setup();
   const step = (rows: number) => {
     pool.reserve(rows);
-    const taken = [pool.take(4), pool.take(4), pool.take(7, 'i32')];
-    for (const buffer of taken) expect(buffer.length).toBeGreaterThanOrEqual(rows * (buffer.storage === 'i32' ? 7 : 4));
-    taken.forEach(pool.give);
+    const [a, b, c] = [pool.take(4), pool.take(100), pool.take(7, 'i32')];
+    expect([a, b, c].map(({ length, storage }) => [length, storage])).toEqual([[4 * rows, 'f32'], [100 * rows, 'f32'], [7 * rows, 'i32']]);
+    pool.give(b);
+    const gradients = [pool.takeFloats(60 * rows), pool.takeFloats(40 * rows)]; // where b was
+    [...gradients, a, c].forEach(pool.give);
   };
-  step(10);
-  step(100);
-  const after = device.memory().bytes;
-  for (const rows of [1, 99, 50, 100]) step(rows);
-  expect(device.memory()).toEqual({ bytes: after, peakBytes: after });
+  step(640);
+  step(640);
+  const after = device.memory();
+  expect(after.bytes).toBeLessThan(4 * 640 * (4 + 100 + 7) * 1.1);
+  for (const rows of [1, 99, 640, 500]) step(rows);
+  expect(device.memory()).toEqual(after);
   expect(pool.inUse()).toBe(0);
   pool.clear();
   expect(device.memory().bytes).toBe(0);
 });
 
-test('a buffer from before the pool grew is freed, not kept too small', () => {
+test('what is taken from a pool never overlaps, and what is given back becomes one whole again', async () => {
   const { device, pool } = setup();
-  pool.reserve(8);
-  const small = pool.take(4);
   pool.reserve(64);
+  const taken = Array.from({ length: 12 }, (_, i) => pool.take(1 + (i % 3)));
+  for (const [i, buffer] of taken.entries()) device.fill(buffer, i, buffer.length);
+  for (const i of [3, 5, 4, 0, 11, 7]) pool.give(taken[i]!); // holes that meet before, behind, on both sides, and not at all
+  const again = Array.from({ length: 7 }, (_, i) => pool.take(1 + (i % 2)));
+  for (const buffer of again) device.fill(buffer, 99, buffer.length);
+  for (const i of [1, 2, 6, 8, 9, 10]) expect(await device.read(taken[i]!)).toEqual(new Float32Array(64 * (1 + (i % 3))).fill(i));
+  for (const i of [1, 2, 6, 8, 9, 10]) pool.give(taken[i]!);
+  again.forEach(pool.give);
+  pool.reserve(64); // one slab from here on
+  const { bytes } = device.memory();
+  pool.give(pool.takeFloats(bytes / 4));
+  expect(device.memory().bytes).toBe(bytes);
+  const small = pool.take(1);
   pool.give(small);
-  expect(device.memory().bytes).toBe(0);
   expect(() => pool.give(small)).toThrow(/given back twice/);
+});
+
+test('buffers in use keep the rows they were made for', () => {
+  const { pool } = setup();
+  pool.reserve(8);
+  const held = pool.take(1);
+  pool.reserve(2);
+  expect(pool.take(1).length).toBe(8); // backward of what is held takes as many
+  pool.give(held);
 });
 
 test('without recording, a scope keeps only what it returns', () => {
@@ -59,7 +81,7 @@ test('backward runs last to first, skips what no gradient reaches and gives ever
   const weight = (value: number): Weight => {
     const [tensor, grad] = [device.alloc(1), device.alloc(1)];
     device.write(tensor, Float32Array.of(value));
-    return { tensor, grad };
+    return { tensor, trained: true, grad };
   };
   const [a, b, unused] = [weight(2), weight(3), weight(5)];
   const layer = (of: Weight) => ({ inFeatures: 1, outFeatures: 1, weight: of, bias: null });
@@ -89,7 +111,7 @@ test('outputs of norms and gates are not kept for backward but made again, and t
     const weight = (values: number[]): Weight => {
       const [tensor, grad] = [device.alloc(values.length), device.alloc(values.length)];
       device.write(tensor, Float32Array.from(values));
-      return { tensor, grad };
+      return { tensor, trained: true, grad };
     };
     const [norm, gate, up, down] = [[1, 2], [0.3, -0.2], [0.5, 0.4], [0.7, 0.1]].map(weight) as [Weight, Weight, Weight, Weight];
     const tape = createTape(device, pool, true);

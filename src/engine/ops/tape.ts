@@ -8,8 +8,11 @@
 import type { Device, Storage, Tensor } from '../device/device.ts';
 import type { Pool } from './pool.ts';
 
-/** A parameter as ops see it: values and, when it is trained, where its gradient accumulates. */
-export type Weight = { readonly tensor: Tensor; readonly grad: Tensor | null };
+/**
+ * A parameter as ops see it. Its gradient comes to be, from the pool, when backward first reaches it in a step, and lives until the
+ * optimiser has used it: before that its memory is free for activations.
+ */
+export type Weight = { readonly tensor: Tensor; readonly trained: boolean; grad: Tensor | null };
 
 /** An activation (rows, width). Its gradient comes to be in backward, when the first op writes it. */
 export type Value = {
@@ -142,6 +145,15 @@ export function createTape(device: Device, pool: Pool, recording: boolean): Tape
 /** A value that lives in memory of someone else (a cache): never trained, never given to the pool. */
 export function constant(data: Tensor, width: number): Value {
   return { data, width, requiresGrad: false, grad: null, holders: Infinity, remake: null };
+}
+
+/** Where a weight's gradient accumulates, null when it is frozen. Its first zeros are still in the cache when the kernel adds to them. */
+export function weightGrad({ device, pool }: Tape, weight: Weight): Tensor | null {
+  if (weight.trained && !weight.grad) {
+    weight.grad = pool.takeFloats(weight.tensor.length);
+    device.fill(weight.grad, 0, weight.tensor.length);
+  }
+  return weight.grad;
 }
 
 /** The gradient of x to add to with a kernel that takes beta: 0 on the first write (the buffer holds rubbish), 1 after. */

@@ -5,7 +5,7 @@
 import type { Device, Tensor } from '../device/device.ts';
 import type { Optimizer } from '../../shared/recipe.ts';
 
-/** What an optimiser needs of a parameter (model/parameters.ts); trained, so grad is there. */
+/** What an optimiser needs of a trained parameter (model/parameters.ts). As in torch, one whose grad no backward has made is left as it is. */
 export type Trained = { name: string; shape: number[]; tensor: Tensor; grad: Tensor | null; decay: boolean };
 
 export interface AdamW {
@@ -27,9 +27,10 @@ export function createAdamW(device: Device, parameters: readonly Trained[], opti
     step(learningRate, gradScale) {
       this.steps++;
       parameters.forEach(({ tensor, grad, decay }, i) => {
+        if (!grad) return;
         const { m, v } = moments[i]!;
         device.adamw(
-          tensor, grad!, m, v, tensor.length, learningRate, adamBeta1, adamBeta2, adamEpsilon, decay ? weightDecay : 0, this.steps, gradScale,
+          tensor, grad, m, v, tensor.length, learningRate, adamBeta1, adamBeta2, adamEpsilon, decay ? weightDecay : 0, this.steps, gradScale,
         );
       });
     },

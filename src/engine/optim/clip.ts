@@ -5,7 +5,7 @@ import type { Trained } from './adamw.ts';
 /** √ of the sum of squares over all gradients, unscaled; the same bits at any thread count. */
 export async function gradNorm(device: Device, parameters: readonly Trained[]): Promise<number> {
   const sums = device.alloc(Math.max(1, parameters.length));
-  parameters.forEach(({ grad }, i) => device.sumSquares(sums, i, grad!, grad!.length));
+  parameters.forEach(({ grad }, i) => grad && device.sumSquares(sums, i, grad, grad.length));
   const values = (await device.read(sums, 0, parameters.length)) as Float32Array;
   device.free(sums);
   return Math.sqrt(values.reduce((total, x) => total + x, 0));
