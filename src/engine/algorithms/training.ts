@@ -5,7 +5,7 @@
 import type { Optimizer } from '../../shared/recipe.ts';
 import type { LanguageModel } from '../model/language-model.ts';
 import type { AdamW } from '../optim/adamw.ts';
-import { clipScale, gradNorm } from '../optim/clip.ts';
+import { clipScale } from '../optim/clip.ts';
 import { learningRateAt } from '../optim/schedule.ts';
 
 export type Training = {
@@ -31,7 +31,7 @@ export type StepReport = {
 /** Clips the gathered gradients to maxGradNorm, takes the AdamW step and clears them. `step` counts from 0. */
 export async function optimizerStep(training: Training, step: number): Promise<{ grad_norm: number; learning_rate: number }> {
   const { model, adamw, settings } = training;
-  const norm = await gradNorm(model.device, model.parameters);
+  const norm = await adamw.gradNorm();
   if (!Number.isFinite(norm)) {
     throw new Error(`step ${step + 1}: the gradient is ${norm}; the run has diverged: lower optimizer.learningRate or branch from an earlier checkpoint`);
   }

@@ -18,7 +18,7 @@ export function logprob(
   const lse = tape.value(1, false);
   const entropy = want.entropy ? tape.value(1, false) : null;
   const best = want.best ? tape.value(1, false, 'i32') : null;
-  const kept = tape.recording && logprobs.requiresGrad ? tape.value(V, false, 'f32', KEPT_LOGITS) : null;
+  const kept = tape.recording && logprobs.requiresGrad ? tape.value(V, false, 'f32', Math.min(KEPT_LOGITS, M * V)) : null;
   device.logprob(logprobs.data, lse.data, entropy?.data ?? null, best?.data ?? null, kept?.data ?? null, x.data, head.tensor, targets.data, M, C, V);
   tape.record(logprobs, kept ? [x, targets, lse, kept] : [x, targets, lse], () => {
     // x feeds this op alone, so its gradient is written, not added to.
