@@ -2,7 +2,7 @@
 import { createNativeDevice } from '../src/engine/device/native.ts';
 import type { Device, Storage, Tensor } from '../src/engine/device/device.ts';
 import { sizes } from './configs.ts';
-import { type Bench, timed } from './measure.ts';
+import { type Bench, timedCalls } from './measure.ts';
 
 export function vector(device: Device, length: number, storage: Storage = 'f32', scale = 1): Tensor {
   const x = device.alloc(length, storage);
@@ -15,12 +15,18 @@ export function vector(device: Device, length: number, storage: Storage = 'f32',
 export async function benchGemm(bench: Bench, only: string): Promise<void> {
   const device = createNativeDevice(bench.options.threads);
   const products: { name: string; N: number; I: number; O: number; storage: Storage; kinds: ('forward' | 'dx' | 'dw')[] }[] = [];
-  for (const storage of ['f32', 'bf16'] as const)
-    for (const n of [256, 512, 1024, 2048]) products.push({ name: `${storage}.${n}`, N: n, I: n, O: n, storage, kinds: ['forward'] });
-  for (const size of ['S', 'M']) {
-    const { C, H, K, F, T, B } = sizes[size];
-    for (const [what, I, O] of [['qo', C, C], ['kv', C, (C / H) * K], ['gate_up', C, F], ['down', F, C]] as const)
-      products.push({ name: `f32.${size}_${what}`, N: T * B, I, O, storage: 'f32', kinds: ['forward', 'dx', 'dw'] });
+  for (const storage of ['f32', 'bf16'] as const) {
+    for (const n of [256, 512, 1024, 2048]) {
+      const edge = bench.options.toy ? 32 : n;
+      products.push({ name: `${storage}.${n}`, N: edge, I: edge, O: edge, storage, kinds: ['forward'] });
+    }
+    for (const size of ['S', 'M']) {
+      const { C, H, K, F, T, B } = sizes[size];
+      // a weight's gradient is f32 whatever the weight is kept as
+      const kinds: ('forward' | 'dx' | 'dw')[] = storage === 'f32' ? ['forward', 'dx', 'dw'] : ['forward', 'dx'];
+      for (const [what, I, O] of [['qo', C, C], ['kv', C, (C / H) * K], ['gate_up', C, F], ['down', F, C]] as const)
+        products.push({ name: `${storage}.${size}_${what}`, N: T * B, I, O, storage, kinds });
+    }
   }
   for (const { name, N, I, O, storage, kinds } of products) {
     for (const kind of kinds) {
@@ -33,13 +39,10 @@ export async function benchGemm(bench: Bench, only: string): Promise<void> {
         dx: () => device.linearBackwardInput(x, y, w, N, I, O, 1e-3, 0),
         dw: () => device.linearBackwardWeight(dw, y, x, N, I, O, 1e-3),
       }[kind];
-      // Several calls a timing: processor time is counted in coarse steps.
-      const flops = 2 * N * I * O, calls = Math.max(1, Math.round(1e10 / flops));
-      const { seconds, peak } = await timed(bench, () => {
-        for (let i = 0; i < calls; i++) run();
-      });
-      bench.report(`${label}.gflops`, (calls * flops) / seconds / 1e9, 'GFLOP/s');
-      bench.report(`${label}.share_of_peak`, (calls * flops) / seconds / peak, '');
+      const flops = 2 * N * I * O;
+      const { seconds, peak } = await timedCalls(bench, run, flops, 1e10);
+      bench.report(`${label}.gflops`, flops / seconds / 1e9, 'GFLOP/s');
+      bench.report(`${label}.share_of_peak`, flops / seconds / peak, '');
       for (const t of [x, y, w, dw]) device.free(t);
     }
   }

@@ -1,16 +1,16 @@
-/** A dataset file from outside → checked rows, as the import screen reads them: MB/s and rows/s. */
+/** A dataset file from outside → checked rows, as the import screen reads them: MB/s of the file as it lies on disk (transcripts: gzip) and rows/s. */
 import { statSync } from 'node:fs';
-import { readDataset } from '../src/main/datasets/import.ts';
 import { alternate, type Bench } from './measure.ts';
-import { instructions } from './tokenize.ts';
+import { files, readExamples } from './rows.ts';
 
 export async function benchImport(bench: Bench, only: string): Promise<void> {
-  if (!'import'.includes(only) && !only.startsWith('import')) return;
-  let rows = 0;
-  const [seconds] = await alternate(bench.clock, [async () => {
-    rows = 0;
-    for await (const row of readDataset(instructions, {})) if (!('problem' in row)) rows++;
-  }], { least: 5, seconds: 0 });
-  bench.report('import.read.instructions.rows_per_s', rows / seconds, 'rows/s');
-  bench.report('import.read.instructions.mb_per_s', statSync(instructions).size / seconds / 1e6, 'MB/s');
+  for (const [name, path] of Object.entries(files)) {
+    if (!`import.read.${name}`.includes(only)) continue;
+    let rows = 0;
+    const [seconds] = await alternate(bench.clock, [async () => {
+      rows = (await readExamples(path, bench.options.toy ? 20 : Infinity)).length;
+    }], { seconds: 0 });
+    bench.report(`import.read.${name}.rows_per_s`, rows / seconds, 'rows/s');
+    bench.report(`import.read.${name}.mb_per_s`, statSync(path).size / seconds / 1e6, 'MB/s');
+  }
 }

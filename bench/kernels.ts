@@ -1,30 +1,27 @@
 /** The kernels that are no matrix products: attention, the fused LM head, norms, activations, the optimiser. FLOP/s or bytes/s, beside the machine's. */
 import { createNativeDevice } from '../src/engine/device/native.ts';
+import { sizes } from './configs.ts';
 import { vector } from './gemm.ts';
-import { type Bench, timed } from './measure.ts';
+import { type Bench, timedCalls } from './measure.ts';
 
 export async function benchKernels(bench: Bench, only: string): Promise<void> {
   const device = createNativeDevice(bench.options.threads);
 
   async function flops(name: string, work: number, run: () => void): Promise<void> {
-    if (!name.includes(only)) return;
-    const calls = Math.max(1, Math.round(3e9 / work));
-    const { seconds, peak } = await timed(bench, () => {
-      for (let i = 0; i < calls; i++) run();
-    });
-    bench.report(`kernels.${name}.gflops`, (calls * work) / seconds / 1e9, 'GFLOP/s');
-    bench.report(`kernels.${name}.share_of_peak`, (calls * work) / seconds / peak, '');
+    if (!`kernels.${name}`.includes(only)) return;
+    const { seconds, peak } = await timedCalls(bench, run, work, 3e9);
+    bench.report(`kernels.${name}.gflops`, work / seconds / 1e9, 'GFLOP/s');
+    bench.report(`kernels.${name}.share_of_peak`, work / seconds / peak, '');
   }
   async function bytes(name: string, work: number, run: () => void): Promise<void> {
-    if (!name.includes(only)) return;
-    const calls = Math.max(1, Math.round(1e9 / work));
-    const { seconds } = await timed(bench, () => {
-      for (let i = 0; i < calls; i++) run();
-    });
-    bench.report(`kernels.${name}.gb_per_s`, (calls * work) / seconds / 1e9, 'GB/s');
+    if (!`kernels.${name}`.includes(only)) return;
+    const { seconds } = await timedCalls(bench, run, work, 1e9);
+    bench.report(`kernels.${name}.n4m.gb_per_s`, work / seconds / 1e9, 'GB/s');
   }
 
-  for (const [name, S, T, H, K, D] of [['D', 16, 256, 6, 6, 32], ['S', 8, 256, 6, 6, 48], ['M', 2, 512, 9, 3, 64], ['M_2048', 1, 2048, 9, 3, 64]] as const) {
+  const shapes = [...Object.entries(sizes), ['M_2048', { ...sizes.M, T: bench.options.toy ? 32 : 2048, B: 1 }] as const];
+  for (const [name, { B: S, T, H, K, C }] of shapes) {
+    const D = C / H;
     const N = S * T;
     const [q, out, dout, dq] = [0, 1, 2, 3].map(() => vector(device, N * H * D));
     const [k, v, dk, dv] = [0, 1, 2, 3].map(() => vector(device, N * K * D));
@@ -36,7 +33,8 @@ export async function benchKernels(bench: Bench, only: string): Promise<void> {
       device.attentionBackward(dq, dk, dv, dout, out, lse, q, k, v, segments, S, H, K, D, scale));
     for (const t of [q, out, dout, dq, k, v, dk, dv, lse, segments]) device.free(t);
   }
-  for (const [name, M, C, V] of [['D', 4096, 192, 4096], ['S', 2048, 288, 32000], ['M', 1024, 576, 49152]] as const) {
+  for (const [name, { C, V, T, B }] of Object.entries(sizes)) {
+    const M = T * B;
     const [x, dx] = [vector(device, M * C), vector(device, M * C)];
     const [w, dw] = [vector(device, V * C, 'f32', 0.02), vector(device, V * C)];
     const [logprobs, lse, entropy] = [0, 1, 2].map(() => vector(device, M));
@@ -45,7 +43,7 @@ export async function benchKernels(bench: Bench, only: string): Promise<void> {
     await flops(`logprob_backward.${name}`, 4 * M * C * V, () => device.logprobBackward(dx, dw, kept, logprobs, x, w, targets, lse, M, C, V));
     for (const t of [x, dx, w, dw, logprobs, lse, entropy, targets, best, kept]) device.free(t);
   }
-  const n = 1 << 22;
+  const n = bench.options.toy ? 1 << 12 : 1 << 22;
   const [a, b, c, d] = [0, 1, 2, 3].map(() => vector(device, n));
   await bytes('gated_activation', 12 * n, () => device.gatedActivation(a, b, c, n, 'silu'));
   await bytes('gated_activation_backward', 20 * n, () => device.gatedActivationBackward(a, b, d, b, c, n, 'silu'));

@@ -9,29 +9,62 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
 import { createBursts } from '../src/engine/device/native.ts';
 
-export type Options = { threads: number; cpu: boolean; quick: boolean };
+/** `toy`: toy shapes and no true time, see createToyBench. */
+export type Options = { threads: number; cpu: boolean; quick: boolean; toy: boolean };
 export type Report = (name: string, value: number, unit: string) => void;
-export type Bench = { options: Options; report: Report; clock: Clock; peak: () => number; bandwidth: () => number };
+/** FLOP/s and bytes/s of this machine now, by as many threads as the bench has. */
+export type Yardsticks = { peak: () => number; bandwidth: () => number };
+export type Bench = Yardsticks & { options: Options; report: Report; clock: Clock; yardsticks: (threads: number) => Yardsticks };
 /** Seconds since some time. */
 export type Clock = () => number;
+/** Others' programs are timed by the clock, and ours beside them. */
+export const wallClock: Clock = () => Number(process.hrtime.bigint()) / 1e9;
 
 export const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1];
 
 export function createBench(options: Options, report: Report): Bench {
   const { threads, cpu } = options;
-  const clock: Clock = cpu
-    ? () => {
-        const { user, system } = process.cpuUsage();
-        return (user + system) / 1e6 / threads;
-      }
-    : () => Number(process.hrtime.bigint()) / 1e9;
-  const bursts = createBursts(threads);
-  return {
-    options, report, clock,
-    /** FLOP/s now. Processor time of other threads is booked in ticks of some ms, so it wants a longer burst. */
-    peak: () => rate(clock, () => bursts.fma(cpu ? 10_000_000 : 1_000_000), cpu ? 1 : 3),
-    /** bytes/s now, of a block that fits no cache */
-    bandwidth: () => rate(clock, () => bursts.read(1 << 27), 3),
+  const clockOf = (count: number): Clock => {
+    if (!cpu) return wallClock;
+    return () => {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1e6 / count;
+    };
+  };
+  const yardsticks = (count: number): Yardsticks => {
+    const bursts = createBursts(count), clock = clockOf(count);
+    return {
+      // Processor time of other threads is booked in ticks of some ms, so it wants a longer burst.
+      peak: () => rate(clock, () => bursts.fma(cpu ? 10_000_000 : 1_000_000), cpu ? 1 : 3),
+      // a block that fits no cache
+      bandwidth: () => rate(clock, () => bursts.read(1 << 27), 3),
+    };
+  };
+  return { options, report: checked(report), clock: clockOf(threads), yardsticks, ...yardsticks(threads) };
+}
+
+/**
+ * Every figure at shapes that take no time (configs.ts), with a clock that ticks a second whenever it is read: what the bench would report,
+ * every line of it run once. The values mean nothing.
+ */
+export function createToyBench(report: Report): Bench {
+  let seconds = 0;
+  const one: Yardsticks = { peak: () => 1e9, bandwidth: () => 1e9 };
+  return { options: { threads: 1, cpu: false, quick: true, toy: true }, report: checked(report), clock: () => ++seconds, yardsticks: () => one, ...one };
+}
+
+/** group.what.size.measure, or group.what.size.of.measure */
+const NAME = /^[a-z]+(\.[A-Za-z0-9_]+){3,4}$/;
+
+/** A report that refuses what would be lost or misread in the JSON file: a name out of form, one said twice, a value that is no number. */
+function checked(report: Report): Report {
+  const seen = new Set<string>();
+  return (name, value, unit) => {
+    if (!NAME.test(name)) throw new Error(`bench: ${name} is not of the form group.what.size.measure`);
+    if (seen.has(name)) throw new Error(`bench: ${name} is reported twice`);
+    if (!Number.isFinite(value)) throw new Error(`bench: ${name} came to ${value}`);
+    seen.add(name);
+    report(name, value, unit);
   };
 }
 
@@ -70,6 +103,15 @@ export async function timed(bench: Bench, work: () => void | Promise<void>, opti
   const before = bench.peak();
   const [seconds] = await alternate(bench.clock, [work], options);
   return { seconds, peak: (before + bench.peak()) / 2 };
+}
+
+/** `timed` for something short: as many calls in a row as make about `most` of it (processor time is counted in coarse steps), seconds of one. */
+export async function timedCalls(bench: Bench, call: () => void, each: number, most: number): Promise<{ seconds: number; peak: number }> {
+  const calls = bench.options.toy ? 1 : Math.max(1, Math.round(most / each));
+  const { seconds, peak } = await timed(bench, () => {
+    for (let i = 0; i < calls; i++) call();
+  });
+  return { seconds: seconds / calls, peak };
 }
 
 /** The most memory this process ever held, bytes (Linux counts it for us). */

@@ -6,10 +6,10 @@ import { createNativeDevice } from '../src/engine/device/native.ts';
 import type { Device } from '../src/engine/device/device.ts';
 import { sizes } from './configs.ts';
 import { createBench } from './measure.ts';
-import { createTrainer, type Method, stepFlops } from './train.ts';
+import { createTrainer, type Method, stepFlops } from './trainer.ts';
 
 const [method = 'sft', size = 'S', threads = '1'] = process.argv.slice(2).filter((word) => !word.startsWith('--'));
-const { clock, peak } = createBench({ threads: Number(threads), cpu: !process.argv.includes('--clock'), quick: false }, () => {});
+const { clock, peak } = createBench({ threads: Number(threads), cpu: !process.argv.includes('--clock'), quick: false, toy: false }, () => {});
 const spent = new Map<string, { seconds: number; calls: number; flops: number }>();
 const inner = createNativeDevice(Number(threads));
 const flopsOf: Record<string, (a: number[]) => number> = {

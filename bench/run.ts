@@ -1,48 +1,65 @@
 /**
- * The bench: what the engine reaches on this machine, beside what the machine could do and what others reach on it.
- *   npm run bench -- [group …] [--json FILE] [--threads N] [--cpu] [--quick] [--only TEXT]
- * Groups: peak gemm kernels train sample tokenize import peers; all but peers when none is named (peers wants Python and torch, see peers.ts).
- * --cpu times by processor seconds, for a machine that others use at the same time; --only keeps figures whose name contains TEXT.
- * Names are group.what.size.measure. What was tried and what it gave is in LOG.md.
+ * The bench's command line: what the engine reaches on this machine, beside what the machine could do and what others reach on it.
+ * `npm run bench -- --help` tells the rest. What was tried and what it gave is in LOG.md.
  */
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { benchGemm } from './gemm.ts';
-import { benchImport } from './import.ts';
-import { benchKernels } from './kernels.ts';
-import { type Bench, createBench, machine } from './measure.ts';
-import { benchPeak } from './peak.ts';
-import { benchPeers } from './peers.ts';
-import { benchSample } from './sample.ts';
-import { benchTokenize } from './tokenize.ts';
-import { benchTrain } from './train.ts';
+import { shrinkSizes } from './configs.ts';
+import { groups } from './groups.ts';
+import { createBench, createToyBench, machine } from './measure.ts';
 
-const groups: Record<string, (bench: Bench, only: string) => Promise<void>> = {
-  peak: benchPeak, gemm: benchGemm, kernels: benchKernels, train: benchTrain, sample: benchSample, tokenize: benchTokenize, import: benchImport, peers: benchPeers,
-};
+const HELP = `npm run bench -- [group …] [options]
+
+Groups; all but peers when none is named:
+${Object.entries(groups).map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`).join('\n')}
+
+Options:
+  --json FILE   also write { machine, results: { NAME: VALUE } }, after each group
+  --only TEXT   only figures whose name, without its measure, contains TEXT
+  --threads N   as many as the machine has, when not said
+  --cpu         time by processor seconds over threads, for a machine that others use at the same time
+  --quick       fewer runs, and of PyTorch no compiled one
+  --list        names of the figures, without measuring
+  --help
+
+Names are group.what.size.measure, some with one part more before the measure. Values are medians of at least five runs.`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    json: { type: 'string' }, threads: { type: 'string' }, cpu: { type: 'boolean', default: false }, quick: { type: 'boolean', default: false },
-    only: { type: 'string', default: '' },
+    json: { type: 'string' }, only: { type: 'string', default: '' }, threads: { type: 'string' }, cpu: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false }, list: { type: 'boolean', default: false }, help: { type: 'boolean', default: false },
   },
 });
 const unknown = positionals.find((name) => !(name in groups));
-if (unknown) throw new Error(`bench: there is no group ${unknown}; there are ${Object.keys(groups).join(', ')}`);
-const options = { threads: Number(values.threads ?? 0) || availableParallelism(), cpu: values.cpu, quick: values.quick };
-const results: Record<string, number> = {};
-const about = machine(options);
-console.log(Object.entries(about).map(([key, value]) => `${key} ${value}`).join(' · '));
+const chosen = positionals.length > 0 ? positionals : Object.keys(groups).filter((name) => name !== 'peers' || values.list);
+if (unknown) {
+  console.error(`bench: there is no group ${unknown}; there are ${Object.keys(groups).join(', ')}`);
+  process.exitCode = 1;
+} else if (values.help) {
+  console.log(HELP);
+} else if (values.list) {
+  shrinkSizes();
+  const bench = createToyBench((name) => console.log(name));
+  for (const name of chosen) await groups[name].run(bench, values.only);
+} else {
+  await measure();
+}
 
-const bench = createBench(options, (name, value, unit) => {
-  results[name] = value;
-  console.log(`${name.padEnd(52)} ${format(value).padStart(12)} ${unit}`);
-});
-for (const name of positionals.length > 0 ? positionals : Object.keys(groups).filter((each) => each !== 'peers')) {
-  await groups[name](bench, values.only);
-  if (values.json) writeFileSync(values.json, `${JSON.stringify({ machine: about, results }, null, 2)}\n`);
+async function measure(): Promise<void> {
+  const options = { threads: Number(values.threads ?? 0) || availableParallelism(), cpu: values.cpu, quick: values.quick, toy: false };
+  const results: Record<string, number> = {};
+  const about = machine(options);
+  console.log(Object.entries(about).map(([key, value]) => `${key} ${value}`).join(' · '));
+  const bench = createBench(options, (name, value, unit) => {
+    results[name] = value;
+    console.log(`${name.padEnd(52)} ${format(value).padStart(12)} ${unit}`);
+  });
+  for (const name of chosen) {
+    await groups[name].run(bench, values.only);
+    if (values.json) writeFileSync(values.json, `${JSON.stringify({ machine: about, results }, null, 2)}\n`);
+  }
 }
 
 function format(value: number): string {
