@@ -10,14 +10,14 @@ import { availableParallelism, cpus, release, totalmem } from 'node:os';
 import { createBursts } from '../src/engine/device/native.ts';
 
 /** `toy`: toy shapes and no true time, see createToyBench. */
-export type Options = { threads: number; cpu: boolean; quick: boolean; toy: boolean };
+export type Options = { threads: number; cpu: boolean; toy: boolean };
 export type Report = (name: string, value: number, unit: string) => void;
 /** FLOP/s and bytes/s of this machine now, by as many threads as the bench has. */
 export type Yardsticks = { peak: () => number; bandwidth: () => number };
-export type Bench = Yardsticks & { options: Options; report: Report; clock: Clock; yardsticks: (threads: number) => Yardsticks };
+/** `clock` is what figures of our own are timed by, `wall` what they are where others' programs stand beside them. */
+export type Bench = Yardsticks & { options: Options; report: Report; clock: Clock; wall: Clock; yardsticks: (threads: number) => Yardsticks };
 /** Seconds since some time. */
 export type Clock = () => number;
-/** Others' programs are timed by the clock, and ours beside them. */
 export const wallClock: Clock = () => Number(process.hrtime.bigint()) / 1e9;
 
 export const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1];
@@ -40,7 +40,7 @@ export function createBench(options: Options, report: Report): Bench {
       bandwidth: () => rate(clock, () => bursts.read(1 << 27), 3),
     };
   };
-  return { options, report: checked(report), clock: clockOf(threads), yardsticks, ...yardsticks(threads) };
+  return { options, report: checked(report), clock: clockOf(threads), wall: wallClock, yardsticks, ...yardsticks(threads) };
 }
 
 /**
@@ -49,8 +49,9 @@ export function createBench(options: Options, report: Report): Bench {
  */
 export function createToyBench(report: Report): Bench {
   let seconds = 0;
+  const clock: Clock = () => ++seconds;
   const one: Yardsticks = { peak: () => 1e9, bandwidth: () => 1e9 };
-  return { options: { threads: 1, cpu: false, quick: true, toy: true }, report: checked(report), clock: () => ++seconds, yardsticks: () => one, ...one };
+  return { options: { threads: 1, cpu: false, toy: true }, report: checked(report), clock, wall: clock, yardsticks: () => one, ...one };
 }
 
 /** group.what.size.measure, or group.what.size.of.measure */
@@ -77,20 +78,22 @@ function rate(clock: Clock, work: () => number, times: number): number {
   }));
 }
 
+/** Some work; what times itself, as other programs do, gives its seconds. */
+export type Timed = () => void | number | Promise<void | number>;
+
 /**
- * Runs the works in turn until each has `least` runs and, within bounds, `seconds` of them; median seconds of each. The yardstick, when
- * given, is taken once a round and its median comes last.
+ * Runs the works in turn until each has `least` runs and, within bounds, `seconds` of them; median seconds of each.
  */
 export async function alternate(
-  clock: Clock, works: (() => void | Promise<void>)[], { least = 5, seconds = 0.3, most = 100, warm = 1 } = {},
+  clock: Clock, works: Timed[], { least = 5, seconds = 0.3, most = 100, warm = 1 } = {},
 ): Promise<number[]> {
   for (let i = 0; i < warm; i++) for (const work of works) await work();
   const times = works.map((): number[] => []);
   for (let round = 0, total = 0; round < least || (total < seconds * works.length && round < most); round++) {
     for (const [i, work] of works.entries()) {
       const start = clock();
-      await work();
-      const took = clock() - start;
+      const told = await work();
+      const took = told ?? clock() - start;
       times[i].push(took);
       total += took;
     }

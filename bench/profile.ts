@@ -9,7 +9,7 @@ import { createBench } from './measure.ts';
 import { createTrainer, type Method, stepFlops } from './trainer.ts';
 
 const [method = 'sft', size = 'S', threads = '1'] = process.argv.slice(2).filter((word) => !word.startsWith('--'));
-const { clock, peak } = createBench({ threads: Number(threads), cpu: !process.argv.includes('--clock'), quick: false, toy: false }, () => {});
+const { clock, peak } = createBench({ threads: Number(threads), cpu: !process.argv.includes('--clock'), toy: false }, () => {});
 const spent = new Map<string, { seconds: number; calls: number; flops: number }>();
 const inner = createNativeDevice(Number(threads));
 const flopsOf: Record<string, (a: number[]) => number> = {

@@ -19,17 +19,16 @@ Options:
   --only TEXT   only figures whose name, without its measure, contains TEXT
   --threads N   as many as the machine has, when not said
   --cpu         time by processor seconds over threads, for a machine that others use at the same time
-  --quick       fewer runs, and of PyTorch no compiled one
   --list        names of the figures, without measuring
   --help
 
-Names are group.what.size.measure, some with one part more before the measure. Values are medians of at least five runs.`;
+Names are group.what.size.measure, some with one part more before the measure. Values are medians of at least five runs, where no other number is said.`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     json: { type: 'string' }, only: { type: 'string', default: '' }, threads: { type: 'string' }, cpu: { type: 'boolean', default: false },
-    quick: { type: 'boolean', default: false }, list: { type: 'boolean', default: false }, help: { type: 'boolean', default: false },
+    list: { type: 'boolean', default: false }, help: { type: 'boolean', default: false },
   },
 });
 const unknown = positionals.find((name) => !(name in groups));
@@ -48,7 +47,7 @@ if (unknown) {
 }
 
 async function measure(): Promise<void> {
-  const options = { threads: Number(values.threads ?? 0) || availableParallelism(), cpu: values.cpu, quick: values.quick, toy: false };
+  const options = { threads: Number(values.threads ?? 0) || availableParallelism(), cpu: values.cpu, toy: false };
   const results: Record<string, number> = {};
   const about = machine(options);
   console.log(Object.entries(about).map(([key, value]) => `${key} ${value}`).join(' · '));

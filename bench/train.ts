@@ -1,6 +1,6 @@
 /**
- * Training, a whole optimiser step a timing: full SFT, LoRA and DPO at D, S, M; growth with T (2048 tokens a step) and with the batch, and
- * `train.cliff`, the worst share of peak of those over the best; real rows of true lengths, as packed as they are against padded to their batch's longest.
+ * Training, a whole optimiser step a timing: full SFT, LoRA and DPO at D, S, M; growth with T (2048 tokens a step, two rows at least) and with
+ * the batch; real rows of true lengths, packed as they are against padded to their batch's longest.
  * share_of_peak counts true operations (trainer.ts), not work done twice; tokens count as TRL counts them, a pair's prompt twice.
  */
 import { spawnSync } from 'node:child_process';
@@ -12,11 +12,12 @@ import { alternate, type Bench, peakRss, timed } from './measure.ts';
 import { readInstructions, readPairs } from './rows.ts';
 import { createRealTrainer, createTrainer, type Method, stepFlops, type Trainer } from './trainer.ts';
 
-/** Rows a step of real rows. */
+/** Real rows in all, and a step. */
+export const REAL_ROWS = 32;
 export const REAL_BATCH = 8;
 
 export async function benchTrain(bench: Bench, only: string): Promise<void> {
-  for (const [name, size] of Object.entries(sizes)) {
+  for (const name of Object.keys(sizes)) {
     for (const method of ['sft', 'lora', 'dpo'] as const) {
       const label = `train.${method}.${name}`;
       if (label.includes(only)) await benchMethod(bench, label, method, name);
@@ -37,27 +38,29 @@ async function benchMethod(bench: Bench, label: string, method: Method, name: st
   if (method === 'sft') bench.report(`${label}.bytes_beside_state`, bytes - 16 * trainer.parameters, 'bytes');
 }
 
+/** Each family's shapes as shares of its best, when all of it is measured: a cliff is where a share falls. */
 async function benchGrowth(bench: Bench, only: string): Promise<void> {
-  const shapes = [
-    ...[128, 256, 512, 1024, 2048].map((T) => [`T${T}`, { ...sizes.S, T, B: 2048 / T }] as const),
-    ...[1, 2, 4, 8, 16].map((B) => [`B${B}`, { ...sizes.S, B }] as const),
+  const { S } = sizes;
+  const families = [
+    [128, 256, 512, 1024, 2048].map((T) => [`T${T}`, { ...S, T: bench.options.toy ? S.T : T, B: Math.max(2, 2048 / T) }] as const),
+    [1, 2, 4, 8, 16].map((B) => [`B${B}`, { ...S, B }] as const),
   ];
-  const shares = new Map<string, number>();
-  for (const [what, size] of shapes) {
-    const label = `train.sft.S.${what}`;
-    if (!label.includes(only) && !'train.cliff.S'.includes(only)) continue;
-    const trainer = await createTrainer(createNativeDevice(bench.options.threads), 'sft', size);
-    shares.set(what, await speed(bench, label, 'sft', size, trainer));
-    trainer.free();
+  for (const family of families) {
+    const chosen = family.filter(([what]) => `train.sft.S.${what}`.includes(only));
+    const shares: number[] = [];
+    for (const [what, size] of chosen) {
+      const trainer = await createTrainer(createNativeDevice(bench.options.threads), 'sft', size);
+      shares.push(await speed(bench, `train.sft.S.${what}`, 'sft', size, trainer));
+      trainer.free();
+    }
+    if (chosen.length < family.length) continue;
+    for (const [i, [what]] of family.entries()) bench.report(`train.sft.S.${what}.share_of_best`, shares[i] / Math.max(...shares), '');
   }
-  if (shares.size < shapes.length) return;
-  shares.delete('B1'); // one sequence of 256 tokens is asked nothing of
-  bench.report('train.cliff.S.worst_over_best', Math.min(...shares.values()) / Math.max(...shares.values()), '');
 }
 
 /** Reports tokens/s and share of peak; returns the latter. */
 async function speed(bench: Bench, label: string, method: Method, size: Size, trainer: Trainer): Promise<number> {
-  const { seconds, peak } = await timed(bench, () => step(trainer), { least: bench.options.quick ? 3 : 5, seconds: 1, warm: 2 });
+  const { seconds, peak } = await timed(bench, () => step(trainer), { seconds: 1, warm: 2 });
   const share = stepFlops(method, size) / seconds / peak;
   bench.report(`${label}.tokens_per_s`, (size.T * size.B) / seconds, 'tokens/s');
   bench.report(`${label}.share_of_peak`, share, '');
@@ -65,7 +68,7 @@ async function speed(bench: Bench, label: string, method: Method, size: Size, tr
 }
 
 async function benchReal(bench: Bench, only: string): Promise<void> {
-  const count = bench.options.quick ? 2 * REAL_BATCH : 4 * REAL_BATCH;
+  const count = bench.options.toy ? REAL_BATCH : REAL_ROWS;
   const device = createNativeDevice(bench.options.threads);
   if ('train.sft.real'.includes(only)) {
     const { rows } = await readInstructions(count);
@@ -93,7 +96,8 @@ async function step(trainer: Trainer): Promise<void> {
   await trainer.step();
 }
 
-async function round(trainer: Trainer, rows: number): Promise<void> {
+/** One pass over rows, REAL_BATCH a step. */
+export async function round(trainer: Trainer, rows: number): Promise<void> {
   for (let i = 0; i < rows; i += REAL_BATCH) await trainer.step();
 }
 

@@ -12,7 +12,6 @@ import { type LanguageModel, loadLanguageModel } from '../src/engine/model/langu
 import { createAdamW } from '../src/engine/optim/adamw.ts';
 import { Lora, Optimizer } from '../src/shared/recipe.ts';
 import { attentionFlops, createModel, loraWeights, matmulWeights, type Size } from './configs.ts';
-import { wallClock } from './measure.ts';
 import { MODEL } from './rows.ts';
 
 export type Method = 'sft' | 'lora' | 'dpo';
@@ -25,8 +24,8 @@ export type Trainer = {
   device: Device;
   /** numbers that are trained */
   parameters: number;
-  /** what DPO's reference log-probs of all rows took, by the clock; 0 where there were none to compute */
-  referenceSeconds: number;
+  /** Computes DPO's reference log-probs of all rows once more, for its time; nothing in SFT. */
+  reference(): Promise<void>;
 };
 
 /** Rows in their order, `batch` a step. DPO's reference log-probs are computed here, once, unless they are given. */
@@ -34,14 +33,11 @@ async function train(device: Device, model: LanguageModel, rows: Sequence[] | Pr
   const settings = Optimizer.parse({ learningRate: 1e-4, lrSchedulerType: 'constant', warmupRatio: 0, weightDecay: 0 });
   const adamw = createAdamW(device, model.parameters, settings);
   const training: Training = { model, adamw, settings, totalSteps: 1e5, startStep: 0, seed: 1 };
-  const round = Array.from({ length: Math.ceil(rows.length / batch) }, (_, i) => [Int32Array.from(rows.slice(i * batch, (i + 1) * batch), (_row, j) => i * batch + j)]);
+  const round = Array.from({ length: Math.ceil(rows.length / batch) }, (_, i) => [Int32Array.from({ length: Math.min(batch, rows.length - i * batch) }, (_row, j) => i * batch + j)]);
   const steps = Array.from({ length: training.totalSteps }, (_, i) => round[i % round.length]);
-  let referenceSeconds = 0;
   let reports: AsyncGenerator<StepReport, void, void>;
   if (isPairs(rows)) {
-    const start = wallClock();
     const trainReference = reference ?? (await referenceLogprobs(model, rows, batch));
-    if (!reference) referenceSeconds = wallClock() - start;
     const data = { train: rows, trainReference, steps, validation: [], validationReference: new Float64Array(0), evalSteps: 0, evalBatchSize: 1 };
     reports = dpo(training, data, { beta: 0.1, lossType: 'sigmoid', labelSmoothing: 0 });
   } else {
@@ -50,7 +46,9 @@ async function train(device: Device, model: LanguageModel, rows: Sequence[] | Pr
   return {
     device,
     parameters: model.parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
-    referenceSeconds,
+    async reference() {
+      if (isPairs(rows)) await referenceLogprobs(model, rows, batch);
+    },
     async step() {
       const { value } = await reports.next();
       return value as StepReport;
