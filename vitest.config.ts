@@ -6,7 +6,7 @@ import { configDefaults, defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    include: ['src/**/*.test.ts', 'e2e/**/*.test.ts', 'scripts/**/*.test.ts'],
+    include: ['src/**/*.test.ts', 'e2e/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/*.test.ts'],
     exclude: [...configDefaults.exclude, ...(process.env.ATTUNE_SLOW ? [] : ['e2e/slow/**'])],
     pool: 'forks',
     testTimeout: 180_000,

@@ -12,8 +12,8 @@ import { alternate, type Bench, peakRss, timed } from './measure.ts';
 import { readInstructions, readPairs } from './rows.ts';
 import { createRealTrainer, createTrainer, type Method, stepFlops, type Trainer } from './trainer.ts';
 
-/** Real rows in all, and a step. */
-export const REAL_ROWS = 32;
+/** Real rows a pass (pairs are long), and a step. */
+export const REAL_ROWS = { sft: 32, dpo: 16 };
 export const REAL_BATCH = 8;
 
 export async function benchTrain(bench: Bench, only: string): Promise<void> {
@@ -68,9 +68,9 @@ async function speed(bench: Bench, label: string, method: Method, size: Size, tr
 }
 
 async function benchReal(bench: Bench, only: string): Promise<void> {
-  const count = bench.options.toy ? REAL_BATCH : REAL_ROWS;
   const device = createNativeDevice(bench.options.threads);
   if ('train.sft.real'.includes(only)) {
+    const count = bench.options.toy ? 1 : REAL_ROWS.sft;
     const { rows } = await readInstructions(count);
     const packed = await createRealTrainer(device, rows, REAL_BATCH);
     const padded = await createRealTrainer(device, pad(rows), REAL_BATCH);
@@ -82,6 +82,7 @@ async function benchReal(bench: Bench, only: string): Promise<void> {
     padded.free();
   }
   if ('train.dpo.real'.includes(only)) {
+    const count = bench.options.toy ? 1 : REAL_ROWS.dpo;
     const { rows } = await readPairs(count);
     const trainer = await createRealTrainer(device, rows, REAL_BATCH);
     const [seconds] = await alternate(bench.clock, [() => round(trainer, count)]);

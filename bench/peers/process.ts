@@ -24,7 +24,7 @@ export async function openPeer(bench: Bench, program: string, args: string[], en
   heard.promise.catch(() => {}); // it may end while nobody waits for an answer
   child.stderr.on('data', (text) => (complaints = `${complaints}${text}`.slice(-1000)));
   createInterface(child.stdout).on('line', (line) => {
-    if (!line.startsWith('{')) return;
+    if (!line.startsWith('{"')) return; // Python prints dicts of its own with single quotes
     said = JSON.parse(line) as Record<string, number>;
     heard.resolve();
   });

@@ -17,7 +17,7 @@ export async function benchTrl(bench: Bench, only: string, python: string): Prom
   const script = new URL('trl_steps.py', import.meta.url).pathname;
   for (const [method, read] of [['sft', readInstructions], ['dpo', readPairs]] as const) {
     if (!`train.${method}.real`.includes(only)) continue;
-    const count = toy ? REAL_BATCH : REAL_ROWS;
+    const count = toy ? 1 : REAL_ROWS[method];
     const { rows, texts } = await read(count);
     const folder = mkdtempSync(join(tmpdir(), 'attune-trl-'));
     writeFileSync(join(folder, 'rows.json'), JSON.stringify(texts));
