@@ -1,43 +1,18 @@
 // out = x · wᵀ and its three gradients. Many rows go to the packed product; few rows (decoding) read every weight once, unpacked.
-#include <utility>
-
 #include "gemm.h"
 
 namespace attune::ATTUNE_ISA {
 
 namespace {
 
-constexpr i64 few_rows = 24;  // up to here the packed product would spend its time packing w
-
-/// Lanes of a, then of b: the lower half of each group of 2 · half lanes plus its upper half.
-template <int half, std::size_t... lane>
-ATTUNE_INLINE vf fold(vf a, vf b, std::index_sequence<lane...>) {
-  return ATTUNE_SHUFFLE(a, b, static_cast<int>(lane / half * 2 * half + lane % half)...) +
-         ATTUNE_SHUFFLE(a, b, static_cast<int>(lane / half * 2 * half + lane % half + half)...);
-}
-
-/// n sums (n a power of two up to W) in the first n lanes, each the tree of `sum`, for about three instructions each instead of twelve.
-template <int half, int n>
-ATTUNE_INLINE vf sums(const vf (&v)[n]) {
-  if constexpr (half == 0) {
-    return v[0];
-  } else {
-    constexpr int pairs = n > 1 ? n / 2 : 1;
-    vf next[pairs];
-#pragma GCC unroll 16
-    for (int i = 0; i < pairs; i++) next[i] = fold<half>(v[2 * i], v[n > 1 ? 2 * i + 1 : 0], std::make_index_sequence<W>());
-    return sums<half / 2, pairs>(next);
-  }
-}
+constexpr i64 few_rows = 32;  // up to here the packed product would spend its time packing w
 
 /// out(n.., o..) for R rows of x and P rows of w: each a dot product over I, W sums at a time, the same bits for any R and P.
-/// `fetch` asks for the P rows of w behind these, in the order they lie in. Without it each row's end stops the processor's own
-/// prefetching: bf16 weights of 576 columns came at 44 % of read bandwidth, and come at 90 %.
-template <int R, int P, class T>
-ATTUNE_INLINE void dots(float* out, i64 O, const float* x, const T* w, const float* bias, i64 I, float alpha, float beta, bool fetch) {
+/// Each step asks for `lines` cache lines of `next`, see dot_rows.
+template <int R, int P, int lines, class T>
+ATTUNE_INLINE void dots(float* out, i64 O, const float* x, const T* w, const float* bias, i64 I, float alpha, float beta, const T* next) {
   constexpr int n = R * P;
   static_assert(n <= W);
-  constexpr i64 line = 64 / sizeof(T);
   vf acc[n] = {};
   const auto add = [&](auto get, i64 i) {
     vf weights[P];
@@ -52,10 +27,8 @@ ATTUNE_INLINE void dots(float* out, i64 O, const float* x, const T* w, const flo
   };
   i64 i = 0;
   for (; i + W <= I; i += W) {
-    if (fetch) {
 #pragma GCC unroll 4
-      for (i64 ahead = 0; ahead < P * W; ahead += line) __builtin_prefetch(w + P * (I + i) + ahead);
-    }
+    for (int l = 0; l < lines; l++, next += 64 / sizeof(T)) __builtin_prefetch(next);
     add([](const auto* from) { return load(from); }, i);
   }
   if (i < I) add([&](const auto* from) { return load_some(from, I - i); }, i);
@@ -76,16 +49,37 @@ ATTUNE_INLINE void dots(float* out, i64 O, const float* x, const T* w, const flo
 
 constexpr int group = W < 16 ? 2 : 4;  // rows of x and of w that go together: their sums fill a vector, and stay in registers
 
+/// All rows of x with P rows of w, a few at a time. Meanwhile the P rows behind them come into the cache, in the order they lie in, and each
+/// walk over x asks for its share. Without asking, each row's end stops the processor's own prefetching: bf16 weights of 576 columns came
+/// at 44 % of read bandwidth, and come at 90 %. Were the first walk to ask for everything, the others would leave memory idle: 8 rows of
+/// f32 took 157 µs for 3.5 MB, and take 132 (one thread).
 template <int P, class T>
 static inline void dot_rows(float* out, i64 O, const float* x, const T* w, const float* bias, i64 N, i64 I, float alpha, float beta) {
+  constexpr int step = P * W * static_cast<int>(sizeof(T)) > 64 ? P * W * static_cast<int>(sizeof(T)) / 64 : 1;  // lines of w it reads
+  const i64 walks = N / group + N % group;
+  const int share = walks == 1 ? step : walks < 4 ? (step + 1) / 2 : (step + 3) / 4;
+  const T* next = w + P * I;
+  int asked = 0;
+  const auto walk = [&]<int R, int lines>(i64 n) {
+    dots<R, P, lines>(out + n * O, O, x + n * I, w, bias, I, alpha, beta, next);
+    next += lines * (64 / static_cast<i64>(sizeof(T))) * (I / W);
+    asked += lines;
+  };
+  const auto choose = [&]<int R>(i64 n) {  // a loop over a number known only when it runs cost a single row 10 %
+    if (asked >= step) return walk.template operator()<R, 0>(n);
+    if (share == 1) return walk.template operator()<R, 1>(n);
+    if constexpr (step > 1)
+      if (share == 2) return walk.template operator()<R, 2>(n);
+    if constexpr (step > 2) return walk.template operator()<R, 4>(n);
+  };
   i64 n = 0;
-  for (; n + group <= N; n += group) dots<group, P>(out + n * O, O, x + n * I, w, bias, I, alpha, beta, n == 0);
-  for (; n < N; n++) dots<1, P>(out + n * O, O, x + n * I, w, bias, I, alpha, beta, n == 0);
+  for (; n + group <= N; n += group) choose.template operator()<group>(n);
+  for (; n < N; n++) choose.template operator()<1>(n);
 }
 
 template <class T>
 static inline void few(Context& c, float* out, const float* x, const T* w, const float* bias, i64 N, i64 I, i64 O, float alpha, float beta) {
-  const i64 rows = 32 + (128 * 1024 / (N * I + 1)) / 4 * 4;  // of w a task: enough work to be worth a hand-over
+  const i64 rows = group + (32 * 1024 / (N * I + 1)) / group * group;  // of w a task: worth a hand-over, and the threads end together
   parallel_range(c, O, rows, [&](i64 begin, i64 end) {
     i64 o = begin;
     for (; o + group <= end; o += group) dot_rows<group>(out + o, O, x, w + o * I, bias ? bias + o : nullptr, N, I, alpha, beta);

@@ -147,6 +147,8 @@ ATTUNE_INLINE void dots(float* out, i64 O, const Quantised& x, i64 n, const uint
   uint8_t wide[block_bytes];
   for (i64 b = 0; b < blocks; b++, panel += width * row_bytes) {
     const uint8_t* w = width == lanes ? panel : widened(wide, panel, width);
+#pragma GCC unroll 9
+    for (i64 line = 0; line < block_bytes; line += 64) __builtin_prefetch(panel + 4096 + line);
     vf scale[vectors];
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) scale[v] = load_scales(w + v * W * 2);
