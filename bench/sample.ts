@@ -1,5 +1,5 @@
 /**
- * Reading a prompt and decoding, at S and M, f32 and bf16 weights: tokens/s, and the bytes of weights and cache a step must read, over the
+ * Reading a prompt and decoding, at S and M, f32, bf16 and q8_0 weights: tokens/s, and the bytes of weights and cache a step must read, over the
  * read bandwidth measured in the same run. No sampler and no text here: the model's own speed.
  */
 import { createNativeDevice } from '../src/engine/device/native.ts';
@@ -8,12 +8,14 @@ import { createModel, matmulWeights, type Size, sizes } from './configs.ts';
 import { alternate, type Bench } from './measure.ts';
 
 const PROMPT = 512;
+/** Bytes a weight takes; q8_0 takes 34 for 32. */
+const storages = { f32: 4, bf16: 2, q8_0: 34 / 32 } as const;
 
 export async function benchSample(bench: Bench, only: string): Promise<void> {
   for (const [name, size] of Object.entries({ S: sizes.S, M: sizes.M })) {
-    for (const storage of ['f32', 'bf16'] as const) {
+    for (const storage of Object.keys(storages) as (keyof typeof storages)[]) {
       const of = (what: string) => `sample.${what}.${name}.${storage}`;
-      if (![of('prefill'), of('decode'), of('decode8'), of('decode32'), of('samples8')].some((label) => label.includes(only))) continue;
+      if (![of('prefill'), of('decode'), of('decode8'), of('decode32'), of('nsamples8')].some((label) => label.includes(only))) continue;
       const device = createNativeDevice(bench.options.threads);
       const model = await createModel(device, size, { trainable: 'none', storage });
       if (of('prefill').includes(only)) bench.report(`${of('prefill')}.tokens_per_s`, PROMPT / await prefill(bench, model), 'tokens/s');
@@ -22,13 +24,13 @@ export async function benchSample(bench: Bench, only: string): Promise<void> {
         if (!label.includes(only)) continue;
         const seconds = await decode(bench, model, batch, 64, false);
         bench.report(`${label}.tokens_per_s`, batch / seconds, 'tokens/s');
-        const bytes = matmulWeights(size) * (storage === 'f32' ? 4 : 2) + batch * cacheBytes(size, 64);
+        const bytes = matmulWeights(size) * storages[storage] + batch * cacheBytes(size, 64);
         bench.report(`${label}.share_of_bandwidth`, bytes / seconds / bench.bandwidth(), '');
       }
       // Eight samples of one prompt, which is read once: tokens/s of prompt and answers together, 32 tokens each.
-      if (of('samples8').includes(only)) {
+      if (of('nsamples8').includes(only)) {
         const seconds = await prefill(bench, model) + 32 * await decode(bench, model, 8, PROMPT, true);
-        bench.report(`${of('samples8')}.tokens_per_s`, (8 * 32) / seconds, 'tokens/s');
+        bench.report(`${of('nsamples8')}.tokens_per_s`, (8 * 32) / seconds, 'tokens/s');
       }
       model.free();
     }

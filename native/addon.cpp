@@ -15,9 +15,15 @@
 namespace attune {
 namespace {
 
-enum class Storage { f32, bf16, i32 };
-constexpr const char* storage_names[] = {"f32", "bf16", "i32"};
+enum class Storage { f32, bf16, i32, q8_0 };
+constexpr const char* storage_names[] = {"f32", "bf16", "i32", "q8_0"};
 constexpr std::size_t storage_bytes[] = {4, 2, 4};
+/// Q8_0 comes in blocks of 32 numbers with a scale, 34 bytes each.
+constexpr i64 q8_0_block = 32;
+std::size_t bytes_of(Storage storage, i64 length) {
+  if (storage == Storage::q8_0) return static_cast<std::size_t>(length) / q8_0_block * (q8_0_block + 2);
+  return static_cast<std::size_t>(length) * storage_bytes[static_cast<int>(storage)];
+}
 
 struct Device {
   explicit Device(int threads) : context(threads, &memory) {}
@@ -128,6 +134,16 @@ class Arguments {
     if (block.storage == Storage::bf16) return {need<std::uint16_t>(block, name, Storage::bf16, length), true};
     return {f32(block, name, length), false};
   }
+  /// Null unless the block is q8_0: rows of `columns` numbers, `rows` of them at least.
+  std::uint8_t* q8_0(Block& block, const char* name, i64 rows, i64 columns) {
+    if (block.storage != Storage::q8_0) return nullptr;
+    if (columns % q8_0_block != 0) fail(std::string(name) + ": q8_0 rows are a multiple of 32 long, got " + std::to_string(columns));
+    return need<std::uint8_t>(block, name, Storage::q8_0, rows * columns);
+  }
+  /// Q8_0 lies in an order of the kernels' own: `quantize` writes it, and nobody copies it.
+  void plain(const Block& x) {
+    if (x.storage == Storage::q8_0) fail("x: a q8_0 tensor is written by quantize and read by linear and gatherRows");
+  }
   /// i32 of n values in [0, limit).
   const std::int32_t* indices(Block& block, const char* name, i64 n, i64 limit) {
     const std::int32_t* values = i32(block, name, n);
@@ -178,14 +194,16 @@ Napi::Value open(const Napi::CallbackInfo& info) {
 
 Napi::Value alloc(const Napi::CallbackInfo& info) {
   Arguments a(info, "alloc");
-  const i64 length = a.integer("length"), storage = a.integer("storage");
-  const double bytes = static_cast<double>(length) * static_cast<double>(storage_bytes[storage]);
-  void* data = bytes < 9e15 ? a.device().memory.alloc(static_cast<std::size_t>(bytes)) : nullptr;
+  const i64 length = a.integer("length");
+  const auto storage = static_cast<Storage>(a.integer("storage"));
+  if (storage == Storage::q8_0 && length % q8_0_block != 0) a.fail("length: q8_0 comes in blocks of 32, got " + std::to_string(length));
+  const std::size_t bytes = bytes_of(storage, length);
+  void* data = bytes < 9'000'000'000'000'000 ? a.device().memory.alloc(bytes) : nullptr;
   if (!data)
-    a.fail("out of memory: asked for " + human(static_cast<std::size_t>(bytes)) + " while " + human(a.device().memory.bytes()) +
+    a.fail("out of memory: asked for " + human(bytes) + " while " + human(a.device().memory.bytes()) +
            " are in use; use a smaller batch, a shorter maxLength or gradient checkpointing");
-  auto home = std::make_shared<Allocation>(a.shared(), data, static_cast<std::size_t>(bytes));
-  return tagged_external(info.Env(), new Block{std::move(home), data, static_cast<Storage>(storage), length, false}, tensor_tag);
+  auto home = std::make_shared<Allocation>(a.shared(), data, bytes);
+  return tagged_external(info.Env(), new Block{std::move(home), data, storage, length, false}, tensor_tag);
 }
 
 Napi::Value view(const Napi::CallbackInfo& info) {
@@ -193,7 +211,7 @@ Napi::Value view(const Napi::CallbackInfo& info) {
   Block& x = a.tensor("x");
   const i64 offset = a.integer("offset"), length = a.integer("length"), storage = a.integer("storage");
   if (offset % 64 != 0) a.fail("offset: expected a multiple of 64, got " + std::to_string(offset));
-  if (storage == static_cast<i64>(Storage::bf16)) a.fail("storage: expected f32 or i32, got bf16");
+  if (storage != static_cast<i64>(Storage::f32) && storage != static_cast<i64>(Storage::i32)) a.fail("storage: a view is of f32 or i32");
   float* data = a.f32(x, "x", offset + length) + offset;
   return tagged_external(info.Env(), new Block{x.home, data, static_cast<Storage>(storage), length, true}, tensor_tag);
 }
@@ -219,6 +237,7 @@ void write(const Napi::CallbackInfo& info) {
   const Napi::Value value = a.any();
   const i64 offset = a.integer("offset");
   const auto [type, n, from] = a.array(value);
+  a.plain(x);
   if (offset + n > x.length)
     a.fail("data: " + std::to_string(n) + " elements at offset " + std::to_string(offset) + " do not fit a tensor of " + std::to_string(x.length));
   const std::size_t element = storage_bytes[static_cast<int>(x.storage)];
@@ -238,6 +257,7 @@ void read(const Napi::CallbackInfo& info) {
   Block& x = a.tensor("x");
   const auto [type, n, to] = a.array(a.any());
   const i64 offset = a.integer("offset");
+  a.plain(x);
   if (offset + n > x.length)
     a.fail(std::to_string(n) + " elements at offset " + std::to_string(offset) + " reach past a tensor of " + std::to_string(x.length));
   const std::size_t element = storage_bytes[static_cast<int>(x.storage)];
@@ -250,6 +270,7 @@ void fill(Arguments& a) {
   Block& x = a.tensor("x");
   const double value = a.number("value");
   const i64 n = a.integer("n");
+  a.plain(x);
   if (x.storage == Storage::bf16) {
     std::uint16_t bits;
     const float rounded = static_cast<float>(value);
@@ -299,6 +320,8 @@ void dropout(Arguments& a) {
 void gather_rows(Arguments& a) {
   Block &out = a.tensor("out"), &table = a.tensor("table"), &index = a.tensor("index");
   const i64 N = a.integer("N"), C = a.integer("C", 1);
+  if (const auto* rows = a.q8_0(table, "table", 0, C))
+    return kernels->gather_rows_q8_0(a.context(), a.f32(out, "out", N * C), rows, table.length / C, a.indices(index, "index", N, table.length / C), N, C);
   kernels->gather_rows(a.context(), a.f32(out, "out", N * C), a.weight(table, "table", 0), a.indices(index, "index", N, table.length / C), N, C);
 }
 
@@ -308,11 +331,25 @@ void scatter_add_rows(Arguments& a) {
   kernels->scatter_add_rows(a.context(), a.f32(table, "table", 0), a.f32(rows, "rows", N * C), a.indices(index, "index", N, table.length / C), N, C);
 }
 
+void quantize(Arguments& a) {
+  Block &out = a.tensor("out"), &x = a.tensor("x");
+  const i64 O = a.integer("O"), I = a.integer("I", 1);
+  auto* blocks = a.q8_0(out, "out", O, I);
+  if (!blocks || out.length != O * I) a.fail("out: expected a q8_0 tensor of exactly " + std::to_string(O * I) + " elements");
+  kernels->quantize_q8_0(a.context(), blocks, a.f32(x, "x", O * I), O, I);
+}
+
 void linear(Arguments& a) {
   Block &out = a.tensor("out"), &x = a.tensor("x"), &w = a.tensor("w");
   Block* bias = a.optional("bias");
   const i64 N = a.integer("N"), I = a.integer("I"), O = a.integer("O");
   const double alpha = a.number("alpha"), beta = a.number("beta");
+  // Panels of 16 rows hang together, so a q8_0 weight is used whole.
+  if (const auto* blocks = a.q8_0(w, "w", O, I)) {
+    if (w.length != O * I) a.fail("w: expected a q8_0 tensor of exactly " + std::to_string(O * I) + " elements, got " + std::to_string(w.length));
+    return kernels->linear_q8_0(a.context(), a.f32(out, "out", N * O), a.f32(x, "x", N * I), blocks, a.f32(bias, "bias", O), N, I, O,
+                                static_cast<float>(alpha), static_cast<float>(beta));
+  }
   kernels->linear(a.context(), a.f32(out, "out", N * O), a.f32(x, "x", N * I), a.weight(w, "w", O * I), a.f32(bias, "bias", O), N, I, O,
                   static_cast<float>(alpha), static_cast<float>(beta));
 }
@@ -478,7 +515,7 @@ struct Entry {
 constexpr Entry entries[] = {
     {"fill", fill}, {"copy", copy}, {"axpy", axpy}, {"sumSquares", sum_squares}, {"dropout", dropout},
     {"gatherRows", gather_rows}, {"scatterAddRows", scatter_add_rows},
-    {"linear", linear}, {"linearBackwardInput", linear_backward_input}, {"linearBackwardWeight", linear_backward_weight}, {"linearBackwardBias", linear_backward_bias},
+    {"quantize", quantize}, {"linear", linear}, {"linearBackwardInput", linear_backward_input}, {"linearBackwardWeight", linear_backward_weight}, {"linearBackwardBias", linear_backward_bias},
     {"rmsNorm", rms_norm}, {"rmsNormBackward", rms_norm_backward}, {"rope", rope},
     {"attention", attention}, {"attentionBackward", attention_backward},
     {"gatedActivation", gated_activation}, {"gatedActivationBackward", gated_activation_backward},

@@ -11,63 +11,107 @@ struct Shape {
   float scale;
 };
 
-/// Few rows (decoding): keys and values are read once, as they lie, without packing.
-void attend_few(float* out, float* lse, const float* q, const float* k, const float* v, const Segment& s, const Shape& a, i64 kv, float* scratch) {
-  const i64 stride = a.K * a.D;
-  float* scores = scratch;  // (keys of both spans)
+constexpr int most_heads = W < 16 ? 2 : 4;  // that go over keys and values together
+
+/// scores(R, ld) = scale · q(R,D) · keysᵀ, W / R keys at a time. Room for W scores past the end is written, too.
+template <int R>
+ATTUNE_INLINE void scores_few(float* scores, i64 ld, const float* q, const float* k, i64 keys, i64 stride, i64 D, float scale) {
+  constexpr int P = W / R;
+  for (i64 i = 0; i < keys; i += P) {
+    const float* key[P];
+#pragma GCC unroll 16
+    for (int p = 0; p < P; p++) key[p] = k + (i + p < keys ? i + p : keys - 1) * stride;
+    vf acc[W] = {};
+    const auto add = [&](auto get, i64 d) {
+      vf query[R];
+#pragma GCC unroll 4
+      for (int r = 0; r < R; r++) query[r] = get(q + r * D + d);
+#pragma GCC unroll 16
+      for (int p = 0; p < P; p++) {
+        const vf x = get(key[p] + d);
+#pragma GCC unroll 4
+        for (int r = 0; r < R; r++) acc[r * P + p] = query[r] * x + acc[r * P + p];
+      }
+    };
+    i64 d = 0;
+    for (; d + W <= D; d += W) add([](const float* from) { return load(from); }, d);
+    if (d < D) add([&](const float* from) { return load_some(from, D - d); }, d);
+    float all[W];
+    store(all, sums<W / 2>(acc) * scale);
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++) memcpy(scores + r * ld + i, all + r * P, P * sizeof(float));
+  }
+}
+
+/// acc(R, NV) += scores(R, ld) · values; the last vector is `count` floats wide.
+template <int R, int NV>
+ATTUNE_INLINE void mix_few(vf (&acc)[R][NV], const float* scores, i64 ld, const float* v, i64 keys, i64 stride, i64 count) {
+  for (i64 i = 0; i < keys; i++, v += stride) {
+    vf value[NV];
+#pragma GCC unroll 4
+    for (int n = 0; n < NV; n++) value[n] = n == NV - 1 ? load_some(v + n * W, count) : load(v + n * W);
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++) {
+      const vf p = broadcast(scores[r * ld + i]);
+#pragma GCC unroll 4
+      for (int n = 0; n < NV; n++) acc[r][n] = p * value[n] + acc[r][n];
+    }
+  }
+}
+
+/// R heads of one query, which share their keys: these are read once, as they lie, without packing.
+template <int R>
+void attend_heads(float* out, float* lse, const float* q, const float* k, const float* v, const Segment& s, i64 own, const Shape& a, float* scores) {
+  const i64 stride = a.K * a.D, keys = s.prefix_length + own, ld = keys + W;
+  scores_few<R>(scores, ld, q, k + s.prefix_start * stride, s.prefix_length, stride, a.D, a.scale);
+  scores_few<R>(scores + s.prefix_length, ld, q, k + s.key_start * stride, own, stride, a.D, a.scale);
+  float inverse[R];
+  for (int r = 0; r < R; r++) {
+    float* row = scores + r * ld;
+    vf top = broadcast(row[0]);
+    i64 i = 0;
+    for (; i + W <= keys; i += W) top = vmax(load(row + i), top);
+    float max = max_lane(top);
+    for (; i < keys; i++) max = row[i] > max ? row[i] : max;
+    const vf base = broadcast(max);
+    vf total = {};
+    for (i = 0; i < keys; i += W) {
+      const i64 count = keys - i < W ? keys - i : W;
+      vf p = vexp(load_some(row + i, count) - base);
+      for (i64 l = count; l < W; l++) p[l] = 0;
+      store_some(row + i, p, count);
+      total += p;
+    }
+    const float whole = sum(total);
+    inverse[r] = 1.0f / whole;
+    lse[r] = max + logf(whole);
+  }
+  const auto mix = [&]<int NV>(i64 d, i64 count) {
+    vf acc[R][NV] = {};
+    mix_few<R, NV>(acc, scores, ld, v + s.prefix_start * stride + d, s.prefix_length, stride, count);
+    mix_few<R, NV>(acc, scores + s.prefix_length, ld, v + s.key_start * stride + d, own, stride, count);
+    for (int r = 0; r < R; r++)
+      for (int n = 0; n < NV; n++) store_some(out + r * a.D + d + n * W, acc[r][n] * inverse[r], n == NV - 1 ? count : W);
+  };
+  i64 d = 0;
+  for (; d + 4 * W <= a.D; d += 4 * W) mix.template operator()<4>(d, W);
+  for (; d < a.D; d += W) mix.template operator()<1>(d, a.D - d < W ? a.D - d : W);
+}
+
+/// Few rows (decoding): query by query, a few heads of it together.
+void attend_few(float* out, float* lse, const float* q, const float* k, const float* v, const Segment& s, const Shape& a, i64 kv, float* scores) {
+  k += kv * a.D, v += kv * a.D;
   for (i64 j = 0; j < s.query_length; j++) {
     const i64 own = s.key_length - s.query_length + j + 1;
-    const i64 keys = s.prefix_length + own;
-    for (i64 g = 0; g < a.G; g++) {
-      const i64 head = (s.query_start + j) * a.H + kv * a.G + g;
-      const float* query = q + head * a.D;
-      float max = -INFINITY;
-      for (i64 i = 0; i < keys; i++) {
-        const i64 row = i < s.prefix_length ? s.prefix_start + i : s.key_start + i - s.prefix_length;
-        const float* key = k + row * stride + kv * a.D;
-        vf total = {};
-        i64 d = 0;
-        for (; d + W <= a.D; d += W) total = load(query + d) * load(key + d) + total;
-        if (d < a.D) total = load_some(query + d, a.D - d) * load_some(key + d, a.D - d) + total;
-        scores[i] = sum(total) * a.scale;
-        max = scores[i] > max ? scores[i] : max;
-      }
-      vf sums = {};
-      const vf base = broadcast(max);
-      for (i64 i = 0; i < keys; i += W) {
-        const i64 count = keys - i < W ? keys - i : W;
-        vf p = vexp(load_some(scores + i, count) - base);
-        for (i64 l = count; l < W; l++) p[l] = 0;
-        store_some(scores + i, p, count);
-        sums += p;
-      }
-      const float total = sum(sums);
-      const float inverse = 1.0f / total;
-      float* y = out + head * a.D;
-      for (i64 d = 0; d < a.D; d += 4 * W) {
-        vf acc[4] = {};
-        const i64 vectors = a.D - d >= 4 * W ? 4 : (a.D - d + W - 1) / W;
-        for (i64 i = 0; i < keys; i++) {
-          const i64 row = i < s.prefix_length ? s.prefix_start + i : s.key_start + i - s.prefix_length;
-          const float* value = v + row * stride + kv * a.D + d;
-          const vf p = broadcast(scores[i]);
-          if (a.D - d >= 4 * W) {
-#pragma GCC unroll 4
-            for (int n = 0; n < 4; n++) acc[n] = p * load(value + n * W) + acc[n];
-          } else {
-            for (i64 n = 0; n < vectors; n++) {
-              const i64 left = a.D - d - n * W;
-              acc[n] = p * load_some(value + n * W, left < W ? left : W) + acc[n];
-            }
-          }
-        }
-        for (i64 n = 0; n < vectors; n++) {
-          const i64 left = a.D - d - n * W;
-          store_some(y + d + n * W, acc[n] * inverse, left < W ? left : W);
-        }
-      }
-      lse[head] = max + logf(total);
-    }
+    const i64 head = (s.query_start + j) * a.H + kv * a.G;
+    const auto attend = [&]<int R>(i64 g) {
+      attend_heads<R>(out + (head + g) * a.D, lse + head + g, q + (head + g) * a.D, k, v, s, own, a, scores);
+    };
+    i64 g = 0;
+    for (; g + most_heads <= a.G; g += most_heads) attend.template operator()<most_heads>(g);
+    if (a.G - g == 3) attend.template operator()<3>(g);
+    if (a.G - g == 2) attend.template operator()<2>(g);
+    if (a.G - g == 1) attend.template operator()<1>(g);
   }
 }
 
@@ -171,7 +215,8 @@ void attention(Context& c, float* out, float* lse, const float* q, const float* 
   first[S] = tiles;
   const i64 padded = round_up(per_tile * a.G, tile_nr), wide = round_up(D, W);
   i64 each = padded * (D + key_block + wide + 3) + 8 * W;
-  each = round_up(each > longest + W ? each : longest + W, 16);
+  const i64 few = most_heads * (longest + W);
+  each = round_up(each > few ? each : few, 16);
   float* scratch = c.scratch(Slot::workers, each * c.pool.threads());
   parallel(c, tiles * K, [&](i64 task, int worker) {
     const i64 kv = task % K, tile = task / K;

@@ -28,6 +28,10 @@ enum class Activation { silu, gelu_tanh };
   X(gather_rows, (Context & c, float* out, Weight table, const std::int32_t* index, i64 N, i64 C))                              \
   X(scatter_add_rows, (Context & c, float* table, const float* rows, const std::int32_t* index, i64 N, i64 C))                  \
   X(linear, (Context & c, float* out, const float* x, Weight w, const float* bias, i64 N, i64 I, i64 O, float alpha, float beta)) \
+  X(quantize_q8_0, (Context & c, std::uint8_t* out, const float* x, i64 O, i64 I))                                              \
+  X(gather_rows_q8_0, (Context & c, float* out, const std::uint8_t* table, i64 V, const std::int32_t* index, i64 N, i64 C))     \
+  X(linear_q8_0, (Context & c, float* out, const float* x, const std::uint8_t* w, const float* bias, i64 N, i64 I, i64 O,       \
+                  float alpha, float beta))                                                                                     \
   X(linear_backward_input, (Context & c, float* dx, const float* dout, Weight w, i64 N, i64 I, i64 O, float alpha, float beta)) \
   X(linear_backward_weight, (Context & c, float* dw, const float* dout, const float* x, i64 N, i64 I, i64 O, float alpha))      \
   X(linear_backward_bias, (Context & c, float* dbias, const float* dout, i64 N, i64 O))                                         \

@@ -13,8 +13,8 @@ import { type LanguageModel, loadLanguageModel } from './model/language-model.ts
 import type { Tokenizer } from './tokenizer/tokenizer.ts';
 
 export type OpenOptions = {
-  /** bf16-if-stored keeps frozen bf16 weights as they are on disk; f32 widens them. */
-  storage: 'f32' | 'bf16-if-stored';
+  /** bf16-if-stored keeps frozen bf16 weights as they are on disk; f32 widens them; q8_0 rounds them, for decoding. */
+  storage: 'f32' | 'bf16-if-stored' | 'q8_0';
   trainable: 'all' | 'lora' | 'none';
   lora?: Lora;
   seed?: number;
@@ -38,7 +38,7 @@ export async function openModel(
     const model = await loadLanguageModel(device, folder, {
       ...options,
       // merged weights stay f32: rounded to bf16 they would answer differently from the trainer
-      storage: storage === 'bf16-if-stored' && storedBf16 && !merge ? 'bf16' : 'f32',
+      storage: storage !== 'bf16-if-stored' ? storage : storedBf16 && !merge ? 'bf16' : 'f32',
       ...(merge ? { mergeAdapter: adapter } : { adapter }),
     });
     return { model, source: { config: folder.config, generationConfig: folder.generationConfig } };

@@ -14,6 +14,10 @@ export type ModelPath = z.infer<typeof ModelPath>;
 
 const device = { device: z.enum(['native', 'reference']).default('native'), threads: z.int().min(0).default(0).describe('0: all cores') };
 
+/** How a model that only answers keeps its matrices: as they are stored, or in ggml's Q8_0, made from them as it loads. */
+export const Dtype = z.enum(['stored', 'q8_0']);
+export type Dtype = z.infer<typeof Dtype>;
+
 /**
  * Train. `folder` is the run's own: the engine writes checkpoints/step-NNNNNN/ into it, each beside and renamed in, and final state is the last one.
  * `train` and `validation` are JSONL files of Example rows that main wrote there. Starts from the newest whole checkpoint in the folder, if any (resume).
@@ -41,12 +45,13 @@ export const SampleJob = z.strictObject({
   template: Template.default('chat'),
   prompts: z.array(Prompt).min(1),
   sampling: Sampling,
+  dtype: Dtype.default('stored'),
   /** Prompts decoded together. */
   batchSize: z.int().min(1).default(32),
 });
 
 /** A model kept loaded: each `chat` message from main samples one answer. */
-export const ChatJob = z.strictObject({ type: z.literal('chat'), ...device, model: ModelPath, template: Template.default('chat') });
+export const ChatJob = z.strictObject({ type: z.literal('chat'), ...device, model: ModelPath, template: Template.default('chat'), dtype: Dtype.default('stored') });
 
 export const LogprobsJob = z.strictObject({ type: z.literal('logprobs'), ...device, model: ModelPath, text: z.string() });
 export const TokenizeJob = z.strictObject({ type: z.literal('tokenize'), model: ModelPath, text: z.string() });

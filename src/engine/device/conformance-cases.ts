@@ -175,6 +175,33 @@ for (const [at, [N, I, O]] of LINEAR_SHAPES.entries()) {
   }
 }
 
+// ── q8_0 ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+/** Blocks whose scale is 1 and whose numbers are halves, so that every second one is a tie; and blocks of zeros. */
+const ties = (n: number): Float32Array => Float32Array.from({ length: n }, (_, i) => (i % 96 >= 64 ? 0 : i % 32 === 7 ? -127 : ((i * 37) % 253) / 2 - 63));
+for (const [N, I, O] of [[1, 32, 1], [1, 64, 131], [1, 1536, 48], [2, 2080, 17], [4, 96, 16], [8, 576, 80], [13, 64, 1031], [67, 128, 257], [301, 384, 33]]) {
+  for (const [kind, make] of Object.entries({ normal: random, ties, tiny: (n: number) => random(n, 1e-6) })) {
+    for (const [alpha, beta] of kind === 'normal' ? [[1, 0], [-2, 0.25]] : [[1, 0]]) {
+      const withQuantized = (d: Device, t: Tensors, use: (w: Tensor) => void): void => {
+        const w = d.alloc(O * I, 'q8_0');
+        d.quantize(w, t.w, O, I);
+        use(w);
+        d.free(w);
+      };
+      cases.push({
+        name: `linear N=${N} I=${I} O=${O} q8_0 of ${kind} numbers, alpha=${alpha} beta=${beta}, and gatherRows`,
+        tensors: {
+          out: beta === 0 ? unset(N * O) : random(N * O), x: make(N * I), w: make(O * I), bias: random(O), index: indices(N, O), rows: unset(N * I),
+        },
+        forward: (d, t) => withQuantized(d, t, (w) => {
+          d.linear(t.out, t.x, w, beta === 0 ? null : t.bias, N, I, O, alpha, beta);
+          d.gatherRows(t.rows, w, t.index, N, I);
+        }),
+        results: { out: SUM, rows: EXACT },
+      });
+    }
+  }
+}
+
 // ── rmsNorm ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 for (const [N, C, scale] of [[1, 1, 1], [1, 7, 1], [5, 64, 1], [17, 129, 1], [131, 1031, 1], [1031, 80, 1], [7, 67, 1e4]]) {
   for (const frozen of [false, true]) {

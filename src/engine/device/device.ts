@@ -9,8 +9,11 @@
  *       V vocab, L layers, I/O the in/out features of a linear.
  */
 
-/** f32 computes; bf16 only stores frozen weights; i32 holds token ids, positions and segment tables. */
-export type Storage = 'f32' | 'bf16' | 'i32';
+/**
+ * f32 computes; bf16 only stores frozen weights; i32 holds token ids, positions and segment tables. q8_0 stores weights for decoding as
+ * ggml's Q8_0 does (a float16 scale and 32 signed bytes a block, 34 bytes): quantize writes it, linear and gatherRows read it, nothing else.
+ */
+export type Storage = 'f32' | 'bf16' | 'i32' | 'q8_0';
 
 /** A dense block of device memory. Opaque: only the device that made it can look inside. */
 export interface Tensor {
@@ -62,13 +65,18 @@ export interface Device {
   dropout(out: Tensor, x: Tensor, n: number, p: number, seed: number): void;
 
   // ── rows ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-  /** out(N,C) = table(·,C)[index]; table f32 or bf16. The embedding, and the gather of rows that carry loss. */
+  /** out(N,C) = table(·,C)[index]; table f32, bf16 or q8_0. The embedding, and the gather of rows that carry loss. */
   gatherRows(out: Tensor, table: Tensor, index: Tensor, N: number, C: number): void;
   /** table(·,C)[index] += rows(N,C): undoes gatherRows. Rows with one index add in order of n. */
   scatterAddRows(table: Tensor, rows: Tensor, index: Tensor, N: number, C: number): void;
 
   // ── linear ────────────────────────────────────────────────────────────────────────────────────────────────────────
-  /** out(N,O) = beta·out + alpha · x(N,I) · w(O,I)ᵀ (+ bias(O)); w f32 or bf16; beta 0 never reads out. */
+  /** w(O,I) = x(O,I) in q8_0, I a multiple of 32: of each block d = max|x| / 127 and round(x / d), half away from zero. */
+  quantize(w: Tensor, x: Tensor, O: number, I: number): void;
+  /**
+   * out(N,O) = beta·out + alpha · x(N,I) · w(O,I)ᵀ (+ bias(O)); w f32, bf16 or q8_0; beta 0 never reads out.
+   * With q8_0, x is rounded the same way first, by blocks of 32 (halves to even, d in f32), and products of bytes are exact.
+   */
   linear(out: Tensor, x: Tensor, w: Tensor, bias: Tensor | null, N: number, I: number, O: number, alpha: number, beta: number): void;
   /** dx(N,I) = beta·dx + alpha · dout(N,O) · w(O,I); w f32 or bf16; beta 0 never reads dx. */
   linearBackwardInput(dx: Tensor, dout: Tensor, w: Tensor, N: number, I: number, O: number, alpha: number, beta: number): void;

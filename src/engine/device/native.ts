@@ -27,7 +27,7 @@ type Addon = Record<Exclude<keyof Device, 'name' | 'description' | 'alloc' | 'vi
 
 /** Below the folder with package.json, whether the engine runs from its sources or from the bundle. */
 const addonPath = join(findRoot(import.meta.dirname), 'build', 'native', 'attune.node');
-const storages: Storage[] = ['f32', 'bf16', 'i32'];
+const storages: Storage[] = ['f32', 'bf16', 'i32', 'q8_0'];
 const simdNames = { avx512: 'AVX-512', avx2: 'AVX2', neon: 'NEON', portable: 'portable' };
 
 function findRoot(folder: string): string {
@@ -81,6 +81,7 @@ export function createNativeDevice(threads: number): Device {
     gatherRows: (out, table, index, N, C) => addon.gatherRows(device, h(out), h(table), h(index), N, C),
     scatterAddRows: (table, rows, index, N, C) => addon.scatterAddRows(device, h(table), h(rows), h(index), N, C),
 
+    quantize: (w, x, O, I) => addon.quantize(device, h(w), h(x), O, I),
     linear: (out, x, w, bias, N, I, O, alpha, beta) => addon.linear(device, h(out), h(x), h(w), maybe(bias), N, I, O, alpha, beta),
     linearBackwardInput: (dx, dout, w, N, I, O, alpha, beta) =>
       addon.linearBackwardInput(device, h(dx), h(dout), h(w), N, I, O, alpha, beta),

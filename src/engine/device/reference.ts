@@ -4,16 +4,17 @@
  * Each backward line names the forward line it undoes. `real` is Float32Array in use; the tests pass Float64Array, so that
  * central differences of these same loops are not drowned by rounding.
  */
+import { dequantizeQ80, Q8_0_BLOCK, Q8_0_BYTES, quantizeQ80 } from '../formats/q8-0.ts';
 import type { Activation, Device, HostArray, Storage, Tensor } from './device.ts';
 import { SEGMENT_FIELDS } from './device.ts';
 
 type Reals = Float32Array | Float64Array;
 
-/** A tensor of this device, open to tests: bf16 is held as its raw bits. */
-export type ReferenceTensor = Tensor & { data: Reals | Int32Array | Uint16Array | null };
+/** A tensor of this device, open to tests: bf16 is held as its raw bits, q8_0 as ggml's bytes. */
+export type ReferenceTensor = Tensor & { data: Reals | Int32Array | Uint16Array | Uint8Array | null };
 
 /** The data behind a tensor of one of the storages asked for, else a sentence. */
-function dataOf(x: Tensor, ...allowed: Storage[]): Reals | Int32Array | Uint16Array {
+function dataOf(x: Tensor, ...allowed: Storage[]): Reals | Int32Array | Uint16Array | Uint8Array {
   const data = (x as ReferenceTensor).data;
   if (data === null) throw new Error(`reference device: a freed ${x.storage} tensor of ${x.length} elements was used.`);
   if (!allowed.includes(x.storage)) throw new Error(`reference device: a tensor is ${x.storage} where ${allowed.join(' or ')} is needed.`);
@@ -29,6 +30,27 @@ function weights(x: Tensor): Reals {
   const bits = new Uint32Array(x.length);
   for (let i = 0; i < bits.length; i++) bits[i] = data[i] << 16;
   return new Float32Array(bits.buffer);
+}
+
+/** The same, of a kernel that reads q8_0 too. */
+const anyWeights = (x: Tensor): Reals => (x.storage === 'q8_0' ? dequantizeQ80(dataOf(x, 'q8_0') as Uint8Array) : weights(x));
+
+/** What products with q8_0 make of their other side: blocks rounded to bytes times a scale, halves to even. */
+function roundedToBytes(x: Reals, n: number): Float64Array {
+  const out = new Float64Array(n);
+  for (let start = 0; start < n; start += Q8_0_BLOCK) {
+    let max = 0;
+    for (let i = start; i < start + Q8_0_BLOCK; i++) max = Math.max(max, Math.abs(x[i]));
+    const d = Math.fround(max / 127);
+    const inverse = d === 0 ? 0 : Math.fround(1 / d);
+    for (let i = start; i < start + Q8_0_BLOCK; i++) out[i] = d * roundHalfToEven(Math.fround(x[i] * inverse));
+  }
+  return out;
+}
+
+function roundHalfToEven(x: number): number {
+  const below = Math.floor(x), rest = x - below;
+  return rest < 0.5 || (rest === 0.5 && below % 2 === 0) ? below : below + 1;
 }
 
 /** f32 → the 16 bits of bf16, to nearest, ties to even; a NaN stays one. */
@@ -98,12 +120,14 @@ export function createReferenceDevice(real: Float32ArrayConstructor | Float64Arr
 
     // ── memory ──────────────────────────────────────────────────────────────────────────────────────────────────────
     alloc(length, storage = 'f32') {
-      const make = { f32: real, bf16: Uint16Array, i32: Int32Array }[storage];
+      if (storage === 'q8_0' && length % Q8_0_BLOCK !== 0) throw new Error(`alloc: q8_0 comes in blocks of ${Q8_0_BLOCK}, got ${length} elements.`);
+      const make = { f32: real, bf16: Uint16Array, i32: Int32Array, q8_0: Uint8Array }[storage];
+      const items = storage === 'q8_0' ? (length / Q8_0_BLOCK) * Q8_0_BYTES : length;
       let data: ReferenceTensor['data'];
       try {
-        data = new make(length);
+        data = new make(items);
       } catch {
-        throw new Error(`reference device: out of memory, ${length * make.BYTES_PER_ELEMENT} bytes asked for with ${bytes} in use.`);
+        throw new Error(`reference device: out of memory, ${items * make.BYTES_PER_ELEMENT} bytes asked for with ${bytes} in use.`);
       }
       bytes += data.byteLength;
       peakBytes = Math.max(peakBytes, bytes);
@@ -111,7 +135,7 @@ export function createReferenceDevice(real: Float32ArrayConstructor | Float64Arr
     },
 
     free(x) {
-      bytes -= dataOf(x, 'f32', 'bf16', 'i32').byteLength;
+      bytes -= dataOf(x, 'f32', 'bf16', 'i32', 'q8_0').byteLength;
       (x as ReferenceTensor).data = null;
     },
 
@@ -129,7 +153,7 @@ export function createReferenceDevice(real: Float32ArrayConstructor | Float64Arr
     write(x, data, offset = 0) {
       const target = dataOf(x, 'f32', 'bf16', 'i32');
       const given = x.storage === 'bf16' && data instanceof Float32Array ? bf16Bits(data) : data;
-      const fits = { f32: Float32Array, bf16: Uint16Array, i32: Int32Array }[x.storage];
+      const fits = x.storage === 'bf16' ? Uint16Array : x.storage === 'i32' ? Int32Array : Float32Array;
       if (!(given instanceof fits)) throw new Error(`write: ${data.constructor.name} does not fit a tensor of ${x.storage}.`);
       if (offset < 0 || offset + given.length > x.length) {
         throw new Error(`write: ${given.length} elements at ${offset} do not fit a tensor of ${x.length}.`);
@@ -173,7 +197,7 @@ export function createReferenceDevice(real: Float32ArrayConstructor | Float64Arr
 
     // ── rows ────────────────────────────────────────────────────────────────────────────────────────────────────────
     gatherRows(out, table, index, N, C) {
-      const [o, t, at] = [f32(out), weights(table), i32(index)];
+      const [o, t, at] = [f32(out), anyWeights(table), i32(index)];
       for (let n = 0; n < N; n++) for (let c = 0; c < C; c++) o[n * C + c] = t[at[n] * C + c];
     },
 
@@ -183,8 +207,13 @@ export function createReferenceDevice(real: Float32ArrayConstructor | Float64Arr
     },
 
     // ── linear ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    quantize(w, x, O, I) {
+      (dataOf(w, 'q8_0') as Uint8Array).set(quantizeQ80(Float32Array.from(f32(x).subarray(0, O * I))));
+    },
+
     linear(out, x, w, bias, N, I, O, alpha, beta) {
-      const [y, a, b, c] = [f32(out), f32(x), weights(w), bias && f32(bias)];
+      const [y, b, c] = [f32(out), anyWeights(w), bias && f32(bias)];
+      const a = w.storage === 'q8_0' ? roundedToBytes(f32(x), N * I) : f32(x);
       for (let n = 0; n < N; n++) {
         for (let o = 0; o < O; o++) {
           const old = beta === 0 ? 0 : beta * y[n * O + o];

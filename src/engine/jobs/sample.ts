@@ -1,6 +1,6 @@
 /** The `sample` and `chat` jobs: prompts rendered, completed and streamed as events. Not the decoding itself (sampling/generate.ts). */
 import type { Template } from '../../shared/dataset.ts';
-import type { EngineCommand, EngineEvent, Prompt, SampleJob } from '../../shared/job.ts';
+import type { ChatJob, Dtype, EngineCommand, EngineEvent, Prompt, SampleJob } from '../../shared/job.ts';
 import type { Device } from '../device/device.ts';
 import { openModel } from '../open-model.ts';
 import { generate } from '../sampling/generate.ts';
@@ -10,9 +10,11 @@ import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
 
 type Emit = (event: EngineEvent) => void;
 
+const storageOf = (dtype: Dtype) => (dtype === 'stored' ? 'bf16-if-stored' : dtype);
+
 export async function sample(job: SampleJob, device: Device, cancelled: () => boolean, emit: Emit): Promise<void> {
   const tokenizer = await loadTokenizer(job.model.folder);
-  const { model } = await openModel(device, job.model, tokenizer, { storage: 'bf16-if-stored', trainable: 'none' });
+  const { model } = await openModel(device, job.model, tokenizer, { storage: storageOf(job.dtype), trainable: 'none' });
   const prompts = job.prompts.map((prompt) => promptTokens(prompt, job.template, tokenizer));
   for await (const event of generate(model, tokenizer, prompts, job.sampling, { batchSize: job.batchSize, cancelled })) emit(event);
 }
@@ -21,12 +23,9 @@ export async function sample(job: SampleJob, device: Device, cancelled: () => bo
 export type Chat = (command: Extract<EngineCommand, { type: 'chat' }>, cancelled: () => boolean, emit: Emit) => Promise<void>;
 
 /** A loaded model that answers one conversation at a time. */
-export async function openChat(
-  job: { model: { folder: string; adapter?: string }; template: Template },
-  device: Device,
-): Promise<Chat> {
+export async function openChat(job: ChatJob, device: Device): Promise<Chat> {
   const tokenizer = await loadTokenizer(job.model.folder);
-  const { model } = await openModel(device, job.model, tokenizer, { storage: 'bf16-if-stored', trainable: 'none' });
+  const { model } = await openModel(device, job.model, tokenizer, { storage: storageOf(job.dtype), trainable: 'none' });
   return async ({ messages, sampling, alternatives }, cancelled, emit) => {
     try {
       const prompt = promptTokens({ messages }, job.template, tokenizer);

@@ -16,14 +16,14 @@ import { type CacheSequence, createKvCache, type KvCache } from './kv-cache.ts';
 import { attachLora, checkAdapter, loraUpdate, mergedWeight, type ReadAdapter, targetLinears } from './lora.ts';
 import {
   buildWeights, checkTensors, createParameter, decoderLinears, drawParameter, type Linear, type Parameter, readParameter, storedName,
-  type TensorFolder,
+  type TensorFolder, type WeightStorage, writeParameter,
 } from './parameters.ts';
 import { createRotaryTable } from './rope-table.ts';
 import { type Inputs, transformer } from './transformer.ts';
 
 export type LoadOptions = {
-  /** Of frozen matrices; trained ones are f32. */
-  storage: 'f32' | 'bf16';
+  /** Of frozen matrices; trained ones are f32. With q8_0 the model decodes and gives logits; log-probs (forward) want the others. */
+  storage: WeightStorage;
   trainable: 'all' | 'none' | 'lora';
   /** A new adapter, with trainable: 'lora' and no adapter given. */
   lora?: Lora;
@@ -85,7 +85,7 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
   const { trainable, storage, seed = 0, gradientCheckpointing = false, randomInit = false } = options;
   const config = parseModelConfig(folder.config, `${folder.folder}/config.json`);
   if (!randomInit) checkTensors(config, folder);
-  if (trainable === 'all' && storage === 'bf16') throw new Error("language-model: storage bf16 is for frozen weights; train every weight in f32, or use trainable: 'lora'");
+  if (trainable === 'all' && storage !== 'f32') throw new Error(`language-model: storage ${storage} is for frozen weights; train every weight in f32, or use trainable: 'lora'`);
   if (trainable === 'lora' && !options.lora && !options.adapter) throw new Error("language-model: trainable 'lora' needs a lora setting or an adapter to train on");
 
   const all: Parameter[] = [];
@@ -99,17 +99,17 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
   const folded = [options.mergeAdapter, trainable === 'all' ? options.adapter : undefined].filter((adapter) => adapter !== undefined);
   for (const adapter of [...folded, ...(beside ? [beside] : [])]) checkAdapter(linears, adapter);
 
+  const linearOf = new Map(linears.map((linear) => [linear.weight, linear]));
   for (const parameter of all) {
-    const values = randomInit
+    let values = randomInit
       ? drawParameter(config, parameter.name, parameter.tensor.length, seed)
       : await folder.read(storedName(config, folder, parameter.name));
-    device.write(parameter.tensor, values);
-  }
-  for (const adapter of folded) {
-    for (const linear of linears) {
-      const update = adapter.tensors.get(linear.name);
-      if (update) device.write(linear.weight.tensor, await mergedWeight(device, linear, { ...update, r: adapter.r, scale: adapter.loraAlpha / adapter.r }));
+    const linear = linearOf.get(parameter);
+    for (const adapter of linear ? folded : []) {
+      const update = adapter.tensors.get(linear!.name);
+      if (update) values = await mergedWeight(device, linear!, values, { ...update, r: adapter.r, scale: adapter.loraAlpha / adapter.r });
     }
+    writeParameter(device, parameter, values); // once, so that what is folded in is rounded only once
   }
   if (beside) {
     for (const linear of linears) {
@@ -255,7 +255,7 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
           const linear = merged.get(parameter);
           if (!linear) return readParameter(device, parameter);
           const { a, b, r, scale } = linear.lora!;
-          return mergedWeight(device, linear, { a: await readParameter(device, a), b: await readParameter(device, b), r, scale });
+          return mergedWeight(device, linear, await readParameter(device, parameter), { a: await readParameter(device, a), b: await readParameter(device, b), r, scale });
         },
       }));
     },

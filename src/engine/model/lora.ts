@@ -6,7 +6,7 @@ import type { Device } from '../device/device.ts';
 import type { LoraUpdate } from '../ops/lora.ts';
 import { createRandom, deriveSeed } from '../random.ts';
 import type { Lora } from '../../shared/recipe.ts';
-import { createParameter, type Linear, readParameter } from './parameters.ts';
+import { createParameter, type Linear } from './parameters.ts';
 
 /** An adapter as formats/peft.ts reads it; tensors by module name, e.g. model.layers.0.self_attn.q_proj. */
 export type ReadAdapter = {
@@ -73,11 +73,11 @@ export function loraUpdate(linear: Linear, training: boolean, dropoutSeed: numbe
   return { a, b, r, scale, p: training ? p : 0, seed: p > 0 ? deriveSeed(dropoutSeed, linear.name) : 0 };
 }
 
-/** W + scale · B · A, (O,I), in f32. */
-export async function mergedWeight(device: Device, linear: Linear, update: { a: Float32Array; b: Float32Array; r: number; scale: number }): Promise<Float32Array> {
+/** values(O,I) + scale · B · A, in f32. */
+export async function mergedWeight(device: Device, linear: Linear, values: Float32Array, update: { a: Float32Array; b: Float32Array; r: number; scale: number }): Promise<Float32Array> {
   const { inFeatures: I, outFeatures: O } = linear;
   const [w, a, b] = [device.alloc(O * I), device.alloc(update.r * I), device.alloc(O * update.r)];
-  device.write(w, await readParameter(device, linear.weight));
+  device.write(w, values);
   device.write(a, update.a);
   device.write(b, update.b);
   // The kernel that undoes a linear is this very product: dx(O,I) = dx + scale · B(O,r) · A(r,I).

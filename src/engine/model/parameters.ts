@@ -132,14 +132,28 @@ export function drawParameter(config: ModelConfig, name: string, length: number,
   return values;
 }
 
+/** Of matrices: see Device's Storage. */
+export type WeightStorage = 'f32' | 'bf16' | 'q8_0';
+
 /** Allocates a parameter; its gradient comes in backward. */
-export function createParameter(device: Device, name: string, shape: number[], storage: 'f32' | 'bf16', trained: boolean): Parameter {
+export function createParameter(device: Device, name: string, shape: number[], storage: WeightStorage, trained: boolean): Parameter {
   const length = shape.reduce((a, b) => a * b, 1);
   const matrix = shape.length > 1;
+  const kept = matrix && !(storage === 'q8_0' && shape[1] % 32 !== 0); // rows that are no whole blocks stay f32, as llama.cpp keeps them
   return {
     name, shape, trained, grad: null, decay: matrix,
-    tensor: device.alloc(length, matrix ? storage : 'f32'), // norms and biases are small and their kernels take f32
+    tensor: device.alloc(length, kept ? storage : 'f32'), // norms and biases are small and their kernels take f32
   };
+}
+
+/** Stores a parameter's values as its tensor keeps them. */
+export function writeParameter(device: Device, { tensor, shape }: Parameter, values: Float32Array): void {
+  if (tensor.storage !== 'q8_0') return device.write(tensor, values);
+  const [O, I] = shape;
+  const exact = device.alloc(values.length);
+  device.write(exact, values);
+  device.quantize(tensor, exact, O, I);
+  device.free(exact);
 }
 
 /** A parameter's values in f32, whatever it is stored in. */

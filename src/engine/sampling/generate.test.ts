@@ -48,6 +48,23 @@ describe('generate', () => {
     expect(texts(await complete(TEXTS.slice(0, 1), { temperature: 1 }))).toEqual(together.slice(0, 1));
   });
 
+  it('reads a prompt that comes several times once, and answers each as if it stood alone', async () => {
+    const texts = [TEXTS[0], TEXTS[1], TEXTS[0], TEXTS[0]];
+    const ids = async (batchSize: number) => (await complete(texts, { temperature: 1 }, batchSize)).completions.map((completion) => completion.ids);
+    const decoded: number[] = [];
+    const { decode } = model;
+    model.decode = (cache, inputs, options) => {
+      decoded.push(inputs.reduce((sum, { tokens }) => sum + tokens.length, 0));
+      return decode(cache, inputs, options);
+    };
+    const together = await ids(4);
+    model.decode = decode;
+    const [shared, other] = [TEXTS[0], TEXTS[1]].map((text) => tokenizer.encode(text).length);
+    expect(decoded.slice(0, 2)).toEqual([shared - 1, 3 + other]); // the first all but its last token, then that thrice beside the other
+    expect(await ids(1)).toEqual(together);
+    expect(new Set(together.map(String)).size).toBe(4);
+  });
+
   it('repeats itself with the same seed and not with another', async () => {
     const ids = async (seed: number) => (await complete(TEXTS, { temperature: 1, seed })).completions.map((completion) => completion.ids);
     expect(await ids(1)).toEqual(await ids(1));

@@ -1,6 +1,7 @@
 /**
  * Batched generation with a KV cache: prompts go in, tokens stream out as they are drawn, one decode call for all live sequences.
- * Each completion draws from its own generator, seeded by (seed, index), so what stands beside it in a batch never changes it.
+ * Each completion draws from its own generator, seeded by (seed, index), so what stands beside it in a batch never changes it; prompts that
+ * are the same are read once.
  */
 import type { FinishReason, Sampling } from '../../shared/sampling.ts';
 import type { CacheSequence } from '../model/kv-cache.ts';
@@ -44,13 +45,22 @@ export async function* generate(
   for (const prompt of prompts) checkPrompt(prompt, model);
   for (let start = 0; start < prompts.length; start += batchSize) {
     const group = prompts.slice(start, start + batchSize);
-    const capacity = (prompt: number[]) => Math.min(prompt.length + sampling.maxTokens, model.config.maxPositionEmbeddings);
-    const cache = model.createCache(group.reduce((sum, prompt) => sum + capacity(prompt), 0));
+    const repeated = repeatedPrompts(group);
+    const capacity = (prompt: number[]) =>
+      Math.min(prompt.length + sampling.maxTokens, model.config.maxPositionEmbeddings) - (repeated.get(prompt.join())?.length ?? 0);
+    const shared = [...repeated.values()].reduce((sum, tokens) => sum + tokens.length, 0);
+    const cache = model.createCache(group.reduce((sum, prompt) => sum + capacity(prompt), shared));
     try {
+      const prefixes = new Map<string, CacheSequence>();
+      for (const [key, tokens] of repeated) {
+        const sequence = cache.open(tokens.length);
+        await model.decode(cache, [{ sequence, tokens }]);
+        prefixes.set(key, sequence);
+      }
       let live: Live[] = group.map((prompt, i) => ({
         index: start + i,
-        sequence: cache.open(capacity(prompt)),
-        pending: prompt,
+        sequence: cache.open(capacity(prompt), prefixes.get(prompt.join())),
+        pending: prompt.slice(repeated.get(prompt.join())?.length ?? 0),
         seen: [...prompt],
         next: createRandom(sampling.seed * 1_000_003 + start + i).next,
         decoder: createDecoder(tokenizer),
@@ -85,6 +95,17 @@ export async function* generate(
       cache.free();
     }
   }
+}
+
+/** Prompts that come more than once, without their last token: read once, into keys and values that all their completions continue. */
+function repeatedPrompts(prompts: number[][]): Map<string, number[]> {
+  const once = new Set<string>(), repeated = new Map<string, number[]>();
+  for (const prompt of prompts) {
+    const key = prompt.join();
+    if (once.has(key) && prompt.length > 1) repeated.set(key, prompt.slice(0, -1));
+    once.add(key);
+  }
+  return repeated;
 }
 
 /** Adds a drawn token to a completion; returns why it ends there, or null. The end-of-turn token and a stop string are not part of the text. */

@@ -36,42 +36,71 @@ export function sampleToken(logits: Float32Array, seen: Iterable<number>, sampli
     return { id, logprob: logprobOf(id, logits[id]), alternatives: alternativesOf(id, (other) => (other === id ? 1 : 0)) };
   }
 
-  const candidates = candidateIds(logits, sampling.topK);
-  const weights = new Float64Array(candidates.length);
-  const top = logits[candidates[0]];
+  const V = logits.length;
+  const nth = likeliestFirst(logits);
+  const top = logits[nth(0)];
+  const weight = (id: number) => Math.exp((logits[id] - top) / sampling.temperature);
+  let kept = sampling.topK === 0 ? V : Math.min(sampling.topK, V);
   let total = 0;
-  for (let i = 0; i < candidates.length; i++) total += weights[i] = Math.exp((logits[candidates[i]] - top) / sampling.temperature);
-  let kept = candidates.length;
+  for (let i = 0; i < kept; i++) total += weight(kept === V ? i : nth(i)); // of all of them in any order
   if (sampling.topP < 1) {
     // the smallest set whose probability reaches p: the token that crosses the line stays
+    const most = kept;
     let mass = 0;
     kept = 0;
-    while (kept < candidates.length && mass < sampling.topP * total) mass += weights[kept++];
+    while (kept < most && mass < sampling.topP * total) mass += weight(nth(kept++));
     total = mass;
   }
   if (sampling.minP > 0) {
-    // candidates are in falling order and the likeliest has weight 1
-    while (kept > 1 && weights[kept - 1] < sampling.minP) total -= weights[--kept];
+    // they come in falling order and the likeliest has weight 1
+    const most = kept;
+    let mass = 1;
+    kept = 1;
+    while (kept < most && weight(nth(kept)) >= sampling.minP) mass += weight(nth(kept++));
+    total = mass;
   }
 
   let threshold = next() * total;
   let chosen = 0;
-  while (chosen < kept - 1 && (threshold -= weights[chosen]) >= 0) chosen++;
-  const id = candidates[chosen];
-  const drawnWith = (other: number): number => {
-    const at = candidates.indexOf(other);
-    return at >= 0 && at < kept ? weights[at] / total : 0;
+  while (chosen < kept - 1 && (threshold -= weight(nth(chosen))) >= 0) chosen++;
+  const id = nth(chosen);
+  const isKept = (other: number): boolean => {
+    if (kept === V) return true;
+    for (let i = 0; i < kept; i++) if (nth(i) === other) return true;
+    return false;
   };
-  return { id, logprob: logprobOf(id, logits[id]), alternatives: alternativesOf(id, drawnWith) };
+  return { id, logprob: logprobOf(id, logits[id]), alternatives: alternativesOf(id, (other) => (isKept(other) ? weight(other) / total : 0)) };
 }
 
-/** The ids of the k highest logits (0: of all), likeliest first, ties by id. */
-function candidateIds(logits: Float32Array, topK: number): Int32Array {
-  const all = Int32Array.from(logits, (_, id) => id);
-  const byLogit = (a: number, b: number) => logits[b] - logits[a] || a - b;
-  if (topK === 0 || topK >= logits.length) return all.sort(byLogit);
-  const threshold = logits.slice().sort()[logits.length - topK];
-  return all.filter((id) => logits[id] >= threshold).sort(byLogit).subarray(0, topK);
+/**
+ * The ids by falling logit, ties by id: a function that gives the i-th. They leave a heap as they are asked for: a draw asks for few, and
+ * sorting a row of 49,152 took longer than a small model's whole step.
+ */
+function likeliestFirst(logits: Float32Array): (i: number) => number {
+  const heap = new Int32Array(logits.length);
+  for (let id = 0; id < heap.length; id++) heap[id] = id;
+  let length = heap.length;
+  const before = (a: number, b: number) => logits[a] > logits[b] || (logits[a] === logits[b] && a < b);
+  const sink = (at: number) => {
+    const id = heap[at];
+    for (let child = 2 * at + 1; child < length; child = 2 * at + 1) {
+      if (child + 1 < length && before(heap[child + 1], heap[child])) child++;
+      if (!before(heap[child], id)) break;
+      heap[at] = heap[child];
+      at = child;
+    }
+    heap[at] = id;
+  };
+  for (let at = (length >> 1) - 1; at >= 0; at--) sink(at);
+  const ids: number[] = [];
+  return (i) => {
+    while (ids.length <= i) {
+      ids.push(heap[0]);
+      heap[0] = heap[--length];
+      sink(0);
+    }
+    return ids[i];
+  };
 }
 
 /** The ids of the few highest logits, likeliest first, ties by id; one walk over the row, where sorting it would cost more than a small model's step. */
@@ -97,6 +126,6 @@ export function argmax(logits: Float32Array): number {
 function logSumExp(logits: Float32Array): number {
   const top = logits[argmax(logits)];
   let sum = 0;
-  for (const logit of logits) sum += Math.exp(logit - top);
+  for (let id = 0; id < logits.length; id++) sum += Math.exp(logits[id] - top);
   return top + Math.log(sum);
 }

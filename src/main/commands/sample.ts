@@ -1,8 +1,8 @@
 /** `attune sample`, `chat`, `logprobs` and `tokenize`: talking to a model, and looking at what it makes of a text. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { createInterface, type Interface } from 'node:readline';
 import type { Message, Template } from '../../shared/dataset.ts';
-import type { LogprobsResult, Prompt, TokenizeResult } from '../../shared/job.ts';
+import { Dtype, type LogprobsResult, type Prompt, type TokenizeResult } from '../../shared/job.ts';
 import { askEngine, startEngine } from '../engine.ts';
 import type { Library } from '../library.ts';
 import { resolveModel } from '../models/index.ts';
@@ -24,7 +24,7 @@ Examples:
   attune sample attune-base --prompt "Define the word river." --greedy
   attune sample my-dpo --prompt "Name three fruits." --temperature 0.7 --top-p 0.9 --seed 7
   attune sample attune-base --raw --prompt "The river" --max-tokens 20`);
-  addMachineOptions(addTemplateOption(addSamplingOptions(sample))).action((name: string, options: SampleFlags) =>
+  addMachineOptions(addDtypeOption(addTemplateOption(addSamplingOptions(sample)))).action((name: string, options: SampleFlags) =>
     withLibrary((library) => runSample(library, name, options)),
   );
 
@@ -35,7 +35,7 @@ Examples:
     .option('--system <text>', 'a system message')
     .addHelpText('after', `
 /reset forgets the conversation, /exit or Ctrl-D ends it, Ctrl-C cuts an answer short. Lines from a pipe are turns, too.`);
-  addMachineOptions(addTemplateOption(addSamplingOptions(chat))).action((name: string, options: ChatFlags) =>
+  addMachineOptions(addDtypeOption(addTemplateOption(addSamplingOptions(chat)))).action((name: string, options: ChatFlags) =>
     withLibrary((library) => runChat(library, name, options)),
   );
 
@@ -70,18 +70,23 @@ Examples:
     );
 }
 
-type SampleFlags = MachineOptions & { prompt: string; system?: string; raw?: boolean; json?: boolean; template?: Template };
-type ChatFlags = MachineOptions & { system?: string; template?: Template };
+function addDtypeOption(command: Command): Command {
+  const help = "weights as stored, or rounded to 8 bits as they load (ggml's Q8_0): faster, the answers differ a little";
+  return command.addOption(new Option('--dtype <dtype>', help).choices(Dtype.options).default('stored'));
+}
+
+type SampleFlags = MachineOptions & { prompt: string; system?: string; raw?: boolean; json?: boolean; template?: Template; dtype: Dtype };
+type ChatFlags = MachineOptions & { system?: string; template?: Template; dtype: Dtype };
 type TextFlags = { text: string; json?: boolean };
 
 async function runSample(library: Library, name: string, options: SampleFlags): Promise<void> {
   const sampling = readSampling(options);
   const model = resolveModel(library, name);
-  const { device, threads } = options;
+  const { device, threads, dtype } = options;
   const messages: Message[] = [...systemMessage(options.system), { role: 'user', content: options.prompt }];
   const prompts: Prompt[] = [options.raw ? { raw: options.prompt } : { messages }];
   const template = readTemplate(options, model);
-  const engine = startEngine({ type: 'sample', device, threads, model: model.path, template, prompts, sampling, batchSize: 1 });
+  const engine = startEngine({ type: 'sample', device, threads, model: model.path, template, prompts, sampling, dtype, batchSize: 1 });
   let written = '';
   for await (const event of engine.events) {
     if (event.type === 'note') tell(event.text);
@@ -104,8 +109,8 @@ async function runSample(library: Library, name: string, options: SampleFlags): 
 async function runChat(library: Library, name: string, options: ChatFlags): Promise<void> {
   const sampling = readSampling(options);
   const model = resolveModel(library, name);
-  const { device, threads } = options;
-  const engine = startEngine({ type: 'chat', device, threads, model: model.path, template: readTemplate(options, model) });
+  const { device, threads, dtype } = options;
+  const engine = startEngine({ type: 'chat', device, threads, model: model.path, template: readTemplate(options, model), dtype });
   let messages: Message[] = systemMessage(options.system);
   let answering = false;
   let left = false;

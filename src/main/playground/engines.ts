@@ -94,7 +94,7 @@ export function createChatEngines(onState: () => void, { idleMs = IDLE_MS, mostL
     if (closed) throw new Error('Attune is closing');
     setState(slot, 'loading');
     slot.threads = threads;
-    const engine = startEngine({ type: 'chat', device: 'native', threads, ...{ model: model.path, template: model.template } });
+    const engine = startEngine({ type: 'chat', device: 'native', threads, ...{ model: model.path, template: model.template, dtype: 'stored' } });
     slot.engine = engine;
     for (;;) {
       const { value: event, done } = await engine.events.next();

@@ -30,7 +30,7 @@ export type AnswerOptions = {
 export async function answerPrompts(model: Model, prompts: Prompt[], options: AnswerOptions): Promise<Answer[]> {
   const { template, sampling, device = 'native', threads = 0, batchSize = 32, onAnswer = () => {}, onNote = () => {} } = options;
   const answers: Answer[] = [];
-  for await (const event of startEngine({ type: 'sample', device, threads, model: model.path, template, prompts, sampling, batchSize }).events) {
+  for await (const event of startEngine({ type: 'sample', device, threads, model: model.path, template, prompts, sampling, dtype: 'stored', batchSize }).events) {
     if (event.type === 'note') onNote(event.text);
     if (event.type !== 'completion') continue;
     const { index, text, ids, logprobs, finishReason } = event;
