@@ -19,6 +19,8 @@ export interface Pool {
   give(buffer: Tensor): void;
   /** Buffers taken and not given back: 0 between optimiser steps, or something leaks. */
   inUse(): number;
+  /** Elements they hold. */
+  held(): number;
   /** Frees all memory; nothing may be in use. */
   clear(): void;
 }
@@ -41,6 +43,7 @@ export function createPool(device: Device): Pool {
   const taken = new Map<Tensor, { slab: Slab; start: number; length: number }>();
   let slabs: Slab[] = [];
   let rows = 0;
+  let held = 0;
 
   function addSlab(length: number): Slab {
     const slab: Slab = { block: device.alloc(length), holes: [{ start: 0, length }], end: 0 };
@@ -59,9 +62,9 @@ export function createPool(device: Device): Pool {
     let least = Infinity;
     for (const slab of slabs) {
       for (let index = 0; index < slab.holes.length; index++) {
-        const size = slab.holes[index]!.length;
-        if (size < length || size >= least) continue;
-        least = size;
+        const there = slab.holes[index]!.length;
+        if (there < length || there >= least) continue;
+        least = there;
         best = { slab, index };
       }
     }
@@ -70,8 +73,8 @@ export function createPool(device: Device): Pool {
 
   function takeElements(elements: number, storage: Storage): Tensor {
     const length = places(elements);
-    const held = slabs.reduce((sum, { block }) => sum + block.length, 0);
-    const { slab, index } = find(length) ?? { slab: addSlab(Math.max(length, places(held * GROWTH))), index: 0 };
+    const size = slabs.reduce((sum, { block }) => sum + block.length, 0);
+    const { slab, index } = find(length) ?? { slab: addSlab(Math.max(length, places(size * GROWTH))), index: 0 };
     const hole = slab.holes[index]!;
     const start = hole.start;
     hole.start += length;
@@ -80,6 +83,7 @@ export function createPool(device: Device): Pool {
     slab.end = Math.max(slab.end, start + length);
     const buffer = device.view(slab.block, start, elements, storage);
     taken.set(buffer, { slab, start, length });
+    held += length;
     return buffer;
   }
 
@@ -103,6 +107,7 @@ export function createPool(device: Device): Pool {
       if (!place) throw new Error('pool: a buffer was given back twice, or never taken; an op releases what it does not own');
       taken.delete(buffer);
       const { slab: { holes }, start, length } = place;
+      held -= length;
       let at = holes.length; // the first hole behind it; most are given back near the end of what is taken
       while (at > 0 && holes[at - 1]!.start > start) at--;
       const [before, after] = [holes[at - 1], holes[at]];
@@ -120,6 +125,7 @@ export function createPool(device: Device): Pool {
       }
     },
     inUse: () => taken.size,
+    held: () => held,
     clear,
   };
 }
