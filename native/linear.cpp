@@ -1,5 +1,6 @@
 // out = x · wᵀ and its three gradients. Many rows go to the packed product; few rows (decoding) read every weight once, unpacked.
 #include "gemm.h"
+#include "low_rank.h"
 
 namespace attune::ATTUNE_ISA {
 
@@ -102,6 +103,8 @@ void linear_backward_input(Context& c, float* dx, const float* dout, Weight w, i
 }
 
 void linear_backward_weight(Context& c, float* dw, const float* dout, const float* x, i64 N, i64 I, i64 O, float alpha) {
+  if (is_low_rank(O)) return low_rank_product(c, dw, false, dout, x, N, O, I, alpha);
+  if (is_low_rank(I)) return low_rank_product(c, dw, true, x, dout, N, I, O, alpha);
   gemm(c, dw, I, {dout, false, 1, O}, {x, false, I, 1}, O, I, N, alpha, 1.0f, nullptr);
 }
 

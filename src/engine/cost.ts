@@ -9,7 +9,7 @@ import type { Lora } from '../shared/recipe.ts';
 import type { RowLengths } from '../shared/job.ts';
 import type { ModelConfig } from './model/config.ts';
 import { targetLinears } from './model/lora.ts';
-import { KEPT_LOGITS } from './ops/logprob.ts';
+import { keptLogits } from './ops/logprob.ts';
 import { buildWeights, decoderLinears, type Linear, type Parameter } from './model/parameters.ts';
 
 export type Shapes = {
@@ -53,7 +53,7 @@ export function rowFlops({ config, lora, gradientCheckpointing }: Shapes, row: R
   if (forwardOnly) return layers + head;
   // the gradient of inputs costs one more forward of the linears, that of trained weights another; attention runs five products backward to two forward
   const layersBackward = tokens * 2 * ((lora ? 1 : 2) * weights + 2 * adapter) + pairs * 10 * width;
-  const headBackward = head * (lora ? 1 : 2); // from the logits kept; a batch of more than ops/logprob.ts keeps makes the rest again
+  const headBackward = head * (lora ? 1 : 2); // from the logits kept; what ops/logprob.ts does not keep is made again
   return layers + head + layersBackward + headBackward + (gradientCheckpointing ? layers : 0);
 }
 
@@ -88,7 +88,7 @@ export function activationBytes(shapes: Shapes, { tokens: N, sites: M, accumulat
     (adapted.length / L) * (lora ? lora.r : 0);
   const layers = N * (gradientCheckpointing ? L * C : L * perLayer);
   const layer = N * ((gradientCheckpointing ? perLayer : 0) + 3 * F + 3 * C); // one made again, and gradients on their way
-  const logits = Math.min(KEPT_LOGITS, M * V) + 3 * N * C; // and the gathered rows, the last norm, their gradient
+  const logits = keptLogits(M, V, layers) + 3 * N * C; // and the gathered rows, the last norm, their gradient
 
   const all = countParameters(shapes).trainable;
   const head = lora ? 0 : V * C;

@@ -1,11 +1,14 @@
 /**
  * The LM head as one op: hidden states → logits → log-softmax → the target's log-probability. Logits are made by chunks in the kernel; for
- * backward they are kept up to KEPT_LOGITS and made again beyond, so memory has a bound whatever (M,V) is. Entropy (nats) and the argmax come on request, without a gradient.
+ * backward they are kept up to keptLogits and made again beyond, so memory has a bound whatever (M,V) is. Entropy (nats) and the argmax come on request, without a gradient.
  */
 import { type Tape, type Value, type Weight, weightGrad } from './tape.ts';
 
-/** Floats: 256 MiB. All of 2048 rows of 32,000 words, or of 1365 rows of 49,152. */
-export const KEPT_LOGITS = 1 << 26;
+/**
+ * How many logits of M rows are kept, beside the `activations` elements of all layers: 256 MiB, or twice what the layers take. Logits made again
+ * cost a fifth of a step at S (a small model with many words), so a large batch must not lose them; under checkpointing, memory comes first.
+ */
+export const keptLogits = (M: number, V: number, activations: number): number => Math.min(M * V, Math.max(1 << 26, 2 * activations));
 
 export type LogprobOut = { logprobs: Value; entropy: Value | null; best: Value | null };
 
@@ -18,7 +21,7 @@ export function logprob(
   const lse = tape.value(1, false);
   const entropy = want.entropy ? tape.value(1, false) : null;
   const best = want.best ? tape.value(1, false, 'i32') : null;
-  const kept = tape.recording && logprobs.requiresGrad ? tape.value(V, false, 'f32', Math.min(KEPT_LOGITS, M * V)) : null;
+  const kept = tape.recording && logprobs.requiresGrad ? tape.value(V, false, 'f32', keptLogits(M, V, tape.pool.held())) : null;
   device.logprob(logprobs.data, lse.data, entropy?.data ?? null, best?.data ?? null, kept?.data ?? null, x.data, head.tensor, targets.data, M, C, V);
   tape.record(logprobs, kept ? [x, targets, lse, kept] : [x, targets, lse], () => {
     // x feeds this op alone, so its gradient is written, not added to.
