@@ -5,6 +5,7 @@
 import { Command, CommanderError } from 'commander';
 import { addCompareCommands } from './commands/compare.ts';
 import { addDataCommands } from './commands/data.ts';
+import { addJudge } from './commands/judge.ts';
 import { addModelCommands } from './commands/models.ts';
 import { addQuickstart } from './commands/quickstart.ts';
 import { addSampleCommands } from './commands/sample.ts';
@@ -36,6 +37,7 @@ addDataCommands(program);
 addTrainCommands(program);
 addSampleCommands(program);
 addCompareCommands(program);
+addJudge(program);
 addModelCommands(program);
 addQuickstart(program);
 
