@@ -8,9 +8,11 @@ import type { Device } from './device/device.ts';
 import { createNativeDevice } from './device/native.ts';
 import { createReferenceDevice } from './device/reference.ts';
 import { describe } from './jobs/describe.ts';
+import { divergence } from './jobs/divergence.ts';
 import { evaluate } from './jobs/evaluate.ts';
 import { exportModel } from './jobs/export.ts';
 import { logprobs, openRenderer, type Render, show, tokenize } from './jobs/inspect.ts';
+import { judge } from './jobs/judge.ts';
 import { checkParity } from './jobs/parity.ts';
 import { plan } from './jobs/plan.ts';
 import { type Chat, openChat, sample } from './jobs/sample.ts';
@@ -91,6 +93,12 @@ async function run(job: Job, device: Device | null): Promise<boolean> {
       return false;
     case 'evaluate':
       result(await evaluate(job, device!, note));
+      return false;
+    case 'judge':
+      result(await judge(job, device!, count));
+      return false;
+    case 'divergence':
+      result(await divergence(job, device!, count));
       return false;
     case 'export':
       result(await exportModel(job, () => createNativeDevice(0), count));

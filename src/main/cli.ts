@@ -5,8 +5,10 @@
 import { Command, CommanderError } from 'commander';
 import { addCompareCommands } from './commands/compare.ts';
 import { addDataCommands } from './commands/data.ts';
+import { addJudge } from './commands/judge.ts';
 import { addModelCommands } from './commands/models.ts';
 import { addQuickstart } from './commands/quickstart.ts';
+import { addReport } from './commands/report.ts';
 import { addSampleCommands } from './commands/sample.ts';
 import { addTrainCommands } from './commands/train.ts';
 import { libraryFolder } from './library.ts';
@@ -36,8 +38,10 @@ addDataCommands(program);
 addTrainCommands(program);
 addSampleCommands(program);
 addCompareCommands(program);
+addJudge(program);
 addModelCommands(program);
 addQuickstart(program);
+addReport(program);
 
 // a reader that has seen enough (attune … | head) is no failure
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -1,6 +1,6 @@
 /**
  * The library: one folder with the database and every run's files. Opening it also settles what killed processes left:
- * half-imported files go, half-done edits of datasets are taken back, runs whose process is gone are marked interrupted, and those on an embedded model
+ * half-imported files go, half-done edits of datasets are taken back, runs and reports whose process is gone are marked interrupted, and those on an embedded model
  * follow it to where the program lies now.
  */
 import { existsSync, mkdirSync } from 'node:fs';
@@ -9,6 +9,7 @@ import { basename, join, resolve } from 'node:path';
 import { openDatabase, type Database } from './db/database.ts';
 import { deleteDatasetFile, deleteEmptyDatasets, listImportingFiles } from './db/datasets.ts';
 import { listUnfinishedEdits, rollBackEdit } from './db/edits.ts';
+import { interruptDeadReports } from './db/method-reports.ts';
 import { interruptDeadRuns, listRuns, updateRunModel } from './db/runs.ts';
 import { RESOURCES } from './paths.ts';
 import { isAlive } from './process-identity.ts';
@@ -50,6 +51,7 @@ function settle({ db }: Library): void {
   }
   for (const edit of listUnfinishedEdits(db)) if (!isAlive(edit.owner)) rollBackEdit(db, edit);
   interruptDeadRuns(db);
+  interruptDeadReports(db);
   followEmbeddedModels(db);
 }
 

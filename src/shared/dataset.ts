@@ -33,6 +33,8 @@ export const PreferenceExample = z.strictObject({
   prompt: z.union([z.string(), z.array(Message).min(1)]),
   chosen: z.string(),
   rejected: z.string(),
+  /** Who prefers the first one, where it was not a person: the judge's name. */
+  source: z.string().optional(),
 });
 
 /** Plain text for next-token prediction. */

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { type Example, Message, Template } from './dataset.ts';
+import type { Judgement } from './judging.ts';
 import { MetricPoint } from './metrics.ts';
 import { Recipe } from './recipe.ts';
 import { type FinishReason, Sampling } from './sampling.ts';
@@ -68,6 +69,28 @@ export const EvaluateJob = z.strictObject({
   instructions: z.string().nullable().describe('JSONL of Example rows'),
   preferences: z.string().nullable().describe('JSONL of preference rows'),
   maxLength: z.int().default(1024),
+});
+
+/** Each pair's two answers are judged by a model that is shown the rubric. */
+export const JudgeJob = z.strictObject({
+  type: z.literal('judge'),
+  ...device,
+  model: ModelPath,
+  template: Template.default('chat'),
+  rubric: z.string().min(1),
+  pairs: z.string().describe('JSONL of preference rows'),
+});
+
+/** How far a model has gone from a reference, over its own answers to the prompts, sampled at temperature 1. */
+export const DivergenceJob = z.strictObject({
+  type: z.literal('divergence'),
+  ...device,
+  model: ModelPath,
+  reference: ModelPath,
+  template: Template.default('chat'),
+  prompts: z.array(Prompt).min(1),
+  maxTokens: z.int().min(1),
+  seed: z.int().min(0).default(0),
 });
 
 export const ExportJob = z.strictObject({
@@ -135,6 +158,7 @@ export const RenderJob = z.strictObject({ type: z.literal('render'), model: Mode
 
 export const Job = z.discriminatedUnion('type', [
   TrainJob, SampleJob, ChatJob, LogprobsJob, TokenizeJob, EvaluateJob, ExportJob, ParityJob, DeviceJob, ShowJob, RenderJob, DescribeJob, PlanJob,
+  JudgeJob, DivergenceJob,
 ]);
 export type TrainJob = z.infer<typeof TrainJob>;
 export type SampleJob = z.infer<typeof SampleJob>;
@@ -142,6 +166,8 @@ export type ChatJob = z.infer<typeof ChatJob>;
 export type LogprobsJob = z.infer<typeof LogprobsJob>;
 export type TokenizeJob = z.infer<typeof TokenizeJob>;
 export type EvaluateJob = z.infer<typeof EvaluateJob>;
+export type JudgeJob = z.infer<typeof JudgeJob>;
+export type DivergenceJob = z.infer<typeof DivergenceJob>;
 export type ExportJob = z.infer<typeof ExportJob>;
 export type ParityJob = z.infer<typeof ParityJob>;
 export type DeviceJob = z.infer<typeof DeviceJob>;
@@ -233,6 +259,10 @@ export type EvaluateResult = {
     rejectedLogps: number;
   } | null;
 };
+/** In the order of the rows; null: the pair is too long for the judge. */
+export type JudgeResult = (Judgement | null)[];
+/** KL(model ‖ reference) in nats, summed over an answer's tokens: the mean over the answers, and its standard error. */
+export type DivergenceResult = { kl: number; standardError: number; answers: number; tokens: number };
 export type ExportResult = { path: string; files: { name: string; bytes: number; sha256: string }[] };
 /** Greedy answers of the exported model against the model's own. */
 export type ParityResult = {

@@ -8,11 +8,12 @@ import { sql as editing } from './migrations/0002-editing.ts';
 import { sql as runs } from './migrations/0003-runs.ts';
 import { sql as playground } from './migrations/0004-playground.ts';
 import { sql as history } from './migrations/0005-history.ts';
+import { sql as judging } from './migrations/0006-judging.ts';
 
 export type Database = Sqlite.Database;
 
 /** In order; the n-th brings user_version from n − 1 to n. One that has shipped never changes. */
-const MIGRATIONS: string[] = [library, editing, runs, playground, history];
+const MIGRATIONS: string[] = [library, editing, runs, playground, history, judging];
 
 /** Safe for several processes at once: WAL, writers wait up to 15 s for each other, each migration is one transaction. */
 export function openDatabase(path: string): Database {

@@ -23,20 +23,29 @@ export type AnswerOptions = {
   threads?: number;
   batchSize?: number;
   onAnswer?: (index: number) => void;
+  /** Ends it at once. */
+  signal?: AbortSignal;
   onNote?: (text: string) => void;
 };
 
 /** In the order of the prompts. */
 export async function answerPrompts(model: Model, prompts: Prompt[], options: AnswerOptions): Promise<Answer[]> {
-  const { template, sampling, device = 'native', threads = 0, batchSize = 32, onAnswer = () => {}, onNote = () => {} } = options;
+  const { template, sampling, device = 'native', threads = 0, batchSize = 32, onAnswer = () => {}, onNote = () => {}, signal } = options;
+  signal?.throwIfAborted();
   const answers: Answer[] = [];
-  for await (const event of startEngine({ type: 'sample', device, threads, model: model.path, template, prompts, sampling, dtype: 'stored', batchSize }).events) {
-    if (event.type === 'note') onNote(event.text);
-    if (event.type !== 'completion') continue;
-    const { index, text, ids, logprobs, finishReason } = event;
-    const logprob = logprobs.reduce((sum, value) => sum + value, 0);
-    answers[index] = { text, tokens: ids.length, characters: [...text].length, logprob, meanLogprob: logprob / Math.max(1, logprobs.length), finishReason };
-    onAnswer(index);
+  const engine = startEngine({ type: 'sample', device, threads, model: model.path, template, prompts, sampling, dtype: 'stored', batchSize });
+  signal?.addEventListener('abort', engine.kill);
+  try {
+    for await (const event of engine.events) {
+      if (event.type === 'note') onNote(event.text);
+      if (event.type !== 'completion') continue;
+      const { index, text, ids, logprobs, finishReason } = event;
+      const logprob = logprobs.reduce((sum, value) => sum + value, 0);
+      answers[index] = { text, tokens: ids.length, characters: [...text].length, logprob, meanLogprob: logprob / Math.max(1, logprobs.length), finishReason };
+      onAnswer(index);
+    }
+    return answers;
+  } finally {
+    signal?.removeEventListener('abort', engine.kill);
   }
-  return answers;
 }

@@ -17,6 +17,9 @@ const RULES: { name: string; passes: (answer: string, finished: boolean) => bool
   { name: 'does not repeat itself', passes: (answer) => !repeats(answer) },
 ];
 
+/** Of an answer that passes all. */
+export const MOST_POINTS = RULES.length;
+
 /** The rule in one sentence, printed wherever its verdicts are. */
 export const RULE_TEXT = `one point each: ${RULES.map((rule) => rule.name).join(', ')}; more points win`;
 

@@ -11,7 +11,9 @@ export function readPreference(row: Row): PreferenceExample {
   const { context, chosen, rejected } = splitAtLast(readSide(row.chosen, 'chosen'), readSide(row.rejected, 'rejected'));
   // of whole conversations what comes before the last turn is the prompt
   const whole = context.some(({ role }) => role === 'user');
-  return pair(whole ? context : [...prompt, ...context], chosen, rejected);
+  const example = pair(whole ? context : [...prompt, ...context], chosen, rejected);
+  // others mean the prompt's origin by a column of that name
+  return row.kind === 'preference' && typeof row.source === 'string' ? { ...example, source: row.source } : example;
 }
 
 export function readTranscripts(row: Row): PreferenceExample {
