@@ -17,8 +17,9 @@ export function shrinkSizes(): void {
   for (const size of Object.values(sizes)) Object.assign(size, { C: 32, L: 1, H: 2, K: 1, F: 64, V: 1024, T: 16, B: 2 });
 }
 
-/** What a frozen weight may be kept as: gemm, sample and peers measure all of them. A kind that the engine learns is added here, and is measured. */
-export const storages = ['f32', 'bf16'] as const;
+/** What a frozen weight may be kept as, and its bytes: gemm, sample and peers measure all of them. A kind that the engine learns is added here, and is measured. */
+export const storages = { f32: 4, bf16: 2 } as const;
+export const storageKinds = Object.keys(storages) as (keyof typeof storages)[];
 
 export async function createModel(device: Device, { C, L, H, K, F, V }: Size, options: Partial<LoadOptions> & Pick<LoadOptions, 'trainable'>): Promise<LanguageModel> {
   const config = {

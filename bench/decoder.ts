@@ -24,18 +24,15 @@ export function createPrefill(model: LanguageModel, tokens: number): Work {
   };
 }
 
-/** Decodes `steps` tokens of each of `batch` sequences, which have `before` tokens already: of their own, or one prefix that all share. */
-export async function createDecode(model: LanguageModel, batch: number, before: number, steps: number, { shared = false } = {}): Promise<Work> {
-  const own = (shared ? 0 : before) + steps;
-  const cache = model.createCache(batch * own + (shared ? before : 0));
+/** Decodes `steps` tokens of each of `batch` sequences, which have `before` tokens of their own already. */
+export async function createDecode(model: LanguageModel, batch: number, before: number, steps: number): Promise<Work> {
+  const cache = model.createCache(batch * (before + steps));
   const prompt = drawn(model, before);
-  const prefix = shared ? cache.open(before) : undefined;
-  if (prefix) await model.decode(cache, [{ sequence: prefix, tokens: prompt }]);
-  const sequences = Array.from({ length: batch }, () => cache.open(own, prefix));
-  if (!prefix) await model.decode(cache, sequences.map((sequence) => ({ sequence, tokens: prompt })));
+  const sequences = Array.from({ length: batch }, () => cache.open(before + steps));
+  await model.decode(cache, sequences.map((sequence) => ({ sequence, tokens: prompt })));
   return {
     async run() {
-      for (const sequence of sequences) sequence.length = own - steps; // what the last run wrote is written over
+      for (const sequence of sequences) sequence.length = before; // what the last run wrote is written over
       for (let i = 0; i < steps; i++) await model.decode(cache, sequences.map((sequence) => ({ sequence, tokens: [i] })));
     },
     free: () => cache.free(),

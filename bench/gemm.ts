@@ -1,7 +1,7 @@
 /** Matrix products: cubes, and the shapes training at S and M is made of, forward and both gradients. Shares are of the FMA peak measured around each. */
 import { createNativeDevice } from '../src/engine/device/native.ts';
 import type { Device, Storage, Tensor } from '../src/engine/device/device.ts';
-import { sizes, storages } from './configs.ts';
+import { sizes, storageKinds } from './configs.ts';
 import { type Bench, timedCalls } from './measure.ts';
 
 export function vector(device: Device, length: number, storage: Storage = 'f32', scale = 1): Tensor {
@@ -15,7 +15,7 @@ export function vector(device: Device, length: number, storage: Storage = 'f32',
 export async function benchGemm(bench: Bench, only: string): Promise<void> {
   const device = createNativeDevice(bench.options.threads);
   const products: { name: string; N: number; I: number; O: number; storage: Storage; kinds: ('forward' | 'dx' | 'dw')[] }[] = [];
-  for (const storage of storages) {
+  for (const storage of storageKinds) {
     for (const n of [256, 512, 1024, 2048]) {
       const edge = bench.options.toy ? 32 : n;
       products.push({ name: `${storage}.${n}`, N: edge, I: edge, O: edge, storage, kinds: ['forward'] });

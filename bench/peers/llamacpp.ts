@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createNativeDevice } from '../../src/engine/device/native.ts';
-import { createModel, sizes, storages } from '../configs.ts';
+import { createModel, sizes, storageKinds } from '../configs.ts';
 import { createDecode, createPrefill, createSamples, PROMPT, SAMPLE_STEPS, type Work } from '../decoder.ts';
 import { alternate, type Bench } from '../measure.ts';
 import { openPeer } from './process.ts';
@@ -24,26 +24,26 @@ export const hasLlamaCpp = (): boolean => existsSync(library);
 export async function benchLlamaCpp(bench: Bench, only: string, python: string, folder: string): Promise<void> {
   const { threads, toy } = bench.options;
   for (const name of ['S', 'M']) {
-    for (const storage of storages) {
+    for (const storage of storageKinds) {
       const of = (what: string): string => `sample.${what}.${name}.${storage}`;
       if (!['prefill', 'decode', 'decode8', 'nsamples8'].some((what) => of(what).includes(only))) continue;
       const llama = await openPeer(bench, toy ? '' : build(), [toy ? '' : writeModel(python, folder, name, types[storage]), String(threads)]);
       const model = await createModel(createNativeDevice(threads), sizes[name], { trainable: 'none', storage });
 
-      const compare = async (what: string, tokens: number, command: (flash: number) => string, ours: Work, times = 1): Promise<void> => {
-        if (of(what).includes(only)) {
-          const flash = (await llama.ask(command(0))) <= (await llama.ask(command(1))) ? 0 : 1;
-          const [mine, theirs] = await alternate(bench.wall, [() => ours.run(), () => llama.ask(command(flash))], { seconds: 0 });
-          bench.report(`peers.llamacpp.${what}.${name}_${types[storage]}.tokens_per_s`, tokens / (times * theirs), 'tokens/s');
-          bench.report(`${of(what)}.vs_llamacpp`, (times * theirs) / mine, '×');
-        }
+      const compare = async (what: string, tokens: number, command: (flash: number) => string, create: () => Work | Promise<Work>, times = 1): Promise<void> => {
+        if (!of(what).includes(only)) return;
+        const ours = await create();
+        const flash = (await llama.ask(command(0))) <= (await llama.ask(command(1))) ? 0 : 1;
+        const [mine, theirs] = await alternate(bench.wall, [() => ours.run(), () => llama.ask(command(flash))], { seconds: 0 });
         ours.free();
+        bench.report(`peers.llamacpp.${what}.${name}_${types[storage]}.tokens_per_s`, tokens / (times * theirs), 'tokens/s');
+        bench.report(`${of(what)}.vs_llamacpp`, (times * theirs) / mine, '×');
       };
       const prompt = toy ? 8 : PROMPT;
-      await compare('prefill', prompt, (flash) => `prefill ${flash} ${prompt}`, createPrefill(model, prompt));
+      await compare('prefill', prompt, (flash) => `prefill ${flash} ${prompt}`, () => createPrefill(model, prompt));
       for (const batch of [1, 8])
-        await compare(`decode${batch === 1 ? '' : batch}`, batch * STEPS, (flash) => `decode ${flash} ${batch} ${BEFORE} ${STEPS}`, await createDecode(model, batch, BEFORE, STEPS));
-      await compare('nsamples8', 8 * SAMPLE_STEPS, (flash) => `sample ${flash} ${prompt} ${SAMPLE_STEPS}`, createSamples(model, 8, prompt, SAMPLE_STEPS), 8);
+        await compare(`decode${batch === 1 ? '' : batch}`, batch * STEPS, (flash) => `decode ${flash} ${batch} ${BEFORE} ${STEPS}`, () => createDecode(model, batch, BEFORE, STEPS));
+      await compare('nsamples8', 8 * SAMPLE_STEPS, (flash) => `sample ${flash} ${prompt} ${SAMPLE_STEPS}`, () => createSamples(model, 8, prompt, SAMPLE_STEPS), 8);
       model.free();
       await llama.close();
     }

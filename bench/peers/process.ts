@@ -30,7 +30,12 @@ export async function openPeer(bench: Bench, program: string, args: string[], en
   });
   const ended = new Promise<void>((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', (code) => (code === 0 ? resolve() : reject(new Error(`peers: ${program} ${args.join(' ')} ended with ${code}: ${complaints}`))));
+    child.on('close', (code) => {
+      const error = new Error(`peers: ${program} ${args.join(' ')} ended with ${code}: ${complaints}`);
+      if (code === 0) resolve();
+      else reject(error);
+      heard.reject(error); // whoever waits for an answer waits in vain
+    });
   });
   ended.catch((error: unknown) => heard.reject(error));
   await heard.promise;
