@@ -12,11 +12,11 @@ import { benchTrain } from './train.ts';
 /** Measures and reports; figures whose name up to the measure does not contain `only` are left out. */
 export const groups: Record<string, { about: string; run: (bench: Bench, only: string) => Promise<void> }> = {
   peak: { about: 'multiply-adds and memory reads of this machine, the yardsticks', run: benchPeak },
-  gemm: { about: 'matrix products, f32 and bf16 weights: cubes and the shapes of S and M', run: benchGemm },
+  gemm: { about: 'matrix products with every kind of weight: cubes and the shapes of S and M', run: benchGemm },
   kernels: { about: 'attention, the head, norms, activations, AdamW', run: benchKernels },
   train: { about: 'SFT, LoRA and DPO at D, S, M; growth with T and batch; real rows; memory', run: benchTrain },
-  sample: { about: 'reading a prompt and decoding at S and M', run: benchSample },
+  sample: { about: 'reading a prompt, decoding 1, 8 and 32 sequences, 8 samples of one prompt, at S and M', run: benchSample },
   tokenize: { about: 'text to ids, rows to sequences', run: benchTokenize },
   import: { about: 'dataset files to rows', run: benchImport },
-  peers: { about: 'PyTorch, TRL and llama.cpp beside ours (peers.ts says what they need); only when named', run: benchPeers },
+  peers: { about: 'PyTorch, TRL and llama.cpp in turn with ours; only when named', run: benchPeers },
 };

@@ -22,20 +22,19 @@ Options:
   --list        names of the figures, without measuring
   --help
 
+The peers are found by PEERS, the folder of their scripts (../shared/peers), and PEER_PYTHON, a Python with fixtures/requirements.txt (python3);
+llama.cpp is installed by node bench/peers/run.mjs --only llamacpp. Those that are not there are left out, and that is said.
+
 Names are group.what.size.measure, some with one part more before the measure. Values are medians of at least five runs, where no other number is said.`;
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    json: { type: 'string' }, only: { type: 'string', default: '' }, threads: { type: 'string' }, cpu: { type: 'boolean', default: false },
-    list: { type: 'boolean', default: false }, help: { type: 'boolean', default: false },
-  },
-});
+const { values, positionals } = parse();
+const threads = Number(values.threads ?? availableParallelism());
 const unknown = positionals.find((name) => !(name in groups));
 const chosen = positionals.length > 0 ? positionals : Object.keys(groups).filter((name) => name !== 'peers' || values.list);
 if (unknown) {
-  console.error(`bench: there is no group ${unknown}; there are ${Object.keys(groups).join(', ')}`);
-  process.exitCode = 1;
+  refuse(`there is no group ${unknown}; there are ${Object.keys(groups).join(', ')}`);
+} else if (!Number.isInteger(threads) || threads < 1) {
+  refuse(`--threads ${values.threads} is no number of threads`);
 } else if (values.help) {
   console.log(HELP);
 } else if (values.list) {
@@ -46,8 +45,28 @@ if (unknown) {
   await measure();
 }
 
+function parse() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        json: { type: 'string' }, only: { type: 'string', default: '' }, threads: { type: 'string' }, cpu: { type: 'boolean', default: false },
+        list: { type: 'boolean', default: false }, help: { type: 'boolean', default: false },
+      },
+    });
+  } catch (error) {
+    console.error(`bench: ${(error as Error).message}`);
+    process.exit(1);
+  }
+}
+
+function refuse(why: string): void {
+  console.error(`bench: ${why}`);
+  process.exitCode = 1;
+}
+
 async function measure(): Promise<void> {
-  const options = { threads: Number(values.threads ?? 0) || availableParallelism(), cpu: values.cpu, toy: false };
+  const options = { threads, cpu: values.cpu, toy: false };
   const results: Record<string, number> = {};
   const about = machine(options);
   console.log(Object.entries(about).map(([key, value]) => `${key} ${value}`).join(' · '));

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <thread>
 #include <utility>
 #include "ggml-backend.h"
 #include "ggml-cpu.h"
@@ -16,6 +17,7 @@
 
 static llama_model *model;
 static int threads;
+static ggml_threadpool *pool;
 
 static double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -26,7 +28,9 @@ static llama_context *context(int flash, int seqs) {
     auto params = llama_context_default_params();
     params.n_ctx = 1024 * seqs, params.n_batch = params.n_ubatch = 512, params.n_seq_max = seqs, params.n_threads = params.n_threads_batch = threads;
     params.flash_attn_type = flash ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
-    return ctx = llama_init_from_model(model, params);
+    ctx = llama_init_from_model(model, params);
+    llama_attach_threadpool(ctx, pool, nullptr);
+    return ctx;
 }
 
 // The next `count` tokens of every sequence, in as many calls as batches of 512 take.
@@ -54,7 +58,10 @@ int main(int, char **argv) {
     if (!model) return fprintf(stderr, "%s cannot be loaded\n", argv[1]), 1;
     auto reg = ggml_backend_reg_by_name("CPU");
     auto pool_new = (decltype(ggml_threadpool_new) *)ggml_backend_reg_get_proc_address(reg, "ggml_threadpool_new");
-    auto pool_free = (decltype(ggml_threadpool_free) *)ggml_backend_reg_get_proc_address(reg, "ggml_threadpool_free");
+    auto pool_params = ggml_threadpool_params_default(threads);
+    pool_params.poll = 10, pool_params.strict_cpu = true; // spins some 30 ms for more work
+    for (int i = 0; i < threads; i++) pool_params.cpumask[i] = true;
+    pool = pool_new(&pool_params);
     puts("{\"ready\":1}"), fflush(stdout);
 
     char line[256], what[16];
@@ -63,11 +70,6 @@ int main(int, char **argv) {
         sscanf(line, "%15s %d %d %d %d", what, &flash, &a, &b, &c);
         const bool prefill = !strcmp(what, "prefill"), sample = !strcmp(what, "sample");
         llama_context *ctx = context(flash, prefill || sample ? 1 : a);
-        auto pool_params = ggml_threadpool_params_default(threads);
-        pool_params.poll = 100, pool_params.strict_cpu = true;
-        for (int i = 0; i < threads; i++) pool_params.cpumask[i] = true;
-        auto pool = pool_new(&pool_params);
-        llama_attach_threadpool(ctx, pool, nullptr);
         llama_memory_clear(llama_get_memory(ctx), true);
         if (!prefill && !sample) decode(ctx, a, 0, b);
         const double start = now();
@@ -75,8 +77,7 @@ int main(int, char **argv) {
         if (sample) for (int i = 0; i < b; i++) decode(ctx, 1, a + i, 1);
         if (!prefill && !sample) for (int i = 0; i < c; i++) decode(ctx, a, b + i, 1);
         const double seconds = now() - start;
-        llama_detach_threadpool(ctx);
-        pool_free(pool); // its threads would spin on while others are timed
+        std::this_thread::sleep_for(std::chrono::milliseconds(100)); // until its threads sleep: others are timed next
         printf("{\"seconds\":%.6f}\n", seconds), fflush(stdout);
     }
 }

@@ -3,7 +3,7 @@
  * without its flash attention, whichever a first run shows to be faster. Eight samples of one prompt are eight separate decodes there: the time of one, eight times.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createNativeDevice } from '../../src/engine/device/native.ts';
@@ -53,7 +53,7 @@ export async function benchLlamaCpp(bench: Bench, only: string, python: string, 
 /** Compiles llamacpp.cpp against the package's library, once; the library's headers are in the package as a git bundle. */
 function build(): string {
   const program = here('../../build/bench/llamacpp');
-  if (existsSync(program)) return program;
+  if (existsSync(program) && statSync(program).mtimeMs > statSync(here('llamacpp.cpp')).mtimeMs) return program;
   const source = here('../../build/bench/llama.cpp');
   rmSync(source, { recursive: true, force: true });
   mkdirSync(here('../../build/bench'), { recursive: true });
