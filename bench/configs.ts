@@ -2,7 +2,7 @@
 import type { Device } from '../src/engine/device/device.ts';
 import { parseModelConfig } from '../src/engine/model/config.ts';
 import { type LanguageModel, type LoadOptions, loadLanguageModel } from '../src/engine/model/language-model.ts';
-import { buildWeights } from '../src/engine/model/parameters.ts';
+import { buildWeights, type WeightStorage } from '../src/engine/model/parameters.ts';
 
 /** C hidden, L layers, H heads, K key/value heads, F intermediate, V vocab, T tokens a sequence, B sequences a step. M is SmolLM2-135M's shape. */
 export type Size = { C: number; L: number; H: number; K: number; F: number; V: number; T: number; B: number };
@@ -17,9 +17,9 @@ export function shrinkSizes(): void {
   for (const size of Object.values(sizes)) Object.assign(size, { C: 32, L: 1, H: 2, K: 1, F: 64, V: 1024, T: 16, B: 2 });
 }
 
-/** What a frozen weight may be kept as, and its bytes: gemm, sample and peers measure all of them. A kind that the engine learns is added here, and is measured. */
-export const storages = { f32: 4, bf16: 2 } as const;
-export const storageKinds = Object.keys(storages) as (keyof typeof storages)[];
+/** What a frozen weight may be kept as, and its bytes (q8_0: 34 for 32 of them): gemm, sample and peers measure all of them. */
+export const storages: Record<WeightStorage, number> = { f32: 4, bf16: 2, q8_0: 34 / 32 };
+export const storageKinds = Object.keys(storages) as WeightStorage[];
 
 export async function createModel(device: Device, { C, L, H, K, F, V }: Size, options: Partial<LoadOptions> & Pick<LoadOptions, 'trainable'>): Promise<LanguageModel> {
   const config = {

@@ -8,29 +8,37 @@ export function vector(device: Device, length: number, storage: Storage = 'f32',
   const x = device.alloc(length, storage);
   const values = new Float32Array(length);
   for (let i = 0, s = length; i < length; i++) values[i] = (((s = (Math.imul(s, 1664525) + 1013904223) | 0) >> 8) / 2 ** 23) * scale;
-  device.write(x, values);
+  if (storage === 'q8_0') {
+    const exact = device.alloc(length);
+    device.write(exact, values);
+    device.quantize(x, exact, length / 32, 32); // blocks of 32 know no rows
+    device.free(exact);
+  } else {
+    device.write(x, values);
+  }
   return x;
 }
 
 export async function benchGemm(bench: Bench, only: string): Promise<void> {
   const device = createNativeDevice(bench.options.threads);
-  const products: { name: string; N: number; I: number; O: number; storage: Storage; kinds: ('forward' | 'dx' | 'dw')[] }[] = [];
+  const cube = ['forward'] as const;
+  const products: { name: string; N: number; I: number; O: number; storage: Storage; kinds: readonly ('forward' | 'dx' | 'dw')[] }[] = [];
   for (const storage of storageKinds) {
     for (const n of [256, 512, 1024, 2048]) {
       const edge = bench.options.toy ? 32 : n;
-      products.push({ name: `${storage}.${n}`, N: edge, I: edge, O: edge, storage, kinds: ['forward'] });
+      products.push({ name: `${storage}.${n}`, N: edge, I: edge, O: edge, storage, kinds: cube });
     }
     for (const size of ['S', 'M']) {
       const { C, H, K, F, T, B } = sizes[size];
-      // a weight's gradient is f32 whatever the weight is kept as
-      const kinds: ('forward' | 'dx' | 'dw')[] = storage === 'f32' ? ['forward', 'dx', 'dw'] : ['forward', 'dx'];
+      // a weight's gradient is f32 whatever the weight is kept as; q8_0 is read forward only
+      const kinds = ({ f32: ['forward', 'dx', 'dw'], bf16: ['forward', 'dx'], q8_0: ['forward'] } as const)[storage];
       for (const [what, I, O] of [['qo', C, C], ['kv', C, (C / H) * K], ['gate_up', C, F], ['down', F, C]] as const)
         products.push({ name: `${storage}.${size}_${what}`, N: T * B, I, O, storage, kinds });
     }
   }
   for (const { name, N, I, O, storage, kinds } of products) {
     for (const kind of kinds) {
-      const label = `gemm.${name}${kinds.length > 1 ? `_${kind}` : ''}`;
+      const label = `gemm.${name}${kinds === cube ? '' : `_${kind}`}`;
       if (!label.includes(only)) continue;
       const [x, y] = [vector(device, N * I), vector(device, N * O)];
       const [w, dw] = [vector(device, O * I, storage), vector(device, O * I)];

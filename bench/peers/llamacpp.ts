@@ -14,7 +14,7 @@ import { openPeer } from './process.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 /** llama.cpp's name of what a weight is kept as. */
-const types = { f32: 'f32', bf16: 'f16', q8_0: 'q8_0' };
+const types = { f32: 'f32', bf16: 'f16', q8_0: 'q8_0' } as const;
 /** Tokens a sequence has before it is decoded, and gets then. */
 const BEFORE = 16, STEPS = 32;
 
