@@ -1,4 +1,4 @@
-/** Matrix products: cubes, and the shapes training at S and M is made of, forward and both gradients. Shares are of the FMA peak measured around each. */
+/** Matrix products: cubes, and the shapes training at S and M is made of, forward and both gradients. Shares are of the FMA peak measured around each (of f32: products of bytes may pass it). */
 import { createNativeDevice } from '../src/engine/device/native.ts';
 import type { Device, Storage, Tensor } from '../src/engine/device/device.ts';
 import { sizes, storageKinds } from './configs.ts';
