@@ -19,7 +19,7 @@ const GET = { python: `a Python with them (pip install -r fixtures/requirements.
 export async function benchPeers(bench: Bench, only: string): Promise<void> {
   if (present(bench, 'PyTorch', ['torch'], 'torch_train.py')) await benchTorch(bench, only, python, folder);
   if (present(bench, 'TRL', ['torch', 'trl'])) await benchTrl(bench, only, python);
-  if (!bench.options.toy && !hasLlamaCpp()) console.log('peers: llama.cpp is left out; it wants node-llama-cpp, which node bench/peers/run.mjs --only llamacpp installs');
+  if (!bench.options.toy && !hasLlamaCpp()) console.log('peers: llama.cpp is left out; it wants node-llama-cpp (on Linux, x64), which node bench/peers/run.mjs --only llamacpp installs');
   else if (present(bench, 'llama.cpp', ['numpy'], 'make_gguf.py')) await benchLlamaCpp(bench, only, python, folder);
 }
 
