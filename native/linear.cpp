@@ -6,10 +6,12 @@ namespace attune::ATTUNE_ISA {
 
 namespace {
 
-constexpr i64 few_rows = 32;  // up to here the packed product would spend its time packing w
+constexpr i64 few_rows = 32;      // up to here the packed product would spend its time packing w
+constexpr i64 ahead_bytes = 8192;  // that one row of x asks for w in advance
 
 /// out(n.., o..) for R rows of x and P rows of w: each a dot product over I, W sums at a time, the same bits for any R and P.
-/// Each step asks for `lines` cache lines of `next`, see dot_rows.
+/// Each step asks for `lines` cache lines of `next`, see dot_rows. A single row of x goes over w row after row, one stream at a constant
+/// distance: 123 → 102 µs for 3.5 MB of f32, 78 → 53 µs for bf16 (one thread).
 template <int R, int P, int lines, class T>
 ATTUNE_INLINE void dots(float* out, i64 O, const float* x, const T* w, const float* bias, i64 I, float alpha, float beta, const T* next) {
   constexpr int n = R * P;
@@ -26,13 +28,26 @@ ATTUNE_INLINE void dots(float* out, i64 O, const float* x, const T* w, const flo
       for (int p = 0; p < P; p++) acc[r * P + p] = xs * weights[p] + acc[r * P + p];
     }
   };
-  i64 i = 0;
-  for (; i + W <= I; i += W) {
+  if constexpr (R == 1) {
 #pragma GCC unroll 4
-    for (int l = 0; l < lines; l++, next += 64 / sizeof(T)) __builtin_prefetch(next);
-    add([](const auto* from) { return load(from); }, i);
+    for (int p = 0; p < P; p++) {
+      const T* row = w + p * I;
+      i64 i = 0;
+      for (; i + W <= I; i += W) {
+        if (lines > 0 && i % (64 / static_cast<i64>(sizeof(T))) == 0) __builtin_prefetch(row + i + ahead_bytes / static_cast<i64>(sizeof(T)));
+        acc[p] = load(x + i) * load(row + i) + acc[p];
+      }
+      if (i < I) acc[p] = load_some(x + i, I - i) * load_some(row + i, I - i) + acc[p];
+    }
+  } else {
+    i64 i = 0;
+    for (; i + W <= I; i += W) {
+#pragma GCC unroll 4
+      for (int l = 0; l < lines; l++, next += 64 / sizeof(T)) __builtin_prefetch(next);
+      add([](const auto* from) { return load(from); }, i);
+    }
+    if (i < I) add([&](const auto* from) { return load_some(from, I - i); }, i);
   }
-  if (i < I) add([&](const auto* from) { return load_some(from, I - i); }, i);
 
   float y[W], more[n];
   vf result = sums<W / 2>(acc) * alpha;
@@ -51,9 +66,8 @@ ATTUNE_INLINE void dots(float* out, i64 O, const float* x, const T* w, const flo
 constexpr int group = W < 16 ? 2 : 4;  // rows of x and of w that go together: their sums fill a vector, and stay in registers
 
 /// All rows of x with P rows of w, a few at a time. Meanwhile the P rows behind them come into the cache, in the order they lie in, and each
-/// walk over x asks for its share. Without asking, each row's end stops the processor's own prefetching: bf16 weights of 576 columns came
-/// at 44 % of read bandwidth, and come at 90 %. Were the first walk to ask for everything, the others would leave memory idle: 8 rows of
-/// f32 took 157 µs for 3.5 MB, and take 132 (one thread).
+/// walk over x asks for its share. Without asking, each row's end stops the processor's own prefetching. Were the first walk to ask for
+/// everything, the others would leave memory idle: 8 rows of f32 took 157 µs for 3.5 MB, and take 135 (one thread).
 template <int P, class T>
 static inline void dot_rows(float* out, i64 O, const float* x, const T* w, const float* bias, i64 N, i64 I, float alpha, float beta) {
   constexpr int step = P * W * static_cast<int>(sizeof(T)) > 64 ? P * W * static_cast<int>(sizeof(T)) / 64 : 1;  // lines of w it reads

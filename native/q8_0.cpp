@@ -14,9 +14,11 @@ constexpr i64 lanes = 16;                // rows of a panel
 constexpr i64 row_bytes = 2 + block;     // of a block, a row
 constexpr i64 block_bytes = lanes * row_bytes;
 constexpr int vectors = lanes / W;
+constexpr i64 ahead_bytes = 8192;        // asked for in advance: 27 → 24 µs for 940 KB, one thread
 /// Rows of x a walk over a panel serves: their sums stay in registers.
 constexpr int most_rows = W == 16 ? 8 : 2;
 
+typedef int8_t vb __attribute__((vector_size(W)));
 typedef int16_t vs __attribute__((vector_size(W * 4)));
 typedef uint16_t vus __attribute__((vector_size(W * 4)));
 
@@ -90,11 +92,10 @@ Quantised quantise_rows(Context& c, const float* x, i64 N, i64 I) {
       for (int i = 0; i < block; i += W) {
         const vi q = nearest(load(from + i) * inverse);
         total += q;
-        for (int l = 0; l < W; l++) out.bytes[b * block + i + l] = static_cast<int8_t>(q[l]);
+        const vb bytes = __builtin_convertvector(q, vb);
+        memcpy(out.bytes + b * block + i, &bytes, sizeof bytes);
       }
-      int32_t sum = 0;
-      for (int l = 0; l < W; l++) sum += total[l];
-      out.shifts[b] = -128 * sum;
+      out.shifts[b] = -128 * static_cast<int32_t>(sum(__builtin_convertvector(total, vf)));  // exact: small integers
     }
   });
   return out;
@@ -148,7 +149,7 @@ ATTUNE_INLINE void dots(float* out, i64 O, const Quantised& x, i64 n, const uint
   for (i64 b = 0; b < blocks; b++, panel += width * row_bytes) {
     const uint8_t* w = width == lanes ? panel : widened(wide, panel, width);
 #pragma GCC unroll 9
-    for (i64 line = 0; line < block_bytes; line += 64) __builtin_prefetch(panel + 4096 + line);
+    for (i64 line = 0; line < block_bytes; line += 64) __builtin_prefetch(panel + ahead_bytes + line);
     vf scale[vectors];
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) scale[v] = load_scales(w + v * W * 2);
