@@ -28,7 +28,7 @@ export async function exportModel(job: ExportJob, device: () => Device, count: (
       inFeatures: a.length / adapter.r,
       outFeatures: b.length / adapter.r,
     }));
-    return { path: job.out, files: await writeAdapter(job.out, { lora: adapter, baseModel: job.model.folder, modules }) };
+    return { path: job.out, files: await writeAdapter(job.out, { lora: adapter, baseModel: job.model.folder, modules, score: adapter.score }) };
   }
   if (job.format === 'safetensors' && job.dtype === 'q8_0') throw new Error('--type q8_0 is a GGUF type; safetensors takes f32, f16 or bf16');
 
