@@ -7,6 +7,7 @@ import { type Example, Message, Template } from './dataset.ts';
 import type { Judgement } from './judging.ts';
 import { MetricPoint } from './metrics.ts';
 import { Recipe } from './recipe.ts';
+import type { RunReport } from './reports.ts';
 import { type FinishReason, Sampling } from './sampling.ts';
 
 /** A model on disk: a Hugging Face folder, and optionally a PEFT adapter folder to put on it. */
@@ -124,8 +125,8 @@ export const DeviceJob = z.strictObject({ type: z.literal('device'), ...device }
 /** Facts of model and adapter folders, off their config files and the headers of their weights: no tensor is read. Answers FolderFacts[] in order. */
 export const DescribeJob = z.strictObject({ type: z.literal('describe'), folders: z.array(z.string()).min(1) });
 
-/** Tokens of a row as trained, cut to maxLength: prompt-and-answer rows as [tokens, tokens with loss], pairs as [prompt, chosen, rejected]. */
-export const RowLengths = z.array(z.int()).min(2).max(3);
+/** Tokens of a row as trained, cut to maxLength: prompt-and-answer rows as [tokens, tokens with loss], answers to one prompt as [prompt, answer, answer, …]. */
+export const RowLengths = z.array(z.int()).min(2);
 export type RowLengths = z.infer<typeof RowLengths>;
 
 /** What a recipe would take, before it starts: steps, memory, arithmetic. No weight is read. */
@@ -220,6 +221,8 @@ export type EngineEvent =
   /** Held-out prompts answered by the model as it is after a step. */
   | { type: 'samples'; step: number; samples: { prompt: Message[] | string; completion: string; expected: string | null }[] }
   | CheckpointEvent
+  /** What an evaluation found beside its numbers. */
+  | { type: 'report'; step: number; report: RunReport }
   | { type: 'note'; text: string }
   | {
       type: 'token';
