@@ -108,6 +108,16 @@ export const ExportJob = z.strictObject({
 export const ExportedModel = z.union([ModelPath, z.strictObject({ gguf: z.string() })]);
 export type ExportedModel = z.infer<typeof ExportedModel>;
 
+/** Scores of rows by a reward model or a classifier. */
+export const ScoreJob = z.strictObject({
+  type: z.literal('score'),
+  ...device,
+  model: ModelPath,
+  template: Template.default('chat'),
+  examples: z.string().describe('JSONL of Example rows'),
+  maxLength: z.int().default(1024),
+});
+
 /** Loads what was exported and holds its greedy answers against the model's own. */
 export const ParityJob = z.strictObject({
   type: z.literal('parity'),
@@ -158,7 +168,7 @@ export const ShowJob = z.strictObject({
 export const RenderJob = z.strictObject({ type: z.literal('render'), model: ModelPath });
 
 export const Job = z.discriminatedUnion('type', [
-  TrainJob, SampleJob, ChatJob, LogprobsJob, TokenizeJob, EvaluateJob, ExportJob, ParityJob, DeviceJob, ShowJob, RenderJob, DescribeJob, PlanJob,
+  TrainJob, SampleJob, ChatJob, LogprobsJob, TokenizeJob, EvaluateJob, ScoreJob, ExportJob, ParityJob, DeviceJob, ShowJob, RenderJob, DescribeJob, PlanJob,
   JudgeJob, DivergenceJob,
 ]);
 export type TrainJob = z.infer<typeof TrainJob>;
@@ -169,6 +179,7 @@ export type TokenizeJob = z.infer<typeof TokenizeJob>;
 export type EvaluateJob = z.infer<typeof EvaluateJob>;
 export type JudgeJob = z.infer<typeof JudgeJob>;
 export type DivergenceJob = z.infer<typeof DivergenceJob>;
+export type ScoreJob = z.infer<typeof ScoreJob>;
 export type ExportJob = z.infer<typeof ExportJob>;
 export type ParityJob = z.infer<typeof ParityJob>;
 export type DeviceJob = z.infer<typeof DeviceJob>;
@@ -237,6 +248,8 @@ export type EngineEvent =
   | { type: 'completion'; index: number; text: string; ids: number[]; logprobs: number[]; finishReason: FinishReason }
   /** A chat's prompt that cannot be answered; the model stays loaded. */
   | { type: 'refused'; message: string }
+  /** Of the n-th row, from 0: a score an answer, or a label. */
+  | { type: 'scored'; index: number; scores: number[] }
   /** Things done so far: an export's tensors, a parity check's prompts. */
   | { type: 'count'; done: number; total: number }
   /** One for each `render` message; `error` is why the row cannot be shown, else null. */
@@ -266,6 +279,8 @@ export type EvaluateResult = {
 export type JudgeResult = (Judgement | null)[];
 /** KL(model ‖ reference) in nats, summed over an answer's tokens: the mean over the answers, and its standard error. */
 export type DivergenceResult = { kl: number; standardError: number; answers: number; tokens: number };
+/** `accuracy`: of pairs, or of labels; null where rows say nothing of what is right. */
+export type ScoreResult = { labels: string[]; rows: number; leftOut: number; accuracy: number | null; report: RunReport | null };
 export type ExportResult = { path: string; files: { name: string; bytes: number; sha256: string }[] };
 /** Greedy answers of the exported model against the model's own. */
 export type ParityResult = {
@@ -297,6 +312,8 @@ export type FolderFacts = {
   layers: number | null;
   hiddenSize: number | null;
   hasChatTemplate: boolean;
+  /** Of a classifier or, one label, a reward model; null of a language model. */
+  labels: string[] | null;
   /** One sentence, when it cannot be used. */
   problem: string | null;
 };

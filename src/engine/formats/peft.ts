@@ -15,7 +15,8 @@ const WEIGHTS = 'adapter_model.safetensors';
 /** Ours, for PEFT has no place for it: names of the labels and the padding token, as the config.json of the whole model would say them. */
 const HEAD = 'score_head.json';
 const PREFIX = 'base_model.model.';
-const SCORE = `${PREFIX}score.weight`;
+/** The tensor of a score head beside an adapter. */
+export const SCORE = `${PREFIX}score.weight`;
 
 export type ReadAdapter = {
   r: number;
@@ -99,7 +100,8 @@ export async function readAdapter(folder: string): Promise<ReadAdapter> {
   };
 }
 
-async function readHead(folder: string, numLabels: number): Promise<ScoreHead> {
+/** What the head's labels are called; of an adapter that does not say, as transformers would call them. */
+export async function readHead(folder: string, numLabels: number): Promise<ScoreHead> {
   const named = await readJsonFile(join(folder, HEAD), true);
   const head = readScoreHead(named ?? { num_labels: numLabels });
   if (head.labels.length !== numLabels) {
