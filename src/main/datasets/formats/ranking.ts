@@ -11,10 +11,11 @@ import { answerOf, numberOf, type Row, RowError } from './row.ts';
 type Ranked = { text: string; score: number | null };
 
 export function readRanking(row: Row): RankingExample {
-  const given = (row.responses ?? row.answers ?? row.completions) as unknown[];
+  const given: unknown = row.responses ?? row.answers ?? row.completions;
+  if (!Array.isArray(given)) throw new RowError('responses is not a list of answers');
   const scores = listOf(row.scores ?? row.rank ?? row.ranks, given.length);
   const sign = row.scores === undefined ? -1 : 1;
-  const answers = given.map((value, i) => readAnswer(value, `responses[${i}]`, scores && sign * numberOf(scores[i], `score ${i + 1}`)));
+  const answers = given.map((value: unknown, i) => readAnswer(value, `responses[${i}]`, scores && sign * numberOf(scores[i], `score ${i + 1}`)));
   if (answers.some(({ score }) => (score === null) !== (answers[0].score === null))) throw new RowError('some responses have a rank or score and some have none');
   const inOrder = answers[0]?.score == null ? answers : answers.toSorted((a, b) => b.score! - a.score!);
   const responses: string[] = [];
@@ -38,6 +39,7 @@ function listOf(value: unknown, length: number): unknown[] | null {
 function readAnswer(value: unknown, field: string, score: number | null): Ranked {
   if (typeof value !== 'object' || value === null) return { text: answerOf(value, field), score };
   const answer = value as Row;
-  const own = answer.score !== undefined ? numberOf(answer.score, `${field}.score`) : answer.rank !== undefined ? -numberOf(answer.rank, `${field}.rank`) : null;
+  const rated = answer.score ?? answer.overall_score; // UltraFeedback's name
+  const own = rated !== undefined && rated !== null ? numberOf(rated, `${field}.score`) : answer.rank !== undefined ? -numberOf(answer.rank, `${field}.rank`) : null;
   return { text: answerOf(answer.text ?? answer.response ?? answer.content ?? answer.value, field), score: score ?? own };
 }
