@@ -1,6 +1,6 @@
 /**
  * Bit-exact runs, proven on the real engine process: killed with SIGKILL at random instants and resumed, a run ends with the same sha256
- * as one never interrupted; so does the same recipe with another number of threads. Full weights, LoRA and DPO.
+ * as one never interrupted; so does the same recipe with another number of threads. Full weights, LoRA, DPO, reward models and classifiers.
  */
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -33,6 +33,12 @@ beforeAll(() => {
   rows('instructions.validation.jsonl', 20, 'instruction');
   rows('preferences.train.jsonl', 96, 'preference');
   rows('preferences.validation.jsonl', 16, 'preference');
+  // which of the two answers it is: something to classify
+  for (const split of ['train', 'validation']) {
+    const pairs = readFileSync(join(folder, `preferences.${split}.jsonl`), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as { chosen: string; rejected: string });
+    const lines = pairs.flatMap(({ chosen, rejected }) => [{ kind: 'classification', text: chosen, label: 'good' }, { kind: 'classification', text: rejected, label: 'bad' }]);
+    writeFileSync(join(folder, `labels.${split}.jsonl`), lines.map((line) => JSON.stringify(line)).join('\n') + '\n');
+  }
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -57,7 +63,7 @@ async function drive(job: Job, killAt = Infinity): Promise<string | null> {
 }
 
 function job(name: string, overrides: Record<string, unknown>, model: string, threads = 2): Job {
-  const data = overrides.method === 'dpo' ? 'preferences' : 'instructions';
+  const data = overrides.method === 'dpo' || overrides.method === 'reward' ? 'preferences' : overrides.method === 'classify' ? 'labels' : 'instructions';
   const recipe = Recipe.parse({
     model: 'tiny', dataset: data, perDeviceTrainBatchSize: 4, gradientAccumulationSteps: 2, maxLength: 64, evalSteps: 4, saveSteps: 2,
     optimizer: { learningRate: 1e-3 }, seed: 3, ...overrides,
@@ -95,6 +101,15 @@ describe('a run killed at random instants and resumed', () => {
     const start = await newest('pretrain-whole');
     await expectSameAfterKills('dpo', { method: 'dpo', maxSteps: 20 }, start, 3);
   }, 60_000);
+
+  it.each([
+    ['reward', { method: 'reward', maxSteps: 20 }],
+    ['reward-lora', { method: 'reward', lora: { r: 4, loraDropout: 0.1 }, maxSteps: 20 }],
+    ['classify', { method: 'classify', maxSteps: 20 }],
+    ['classify-head', { method: 'classify', freezeTrunk: true, maxSteps: 20 }],
+  ])('ends bit-identical, with a head and its scores: %s', async (name, overrides) => {
+    await expectSameAfterKills(name, overrides, await newest('pretrain-whole'), 2);
+  }, 60_000);
 });
 
 describe('the same recipe and seed', () => {
@@ -110,6 +125,12 @@ describe('the same recipe and seed', () => {
     expect(again).toBe(first);
     expect(oneThread).toBe(first);
     expect(otherSeed).not.toBe(first);
+  }, 60_000);
+
+  it('gives the same reward model with 1 and 2 threads', async () => {
+    const start = await newest('pretrain-whole');
+    const overrides = { method: 'reward', maxSteps: 10 };
+    expect(await drive(job('reward-1', overrides, start, 1))).toBe(await drive(job('reward-2', overrides, start)));
   }, 60_000);
 });
 

@@ -14,6 +14,8 @@ import { writeAdapter } from './formats/peft.ts';
 import { openSafetensors, type TensorSource, writeSafetensors } from './formats/safetensors.ts';
 import { explainWriteError, hashFile } from './formats/write-beside.ts';
 import type { LanguageModel } from './model/language-model.ts';
+import { readParameter } from './model/parameters.ts';
+import type { ModelSource } from './open-model.ts';
 import type { AdamW } from './optim/adamw.ts';
 
 /** What a run must remember beside weights and moments. The data order is a function of (seed, step), so the step is the data cursor. */
@@ -32,7 +34,7 @@ export type CheckpointContent = {
   state: RunState;
   recipe: Recipe;
   /** folder whose tokenizer files go with the weights, and the config.json to write beside them */
-  base: { folder: string; config: Record<string, unknown>; generationConfig: Record<string, unknown> | null };
+  base: { folder: string } & ModelSource;
 };
 
 export async function writeCheckpoint(runFolder: string, content: CheckpointContent): Promise<{ path: string; sha256: string }> {
@@ -56,7 +58,8 @@ export async function writeCheckpoint(runFolder: string, content: CheckpointCont
 /** Writes everything a checkpoint holds into an empty folder and flushes it; returns the checkpoint's hash. */
 async function fillCheckpoint(temporary: string, { model, adamw, state, recipe, base }: CheckpointContent): Promise<string> {
   if (recipe.lora) {
-    await writeAdapter(temporary, { lora: recipe.lora, baseModel: base.folder, modules: model.adapterModules() });
+    const score = model.score && base.head ? { head: base.head, values: await readParameter(model.device, model.score) } : null;
+    await writeAdapter(temporary, { lora: recipe.lora, baseModel: base.folder, modules: model.adapterModules(), score });
   } else {
     const tensors: TensorSource[] = model.tensors({ merge: false }).map((tensor) => ({ ...tensor, dtype: 'F32' }));
     await writeModelFolder(temporary, {

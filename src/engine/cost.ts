@@ -15,6 +15,8 @@ import { buildWeights, decoderLinears, type Linear, type Parameter } from './mod
 export type Shapes = {
   config: ModelConfig;
   lora: Lora | null;
+  /** Only the score head is trained. */
+  headOnly: boolean;
   gradientCheckpointing: boolean;
   /** Frozen matrices stay in bf16: under LoRA, where the folder has them so. */
   bf16: boolean;
@@ -29,8 +31,9 @@ export type Parameters = {
   bytes: number;
 };
 
-export function countParameters({ config, lora, bf16 }: Shapes): Parameters {
+export function countParameters({ config, lora, headOnly, bf16 }: Shapes): Parameters {
   const { all, linears } = outline(config);
+  const score = (config.numLabels ?? 0) * config.hiddenSize;
   let [base, bytes] = [0, 0];
   for (const { shape } of all) {
     const length = shape.reduce((a, b) => a * b, 1);
@@ -38,19 +41,19 @@ export function countParameters({ config, lora, bf16 }: Shapes): Parameters {
     bytes += length * (lora && bf16 && shape.length > 1 ? 2 : 4);
   }
   const adapter = lora ? adapterSize(linears, lora) : 0;
-  return { base, adapter, trainable: lora ? adapter : base, bytes: bytes + 4 * adapter };
+  return { base, adapter, trainable: lora ? adapter + score : headOnly ? score : base, bytes: bytes + 4 * adapter };
 }
 
 /** Forward and backward of one row. `forwardOnly`: an evaluation. */
-export function rowFlops({ config, lora, gradientCheckpointing }: Shapes, row: RowLengths, forwardOnly = false): number {
+export function rowFlops({ config, lora, headOnly, gradientCheckpointing }: Shapes, row: RowLengths, forwardOnly = false): number {
   const { linears } = outline(config);
   const { tokens, pairs, sites } = rowSizes(row);
   const weights = linears.reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures * outFeatures, 0);
   const adapter = lora ? adapterSize(linears, lora) : 0;
   const width = config.numHiddenLayers * config.numAttentionHeads * config.headDim;
   const layers = tokens * 2 * (weights + adapter) + pairs * 4 * width;
-  const head = sites * 2 * config.hiddenSize * config.vocabSize;
-  if (forwardOnly) return layers + head;
+  const head = sites * 2 * config.hiddenSize * (config.numLabels ?? config.vocabSize); // a score head reads one site a text: too little to count apart
+  if (forwardOnly || headOnly) return layers + head;
   // the gradient of inputs costs one more forward of the linears, that of trained weights another; attention runs five products backward to two forward
   const layersBackward = tokens * 2 * ((lora ? 1 : 2) * weights + 2 * adapter) + pairs * 10 * width;
   const headBackward = head * (lora ? 1 : 2); // from the logits kept; what ops/logprob.ts does not keep is made again
@@ -61,8 +64,9 @@ export function rowFlops({ config, lora, gradientCheckpointing }: Shapes, row: R
 export function rowSizes(row: RowLengths): { tokens: number; pairs: number; sites: number } {
   const causal = (n: number) => (n * (n + 1)) / 2;
   if (row.length === 2) return { tokens: row[0], pairs: causal(row[0]), sites: row[1] };
-  const [P, chosen, rejected] = row;
-  return { tokens: P + chosen + rejected, pairs: causal(P) + causal(chosen) + causal(rejected) + P * (chosen + rejected), sites: chosen + rejected };
+  const [P, ...answers] = row;
+  const sites = answers.reduce((sum, length) => sum + length, 0);
+  return { tokens: P + sites, pairs: answers.reduce((sum, length) => sum + causal(length), causal(P) + P * sites), sites };
 }
 
 /** The largest micro-batch of a step, and whether others of the same step go before it. */
@@ -74,7 +78,7 @@ export type MicroBatch = { tokens: number; sites: number; accumulated: boolean }
  * first's, by which all gradients are there.
  */
 export function activationBytes(shapes: Shapes, { tokens: N, sites: M, accumulated }: MicroBatch): number {
-  const { config, lora, gradientCheckpointing } = shapes;
+  const { config, lora, headOnly, gradientCheckpointing } = shapes;
   const { hiddenSize: C, intermediateSize: F, numHiddenLayers: L, numAttentionHeads: H, numKeyValueHeads: K, headDim: D, vocabSize: V } = config;
   const { linears } = outline(config);
   const adapted = lora ? targetLinears(linears, lora.targetModules) : [];
@@ -86,12 +90,12 @@ export function activationBytes(shapes: Shapes, { tokens: N, sites: M, accumulat
     C + 1 +
     2 * F +
     (adapted.length / L) * (lora ? lora.r : 0);
-  const layers = N * (gradientCheckpointing ? L * C : L * perLayer);
+  const layers = N * (headOnly ? perLayer : gradientCheckpointing ? L * C : L * perLayer); // a frozen trunk keeps nothing
   const layer = N * ((gradientCheckpointing ? perLayer : 0) + 3 * F + 3 * C); // one made again, and gradients on their way
-  const logits = keptLogits(M, V, layers) + 3 * N * C; // and the gathered rows, the last norm, their gradient
+  const logits = (config.numLabels === null ? keptLogits(M, V, layers) : 0) + 3 * N * C; // and the gathered rows, the last norm, their gradient
 
   const all = countParameters(shapes).trainable;
-  const head = lora ? 0 : V * C;
+  const head = lora || headOnly ? 0 : (config.numLabels ?? V) * C;
   const perLayerGradients = (all - head) / L;
   const [atHead, atLast] = accumulated ? [all, all] : [head, head + perLayerGradients];
   const fullest = Math.max(layers + logits + atHead, layers + layer + atLast, layers / L + layer + all);

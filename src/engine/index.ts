@@ -16,6 +16,7 @@ import { judge } from './jobs/judge.ts';
 import { checkParity } from './jobs/parity.ts';
 import { plan } from './jobs/plan.ts';
 import { type Chat, openChat, sample } from './jobs/sample.ts';
+import { score } from './jobs/score.ts';
 import { type Control, train } from './run.ts';
 import { ENGINE_VERSION } from './version.ts';
 
@@ -99,6 +100,9 @@ async function run(job: Job, device: Device | null): Promise<boolean> {
       return false;
     case 'divergence':
       result(await divergence(job, device!, count));
+      return false;
+    case 'score':
+      result(await score(job, device!, emit));
       return false;
     case 'export':
       result(await exportModel(job, () => createNativeDevice(0), count));

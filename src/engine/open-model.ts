@@ -9,25 +9,31 @@ import type { Device } from './device/device.ts';
 import { type ModelFolder, openModelFolder } from './formats/model-folder.ts';
 import { type ReadAdapter, readAdapter } from './formats/peft.ts';
 import { checkTokenizerFits, parseModelConfig } from './model/config.ts';
+import { readScoreHead, type ScoreHead, scoreHeadConfig } from './model/heads.ts';
 import { type LanguageModel, loadLanguageModel } from './model/language-model.ts';
 import type { Tokenizer } from './tokenizer/tokenizer.ts';
 
 export type OpenOptions = {
   /** bf16-if-stored keeps frozen bf16 weights as they are on disk; f32 widens them; q8_0 rounds them, for decoding. */
   storage: 'f32' | 'bf16-if-stored' | 'q8_0';
-  trainable: 'all' | 'lora' | 'none';
+  trainable: 'all' | 'lora' | 'score' | 'none';
   lora?: Lora;
   seed?: number;
   gradientCheckpointing?: boolean;
   randomInit?: boolean;
+  /** Trained or new: a score head with these labels in place of the LM head. */
+  head?: ScoreHead;
 };
+
+/** What is written beside the weights when the model is saved; `config` tells of its score head, and `head` is that part of it. */
+export type ModelSource = Pick<ModelFolder, 'config' | 'generationConfig'> & { head: ScoreHead | null };
 
 export async function openModel(
   device: Device,
   path: ModelPath,
   tokenizer: Tokenizer,
-  { storage, ...options }: OpenOptions,
-): Promise<{ model: LanguageModel; source: Pick<ModelFolder, 'config' | 'generationConfig'> }> {
+  { storage, head, ...options }: OpenOptions,
+): Promise<{ model: LanguageModel; source: ModelSource }> {
   const folder = await openModelFolder(path.folder, { weights: !options.randomInit });
   try {
     checkTokenizerFits(parseModelConfig(folder.config, join(path.folder, 'config.json')), tokenizer.vocabSize, path.folder);
@@ -37,11 +43,15 @@ export async function openModel(
     const storedBf16 = [...folder.tensors.values()].some((tensor) => tensor.dtype === 'BF16');
     const model = await loadLanguageModel(device, folder, {
       ...options,
+      numLabels: head?.labels.length,
       // merged weights stay f32: rounded to bf16 they would answer differently from the trainer
       storage: storage !== 'bf16-if-stored' ? storage : storedBf16 && !merge ? 'bf16' : 'f32',
       ...(merge ? { mergeAdapter: adapter } : { adapter }),
     });
-    return { model, source: { config: folder.config, generationConfig: folder.generationConfig } };
+    const { architecture, numLabels } = model.config;
+    const known = head ?? adapter?.score?.head ?? (numLabels === null ? null : readScoreHead(folder.config));
+    const config = known ? scoreHeadConfig(folder.config, architecture, known) : folder.config;
+    return { model, source: { config, generationConfig: known ? null : folder.generationConfig, head: known } };
   } finally {
     await folder.close();
   }

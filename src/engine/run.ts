@@ -29,16 +29,17 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
   const tokenizer = await loadTokenizer(job.model.folder);
   const checkpoint = await findCheckpoint(job.folder);
   const start: ModelPath = checkpoint ? checkpointModel(job, checkpoint.path) : job.model;
+  const method = await prepareMethod({ job, device, tokenizer, emit });
   const { model, source } = await openModel(device, start, tokenizer, {
     storage: recipe.lora ? 'bf16-if-stored' : 'f32',
-    trainable: recipe.lora ? 'lora' : 'all',
+    trainable: method.trainable ?? (recipe.lora ? 'lora' : 'all'),
+    head: method.head,
     lora: recipe.lora ?? undefined,
     seed: recipe.seed,
     gradientCheckpointing: recipe.gradientCheckpointing,
     randomInit: recipe.method === 'pretrain' && recipe.fromScratch && !checkpoint,
   });
 
-  const method = await prepareMethod({ job, device, tokenizer, emit });
   const { lengths } = method;
   const steps = planSteps(lengths.map((row) => rowSizes(row).tokens), { ...recipe, maxTokens: maxBatchTokens(recipe) });
 
@@ -56,12 +57,12 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
     emit({ type: 'checkpoint', path: written.path, step: state.step, sha256: written.sha256, best });
   };
 
-  const sampler = await createTrainingSampler(job, model, tokenizer);
+  const sampler = model.score ? null : await createTrainingSampler(job, model, tokenizer);
   const sample = async (step: number) => {
     const samples = await sampler?.(() => control().stopped);
     if (samples && !control().stopped) emit({ type: 'samples', step, samples });
   };
-  const shapes = { config: model.config, lora: recipe.lora, gradientCheckpointing: recipe.gradientCheckpointing, bf16: true };
+  const shapes = { config: model.config, lora: recipe.lora, headOnly: method.trainable === 'score', gradientCheckpointing: recipe.gradientCheckpointing, bf16: true };
   const { base, adapter, trainable } = countParameters(shapes);
   emit({ type: 'start', step: state.step, totalSteps: steps.length, parameters: base + adapter, trainableParameters: trainable });
   if (state.step === 0) await sample(0);
@@ -85,6 +86,7 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
     if (report.step % recipe.loggingSteps === 0 || last || evaluated) emit({ type: 'metrics', step: report.step, seconds: clock.seconds(), values });
     emit({ type: 'progress', step: report.step, totalSteps: steps.length, ...clock.rates(), seconds: clock.seconds(), memoryBytes: clock.memory(), values });
 
+    if (report.evaluation) emit({ type: 'report', step: report.step, report: report.evaluation });
     const best = evaluated && (state.best === null || values.eval_loss < state.best.evalLoss);
     if (best) state.best = { step: report.step, evalLoss: values.eval_loss };
     if (isEvaluationStep(report.step, steps.length, recipe.evalSteps)) await sample(report.step);

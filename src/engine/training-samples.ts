@@ -67,6 +67,9 @@ function promptOf(example: Example, settings: Parameters<typeof tokenizeExample>
       const tokens = Array.from(tokenizePreference(example, settings).prompt);
       return { tokens, prompt: asMessages(example.prompt), expected: example.chosen };
     }
+    case 'ranking':
+    case 'classification':
+      throw new Error(`${example.kind} rows train a model that scores, and has no answers to show`);
     case 'text': {
       const given = FIRST_WORDS.exec(example.text)?.[0].trimEnd() ?? example.text.trim();
       const tokens = settings.tokenizer.encode(given, { addSpecialTokens: true });

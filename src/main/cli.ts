@@ -10,13 +10,14 @@ import { addModelCommands } from './commands/models.ts';
 import { addQuickstart } from './commands/quickstart.ts';
 import { addReport } from './commands/report.ts';
 import { addSampleCommands } from './commands/sample.ts';
+import { addScoreCommand } from './commands/score.ts';
 import { addTrainCommands } from './commands/train.ts';
 import { libraryFolder } from './library.ts';
 import { VERSION } from './paths.ts';
 import { UserError } from './user-error.ts';
 
 const program = new Command('attune')
-  .description('Align language models on your own machine, offline: import data, fine-tune (SFT, DPO), compare, export.')
+  .description('Align language models on your own machine, offline: import data, fine-tune (SFT, DPO, reward models), compare, export.')
   .version(VERSION)
   .configureHelp({ sortSubcommands: false, showGlobalOptions: false })
   .showHelpAfterError('(--help tells more)')
@@ -39,6 +40,7 @@ addTrainCommands(program);
 addSampleCommands(program);
 addCompareCommands(program);
 addJudge(program);
+addScoreCommand(program);
 addModelCommands(program);
 addQuickstart(program);
 addReport(program);

@@ -33,9 +33,21 @@ export const PreferenceExample = z.strictObject({
   prompt: z.union([z.string(), z.array(Message).min(1)]),
   chosen: z.string(),
   rejected: z.string(),
+  /** By how much the chosen answer is the better one, in the score of a reward model; only a reward model reads it. */
+  margin: z.number().optional(),
   /** Who prefers the first one, where it was not a person: the judge's name. */
   source: z.string().optional(),
 });
+
+/** One prompt and two or more answers to it, best first: K answers stand for K·(K−1)/2 pairs. The prompt as in a preference. */
+export const RankingExample = z.strictObject({
+  kind: z.literal('ranking'),
+  prompt: z.union([z.string(), z.array(Message).min(1)]),
+  responses: z.array(z.string()).min(2),
+});
+
+/** A text and what it is, for a classifier. No template is applied. */
+export const ClassificationExample = z.strictObject({ kind: z.literal('classification'), text: z.string(), label: z.string().min(1) });
 
 /** Plain text for next-token prediction. */
 export const TextExample = z.strictObject({ kind: z.literal('text'), text: z.string() });
@@ -45,14 +57,25 @@ export const Example = z.discriminatedUnion('kind', [
   ConversationExample,
   CompletionExample,
   PreferenceExample,
+  RankingExample,
+  ClassificationExample,
   TextExample,
 ]);
 export type InstructionExample = z.infer<typeof InstructionExample>;
 export type ConversationExample = z.infer<typeof ConversationExample>;
 export type CompletionExample = z.infer<typeof CompletionExample>;
 export type PreferenceExample = z.infer<typeof PreferenceExample>;
+export type RankingExample = z.infer<typeof RankingExample>;
+export type ClassificationExample = z.infer<typeof ClassificationExample>;
 export type TextExample = z.infer<typeof TextExample>;
 export type Example = z.infer<typeof Example>;
+
+/** What a dataset is edited as and trained on: rows of one dataset are all of one of these. */
+export type DatasetKind = 'examples' | 'preferences' | 'rankings' | 'labels';
+
+export function datasetKindOf(kind: Example['kind']): DatasetKind {
+  return kind === 'preference' ? 'preferences' : kind === 'ranking' ? 'rankings' : kind === 'classification' ? 'labels' : 'examples';
+}
 
 export const Split = z.enum(['train', 'validation', 'test']);
 export type Split = z.infer<typeof Split>;
@@ -65,6 +88,8 @@ export const DatasetFormat = z.enum([
   'sharegpt',
   'preference',
   'hh-rlhf',
+  'ranking',
+  'classification',
   'text',
 ]);
 export type DatasetFormat = z.infer<typeof DatasetFormat>;

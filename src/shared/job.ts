@@ -7,6 +7,7 @@ import { type Example, Message, Template } from './dataset.ts';
 import type { Judgement } from './judging.ts';
 import { MetricPoint } from './metrics.ts';
 import { Recipe } from './recipe.ts';
+import type { RunReport } from './reports.ts';
 import { type FinishReason, Sampling } from './sampling.ts';
 
 /** A model on disk: a Hugging Face folder, and optionally a PEFT adapter folder to put on it. */
@@ -107,6 +108,16 @@ export const ExportJob = z.strictObject({
 export const ExportedModel = z.union([ModelPath, z.strictObject({ gguf: z.string() })]);
 export type ExportedModel = z.infer<typeof ExportedModel>;
 
+/** Scores of rows by a reward model or a classifier. */
+export const ScoreJob = z.strictObject({
+  type: z.literal('score'),
+  ...device,
+  model: ModelPath,
+  template: Template.default('chat'),
+  examples: z.string().describe('JSONL of Example rows'),
+  maxLength: z.int().default(1024),
+});
+
 /** Loads what was exported and holds its greedy answers against the model's own. */
 export const ParityJob = z.strictObject({
   type: z.literal('parity'),
@@ -124,8 +135,8 @@ export const DeviceJob = z.strictObject({ type: z.literal('device'), ...device }
 /** Facts of model and adapter folders, off their config files and the headers of their weights: no tensor is read. Answers FolderFacts[] in order. */
 export const DescribeJob = z.strictObject({ type: z.literal('describe'), folders: z.array(z.string()).min(1) });
 
-/** Tokens of a row as trained, cut to maxLength: prompt-and-answer rows as [tokens, tokens with loss], pairs as [prompt, chosen, rejected]. */
-export const RowLengths = z.array(z.int()).min(2).max(3);
+/** Tokens of a row as trained, cut to maxLength: prompt-and-answer rows as [tokens, tokens with loss], answers to one prompt as [prompt, answer, answer, …]. */
+export const RowLengths = z.array(z.int()).min(2);
 export type RowLengths = z.infer<typeof RowLengths>;
 
 /** What a recipe would take, before it starts: steps, memory, arithmetic. No weight is read. */
@@ -157,7 +168,7 @@ export const ShowJob = z.strictObject({
 export const RenderJob = z.strictObject({ type: z.literal('render'), model: ModelPath });
 
 export const Job = z.discriminatedUnion('type', [
-  TrainJob, SampleJob, ChatJob, LogprobsJob, TokenizeJob, EvaluateJob, ExportJob, ParityJob, DeviceJob, ShowJob, RenderJob, DescribeJob, PlanJob,
+  TrainJob, SampleJob, ChatJob, LogprobsJob, TokenizeJob, EvaluateJob, ScoreJob, ExportJob, ParityJob, DeviceJob, ShowJob, RenderJob, DescribeJob, PlanJob,
   JudgeJob, DivergenceJob,
 ]);
 export type TrainJob = z.infer<typeof TrainJob>;
@@ -168,6 +179,7 @@ export type TokenizeJob = z.infer<typeof TokenizeJob>;
 export type EvaluateJob = z.infer<typeof EvaluateJob>;
 export type JudgeJob = z.infer<typeof JudgeJob>;
 export type DivergenceJob = z.infer<typeof DivergenceJob>;
+export type ScoreJob = z.infer<typeof ScoreJob>;
 export type ExportJob = z.infer<typeof ExportJob>;
 export type ParityJob = z.infer<typeof ParityJob>;
 export type DeviceJob = z.infer<typeof DeviceJob>;
@@ -220,6 +232,8 @@ export type EngineEvent =
   /** Held-out prompts answered by the model as it is after a step. */
   | { type: 'samples'; step: number; samples: { prompt: Message[] | string; completion: string; expected: string | null }[] }
   | CheckpointEvent
+  /** What an evaluation found beside its numbers. */
+  | { type: 'report'; step: number; report: RunReport }
   | { type: 'note'; text: string }
   | {
       type: 'token';
@@ -234,6 +248,8 @@ export type EngineEvent =
   | { type: 'completion'; index: number; text: string; ids: number[]; logprobs: number[]; finishReason: FinishReason }
   /** A chat's prompt that cannot be answered; the model stays loaded. */
   | { type: 'refused'; message: string }
+  /** Of the n-th row, from 0: a score an answer, or a label. */
+  | { type: 'scored'; index: number; scores: number[] }
   /** Things done so far: an export's tensors, a parity check's prompts. */
   | { type: 'count'; done: number; total: number }
   /** One for each `render` message; `error` is why the row cannot be shown, else null. */
@@ -263,6 +279,8 @@ export type EvaluateResult = {
 export type JudgeResult = (Judgement | null)[];
 /** KL(model ‖ reference) in nats, summed over an answer's tokens: the mean over the answers, and its standard error. */
 export type DivergenceResult = { kl: number; standardError: number; answers: number; tokens: number };
+/** `accuracy`: of pairs, or of labels; null where rows say nothing of what is right. */
+export type ScoreResult = { labels: string[]; rows: number; leftOut: number; accuracy: number | null; report: RunReport | null };
 export type ExportResult = { path: string; files: { name: string; bytes: number; sha256: string }[] };
 /** Greedy answers of the exported model against the model's own. */
 export type ParityResult = {
@@ -294,6 +312,8 @@ export type FolderFacts = {
   layers: number | null;
   hiddenSize: number | null;
   hasChatTemplate: boolean;
+  /** Of a classifier or, one label, a reward model; null of a language model. */
+  labels: string[] | null;
   /** One sentence, when it cannot be used. */
   problem: string | null;
 };

@@ -3,6 +3,7 @@
  * Not a base class: an algorithm is one generator, top to bottom; run.ts pulls it and logs, pauses, stops and checkpoints between steps.
  */
 import type { Optimizer } from '../../shared/recipe.ts';
+import type { RunReport } from '../../shared/reports.ts';
 import type { LanguageModel } from '../model/language-model.ts';
 import type { AdamW } from '../optim/adamw.ts';
 import { clipScale } from '../optim/clip.ts';
@@ -26,6 +27,8 @@ export type StepReport = {
   tokens: number;
   /** tokens the model really computed, for tokens/s: a shared prompt counts once */
   computedTokens: number;
+  /** Of an evaluation that found more than numbers. */
+  evaluation?: RunReport;
 };
 
 /** Clips the gathered gradients to maxGradNorm, takes the AdamW step and clears them. `step` counts from 0. */

@@ -1,6 +1,6 @@
 /**
  * Token sequences → one packed batch (batch.ts): end to end, no padding, each sequence a segment that sees nothing of the others.
- * A preference pair is three segments: the prompt once, and its two answers, which continue it.
+ * A preference pair is three segments: the prompt once, and its two answers, which continue it; a ranking is the same with more answers.
  */
 import type { Batch } from './batch.ts';
 
@@ -9,6 +9,15 @@ export type Sequence = { tokens: Int32Array; loss: Uint8Array };
 
 /** Answers include their end-of-turn token. */
 export type PreferenceSequences = { prompt: Int32Array; chosen: Int32Array; rejected: Int32Array };
+
+/** Answers to one prompt, best first. `margin` is by how much each should score above the next ones. */
+export type RankedSequences = { prompt: Int32Array; answers: Int32Array[]; margin: number };
+
+/** `label` is the head's row. */
+export type LabelledSequence = { tokens: Int32Array; label: number };
+
+/** A batch to be scored: a site is a text's last token, and nothing is predicted there. */
+export type ScoreBatch = Omit<Batch, 'targets'>;
 
 export function packSequences(sequences: Sequence[]): Batch {
   const packing = startPacking(sequences.reduce((sum, { tokens }) => sum + tokens.length, 0));
@@ -32,6 +41,27 @@ export function packPreferences(pairs: PreferenceSequences[]): Batch {
     }
   }
   return packing.finish(2 * pairs.length);
+}
+
+/** Sites are the answers in order, those of a prompt best first. */
+export function packRankings(rows: RankedSequences[]): ScoreBatch {
+  const packing = startPacking(rows.reduce((sum, { prompt, answers }) => answers.reduce((total, answer) => total + answer.length, sum + prompt.length), 0));
+  let count = 0;
+  for (const { prompt, answers } of rows) {
+    const prefix = prompt.length > 0 ? { start: packing.append(prompt, null), length: prompt.length } : null;
+    for (const answer of answers) packing.site(packing.append(answer, prefix) + answer.length - 1, 0, count++);
+  }
+  return withoutTargets(packing.finish(count));
+}
+
+export function packTexts(texts: Int32Array[]): ScoreBatch {
+  const packing = startPacking(texts.reduce((sum, { length }) => sum + length, 0));
+  for (const [index, tokens] of texts.entries()) packing.site(packing.append(tokens, null) + tokens.length - 1, 0, index);
+  return withoutTargets(packing.finish(texts.length));
+}
+
+function withoutTargets({ tokens, positions, segments, rows, sequences, sequenceCount }: Batch): ScoreBatch {
+  return { tokens, positions, segments, rows, sequences, sequenceCount };
 }
 
 function startPacking(N: number) {

@@ -2,9 +2,9 @@
 import type { Example, Template } from '../../shared/dataset.ts';
 import { templateWarnings } from '../tokenizer/template.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import type { PreferenceSequences, Sequence } from './pack.ts';
+import type { PreferenceSequences, RankedSequences, Sequence } from './pack.ts';
 import { readExamples } from './read.ts';
-import { tokenizeExample, tokenizePreference } from './tokenize.ts';
+import { tokenizeExample, tokenizePreference, tokenizeRanking, tokenizeText } from './tokenize.ts';
 
 export type PrepareSettings = {
   template: Template;
@@ -31,18 +31,41 @@ export async function preparePreferences(path: string, settings: PrepareSettings
   });
 }
 
+/** Pairs and rankings. A row with an answer longer than maxLength is left out whole (TRL's RewardTrainer does the same). */
+export async function prepareRankings(path: string, settings: PrepareSettings): Promise<RankedSequences[]> {
+  return prepare(path, settings, (example) => {
+    if (example.kind !== 'preference' && example.kind !== 'ranking') throw new Error(`a ${example.kind} row stands where pairs or rankings of answers are needed`);
+    const row = tokenizeRanking(example, settings);
+    const fits = row.answers.every(({ length }) => length > 0 && row.prompt.length + length <= settings.maxLength);
+    return { row: fits ? row : null, truncated: false };
+  }, 'an answer is longer than that');
+}
+
+export type LabelledText = { tokens: Int32Array; label: string };
+
+/** Texts with their labels; longer ones are left out. */
+export async function prepareTexts(path: string, settings: PrepareSettings): Promise<LabelledText[]> {
+  return prepare(path, settings, (example) => {
+    if (example.kind !== 'classification') throw new Error(`a ${example.kind} row stands where texts with a label are needed`);
+    const tokens = tokenizeText(example.text, settings.tokenizer);
+    const fits = tokens.length > 0 && tokens.length <= settings.maxLength;
+    return { row: fits ? { tokens, label: example.label } : null, truncated: false };
+  }, 'the text is longer than that, or empty');
+}
+
 /** `tokenize` gives null for a row of whose answer nothing is left, and throws where a template refuses the row; both are counted and told. */
 async function prepare<Row>(
   path: string,
   { warn, maxLength, template, tokenizer }: PrepareSettings,
   tokenize: (example: Example) => { row: Row | null; truncated: boolean },
+  whyLeftOut = 'after the cut nothing of the answer remained',
 ): Promise<Row[]> {
   const rows: Row[] = [];
   let [cut, silent, refused] = [0, 0, 0];
   let reason = '';
   let templated = false;
   for await (const example of readExamples(path)) {
-    templated ||= example.kind !== 'text' && example.kind !== 'completion';
+    templated ||= example.kind !== 'text' && example.kind !== 'completion' && example.kind !== 'classification';
     try {
       const { row, truncated } = tokenize(example);
       if (truncated) cut++;
@@ -57,7 +80,7 @@ async function prepare<Row>(
   if (templated) for (const text of templateWarnings(template, tokenizer)) warn(text);
   const all = rows.length + silent + refused;
   if (cut > 0) warn(`${cut} of ${all} rows were longer than maxLength (${maxLength} tokens) and were cut at the end`);
-  if (silent > 0) warn(`${silent} of ${all} rows were left out: after the cut to maxLength (${maxLength} tokens) nothing of the answer remained`);
+  if (silent > 0) warn(`${silent} of ${all} rows were left out: with maxLength ${maxLength} tokens, ${whyLeftOut}`);
   if (refused > 0) warn(`${refused} of ${all} rows were left out; the first because ${reason}`);
   return rows;
 }

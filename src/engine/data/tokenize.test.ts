@@ -75,6 +75,7 @@ describe('TRL’s own trainers', () => {
     const lines = readFileSync(join(fixtures, '..', recipe.dataset), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
     expect(rows.length).toBeGreaterThan(3);
     rows.forEach((row: { prompt_ids: number[]; chosen_ids: number[]; rejected_ids: number[]; input_ids: number[]; labels: number[] }, i: number) => {
+      if (recipe.method === 'reward') return; // trl-parity.test.ts holds these
       const limits = { template: recipe.template, tokenizer, maxLength: recipe.maxLength, completionOnlyLoss: recipe.completionOnlyLoss ?? true };
       if (recipe.method === 'dpo') {
         const { prompt, chosen, rejected } = tokenizePreference({ kind: 'preference', ...lines[i] }, limits);

@@ -2,10 +2,10 @@
  * One example → token ids and which of them are targets. The text is tokenised as a whole, so ids equal those of the rendered string
  * (transformers' apply_chat_template), and the mask follows from where the pieces lie in it. Rows over maxLength are cut at the end (TRL's keep_start).
  */
-import type { Example, Message, PreferenceExample, Template } from '../../shared/dataset.ts';
+import type { Example, Message, PreferenceExample, RankingExample, Template } from '../../shared/dataset.ts';
 import { renderConversation, renderExample, renderPrompt } from '../tokenizer/template.ts';
 import type { Piece, Tokenizer } from '../tokenizer/tokenizer.ts';
-import type { PreferenceSequences, Sequence } from './pack.ts';
+import type { PreferenceSequences, RankedSequences, Sequence } from './pack.ts';
 
 export type TokenizeSettings = {
   template: Template;
@@ -37,19 +37,45 @@ export function tokenizePreference(
   example: PreferenceExample,
   { template, tokenizer, maxLength }: Omit<TokenizeSettings, 'completionOnlyLoss'>,
 ): PreferenceSequences & { truncated: boolean } {
-  const messages: Message[] = typeof example.prompt === 'string' ? [{ role: 'user', content: example.prompt }] : example.prompt;
+  const { prompt, answers } = tokenizeAnswers(example.prompt, [example.chosen, example.rejected], { template, tokenizer });
+  const [chosen, rejected] = answers.map((tokens) => Int32Array.from(tokens.slice(0, Math.max(0, maxLength - prompt.length))));
+  return {
+    prompt: Int32Array.from(prompt.slice(0, maxLength)),
+    chosen,
+    rejected,
+    truncated: answers.some((tokens) => prompt.length + tokens.length > maxLength),
+  };
+}
+
+/** A pair is a ranking of two. Nothing is cut: a reward model scores a text at its end (TRL leaves longer rows out). */
+export function tokenizeRanking(example: PreferenceExample | RankingExample, settings: Pick<TokenizeSettings, 'template' | 'tokenizer'>): RankedSequences {
+  const responses = example.kind === 'ranking' ? example.responses : [example.chosen, example.rejected];
+  const { prompt, answers } = tokenizeAnswers(example.prompt, responses, settings);
+  return {
+    prompt: Int32Array.from(prompt),
+    answers: answers.map((tokens) => Int32Array.from(tokens)),
+    margin: (example.kind === 'preference' && example.margin) || 0,
+  };
+}
+
+/** The ids all answers begin with, no further than the prompt's end, and what each goes on with. */
+function tokenizeAnswers(
+  asking: string | Message[],
+  responses: string[],
+  { template, tokenizer }: Pick<TokenizeSettings, 'template' | 'tokenizer'>,
+): { prompt: number[]; answers: number[][] } {
+  const messages: Message[] = typeof asking === 'string' ? [{ role: 'user', content: asking }] : asking;
   const asked = encodePieces(renderPrompt(messages, template, tokenizer), tokenizer).tokens;
-  const [chosen, rejected] = [example.chosen, example.rejected].map((content) => {
+  const answers = responses.map((content) => {
     const { tokens, loss } = encodePieces(renderConversation([...messages, { role: 'assistant', content }], template, tokenizer), tokenizer);
     return tokens.slice(0, loss.lastIndexOf(1) + 1);
   });
   let shared = 0;
-  while (shared < asked.length && asked[shared] === chosen[shared] && asked[shared] === rejected[shared]) shared++;
-  const cut = (tokens: number[]): Int32Array => Int32Array.from(tokens.slice(shared, maxLength));
-  return {
-    prompt: Int32Array.from(asked.slice(0, Math.min(shared, maxLength))),
-    chosen: cut(chosen),
-    rejected: cut(rejected),
-    truncated: Math.max(chosen.length, rejected.length) > maxLength,
-  };
+  while (shared < asked.length && answers.every((tokens) => tokens[shared] === asked[shared])) shared++;
+  return { prompt: asked.slice(0, shared), answers: answers.map((tokens) => tokens.slice(shared)) };
+}
+
+/** A text to classify, whole: the tokens put before any text, and its own. No end-of-turn token: others who load a classifier put none. */
+export function tokenizeText(text: string, tokenizer: Tokenizer): Int32Array {
+  return Int32Array.from(tokenizer.prefixIds.concat(tokenizer.encodePlain(text)));
 }

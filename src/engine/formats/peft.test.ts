@@ -26,6 +26,7 @@ beforeEach(async () => {
       { name: V, a: numbers(6, 30), b: numbers(2, 40), inFeatures: 3, outFeatures: 1 },
       { name: Q, a: numbers(6, 0), b: numbers(8, 10), inFeatures: 3, outFeatures: 4 },
     ],
+    score: null,
   });
 });
 

@@ -5,13 +5,18 @@
  */
 import { join } from 'node:path';
 import type { Lora } from '../../shared/recipe.ts';
+import { readScoreHead, type ScoreHead } from '../model/heads.ts';
 import { readJsonFile, writeJsonFile } from './json.ts';
 import { openSafetensors, writeSafetensors, type TensorSource } from './safetensors.ts';
 import { writeFolderBeside, type WrittenFile } from './write-beside.ts';
 
 const CONFIG = 'adapter_config.json';
 const WEIGHTS = 'adapter_model.safetensors';
+/** Ours, for PEFT has no place for it: names of the labels and the padding token, as the config.json of the whole model would say them. */
+const HEAD = 'score_head.json';
 const PREFIX = 'base_model.model.';
+/** The tensor of a score head beside an adapter. */
+export const SCORE = `${PREFIX}score.weight`;
 
 export type ReadAdapter = {
   r: number;
@@ -23,6 +28,8 @@ export type ReadAdapter = {
   baseModel: string | null;
   /** By module name of the base model, such as model.layers.0.self_attn.q_proj: a (r, I), b (O, r). */
   tensors: Map<string, { a: Float32Array; b: Float32Array }>;
+  /** The score head of a reward model or classifier, saved whole (modules_to_save), (labels, C). */
+  score: { head: ScoreHead; values: Float32Array } | null;
 };
 
 /** Fields that must be off (null, false, empty, or the value given) for an adapter to be plain LoRA. */
@@ -31,7 +38,6 @@ const UNSUPPORTED: Record<string, unknown> = {
   lora_bias: false,
   fan_in_fan_out: false,
   use_dora: false,
-  modules_to_save: null,
   rank_pattern: {},
   alpha_pattern: {},
   trainable_token_indices: null,
@@ -67,6 +73,11 @@ export async function readAdapter(folder: string): Promise<ReadAdapter> {
         `${field} is ${JSON.stringify(value)}, which is not supported; merge the adapter into its base with PEFT, or train one without it`,
       );
   }
+  const saved = (config.modules_to_save ?? []) as unknown[];
+  // PEFT names both places where a family may keep its head; every family read here keeps it in `score`
+  if (!Array.isArray(saved) || saved.some((name) => name !== 'score' && name !== 'classifier')) {
+    fail(`modules_to_save is ${JSON.stringify(saved)}, which is not supported (a score head alone can be saved beside an adapter); merge the adapter into its base with PEFT`);
+  }
   const r = config.r as number;
   if (!Number.isSafeInteger(r) || r < 1) fail(`r is ${JSON.stringify(r)}; expected a whole number from 1 up`);
   const alpha = config.lora_alpha as number;
@@ -76,7 +87,8 @@ export async function readAdapter(folder: string): Promise<ReadAdapter> {
     fail(`lora_dropout is ${JSON.stringify(dropout)}; expected 0 or more, below 1`);
   const base = config.base_model_name_or_path;
 
-  const tensors = await readMatrices(join(folder, WEIGHTS), r);
+  const { tensors, score } = await readMatrices(join(folder, WEIGHTS), r);
+  if (saved.length > 0 && score === null) fail(`modules_to_save names a score head, but ${WEIGHTS} has none; save the adapter again`);
   return {
     r,
     loraAlpha: config.use_rslora === true ? alpha * Math.sqrt(r) : alpha,
@@ -84,14 +96,28 @@ export async function readAdapter(folder: string): Promise<ReadAdapter> {
     targetModules: [...new Set([...tensors.keys()].map((name) => name.slice(name.lastIndexOf('.') + 1)))].sort(),
     baseModel: typeof base === 'string' && base !== '' ? base : null,
     tensors,
+    score: score && { head: await readHead(folder, score.numLabels), values: score.values },
   };
 }
 
-async function readMatrices(path: string, r: number): Promise<ReadAdapter['tensors']> {
+/** What the head's labels are called; of an adapter that does not say, as transformers would call them. */
+export async function readHead(folder: string, numLabels: number): Promise<ScoreHead> {
+  const named = await readJsonFile(join(folder, HEAD), true);
+  const head = readScoreHead(named ?? { num_labels: numLabels });
+  if (head.labels.length !== numLabels) {
+    throw new Error(`${join(folder, HEAD)}: it names ${head.labels.length} labels, the head in ${WEIGHTS} has ${numLabels}; the files are of different adapters`);
+  }
+  return head;
+}
+
+async function readMatrices(path: string, r: number): Promise<{ tensors: ReadAdapter['tensors']; score: { numLabels: number; values: Float32Array } | null }> {
   const file = await openSafetensors(path);
   try {
     const tensors: ReadAdapter['tensors'] = new Map();
+    const head = file.tensors.get(SCORE);
+    const score = head ? { numLabels: head.shape[0]!, values: await file.read(SCORE) } : null;
     for (const { name, shape } of file.tensors.values()) {
+      if (name === SCORE) continue;
       const match = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/.exec(name);
       if (!match)
         throw new Error(
@@ -113,11 +139,12 @@ async function readMatrices(path: string, r: number): Promise<ReadAdapter['tenso
     const pairs = 2 * tensors.size;
     if (pairs === 0) throw new Error(`${path}: it holds no LoRA matrices; save the adapter again`);
     for (const name of file.tensors.keys()) {
+      if (name === SCORE) continue;
       const partner = name.replace(/\.lora_B\.weight$/, '.lora_A.weight');
       if (!file.tensors.has(partner))
         throw new Error(`${path}: tensor ${name} has no partner ${partner}; the adapter is incomplete, save it again`);
     }
-    return tensors;
+    return { tensors, score };
   } finally {
     await file.close();
   }
@@ -130,13 +157,19 @@ export async function writeAdapter(
     lora: Lora;
     baseModel: string;
     modules: { name: string; a: () => Promise<Float32Array>; b: () => Promise<Float32Array>; inFeatures: number; outFeatures: number }[];
+    /** `values` (labels, C) */
+    score: { head: ScoreHead; values: Float32Array } | null;
   },
 ): Promise<WrittenFile[]> {
-  const { lora, baseModel, modules } = adapter;
+  const { lora, baseModel, modules, score } = adapter;
   const tensors = modules.flatMap(({ name, a, b, inFeatures, outFeatures }): TensorSource[] => [
     { name: `${PREFIX}${name}.lora_A.weight`, shape: [lora.r, inFeatures], dtype: 'F32', read: a },
     { name: `${PREFIX}${name}.lora_B.weight`, shape: [outFeatures, lora.r], dtype: 'F32', read: b },
   ]);
+  if (score) {
+    const labels = score.head.labels.length;
+    tensors.push({ name: SCORE, shape: [labels, score.values.length / labels], dtype: 'F32', read: async () => score.values });
+  }
   // What PEFT itself would fill in by default is left to it; what decides the meaning is said.
   const config = {
     base_model_name_or_path: baseModel,
@@ -146,18 +179,23 @@ export async function writeAdapter(
     init_lora_weights: true,
     lora_alpha: lora.loraAlpha,
     lora_dropout: lora.loraDropout,
-    modules_to_save: null,
+    modules_to_save: score ? ['score'] : null,
     peft_type: 'LORA',
     r: lora.r,
     rank_pattern: {},
     alpha_pattern: {},
     target_modules: [...lora.targetModules].sort(),
-    task_type: 'CAUSAL_LM',
+    task_type: score ? 'SEQ_CLS' : 'CAUSAL_LM',
     use_dora: false,
     use_rslora: false,
   };
   return writeFolderBeside(out, CONFIG, async (folder) => [
     { name: WEIGHTS, ...(await writeSafetensors(join(folder, WEIGHTS), tensors)) },
     { name: CONFIG, ...(await writeJsonFile(join(folder, CONFIG), config)) },
+    ...(score ? [{ name: HEAD, ...(await writeJsonFile(join(folder, HEAD), describeHead(score.head))) }] : []),
   ]);
+}
+
+function describeHead({ labels, padTokenId }: ScoreHead): Record<string, unknown> {
+  return { id2label: Object.fromEntries(labels.map((label, id) => [id, label])), pad_token_id: padTokenId };
 }

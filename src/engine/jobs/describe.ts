@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import type { FolderFacts } from '../../shared/job.ts';
 import { readJsonFile } from '../formats/json.ts';
 import { openModelFolder } from '../formats/model-folder.ts';
+import { readHead, SCORE } from '../formats/peft.ts';
 import { openSafetensors, type TensorInfo } from '../formats/safetensors.ts';
 import { isFile } from '../formats/write-beside.ts';
 import { parseModelConfig } from '../model/config.ts';
+import { readScoreHead } from '../model/heads.ts';
 import { checkTensors } from '../model/parameters.ts';
 
 /** What training needs beside the model and nobody else does. */
@@ -14,7 +16,7 @@ const NOT_THE_MODEL = /^(optimizer\.safetensors|state\.json|manifest\.json|recip
 
 const NOTHING: FolderFacts = {
   family: null, parameters: null, adapter: null, bytes: null, dtype: null, contextLength: null, vocabularySize: null, layers: null, hiddenSize: null,
-  hasChatTemplate: false, problem: null,
+  hasChatTemplate: false, labels: null, problem: null,
 };
 
 /** One answer a folder; a folder that cannot be used says why in its `problem`. */
@@ -39,6 +41,7 @@ async function describeModel(folder: string): Promise<FolderFacts> {
   const known: FolderFacts = {
     ...NOTHING, family: parsed.modelType, contextLength: parsed.maxPositionEmbeddings, vocabularySize: parsed.vocabSize,
     layers: parsed.numHiddenLayers, hiddenSize: parsed.hiddenSize, bytes, hasChatTemplate,
+    labels: parsed.numLabels === null ? null : readScoreHead(config).labels,
   };
   try {
     const opened = await openModelFolder(folder);
@@ -63,7 +66,9 @@ async function describeAdapter(folder: string): Promise<FolderFacts> {
   const file = await openSafetensors(join(folder, 'adapter_model.safetensors'));
   await file.close();
   const tensors = [...file.tensors.values()];
-  return { ...NOTHING, adapter: { parameters: countElements(tensors), rank: r as number }, bytes: await folderBytes(folder), dtype: mostCommonType(tensors) };
+  const head = tensors.find(({ name }) => name === SCORE);
+  const labels = head ? (await readHead(folder, head.shape[0]!)).labels : null;
+  return { ...NOTHING, labels, adapter: { parameters: countElements(tensors), rank: r as number }, bytes: await folderBytes(folder), dtype: mostCommonType(tensors) };
 }
 
 async function findChatTemplate(folder: string, files: string[]): Promise<boolean> {

@@ -10,6 +10,7 @@ import { openModelFolder, writeModelFolder } from '../formats/model-folder.ts';
 import { readAdapter, writeAdapter } from '../formats/peft.ts';
 import type { TensorSource } from '../formats/safetensors.ts';
 import { hashFile } from '../formats/write-beside.ts';
+import { SCORE } from '../model/parameters.ts';
 import { openModel } from '../open-model.ts';
 import { loadTokenizer } from '../tokenizer/tokenizer.ts';
 
@@ -28,7 +29,7 @@ export async function exportModel(job: ExportJob, device: () => Device, count: (
       inFeatures: a.length / adapter.r,
       outFeatures: b.length / adapter.r,
     }));
-    return { path: job.out, files: await writeAdapter(job.out, { lora: adapter, baseModel: job.model.folder, modules }) };
+    return { path: job.out, files: await writeAdapter(job.out, { lora: adapter, baseModel: job.model.folder, modules, score: adapter.score }) };
   }
   if (job.format === 'safetensors' && job.dtype === 'q8_0') throw new Error('--type q8_0 is a GGUF type; safetensors takes f32, f16 or bf16');
 
@@ -43,6 +44,7 @@ export async function exportModel(job: ExportJob, device: () => Device, count: (
   }));
   try {
     if (job.format === 'gguf') {
+      if (tensors.some(({ name }) => name === SCORE)) throw new Error('--format gguf: a reward model or classifier has no place in GGUF; export it as safetensors');
       const path = join(job.out, `${job.name}-${job.dtype === 'q8_0' ? 'Q8_0' : job.dtype.toUpperCase()}.gguf`);
       await writeGguf(path, { config, tokenizerFolder: job.model.folder, name: job.name, type: job.dtype, tensors });
       return { path, files: [{ name: path.slice(job.out.length + 1), ...(await hashFile(path)) }] };

@@ -5,7 +5,7 @@ import type {
 } from '../../shared/job.ts';
 import { packSequences } from '../data/pack.ts';
 import { readExamples } from '../data/read.ts';
-import { tokenizeExample, tokenizePreference, type TokenizeSettings } from '../data/tokenize.ts';
+import { tokenizeExample, tokenizePreference, tokenizeRanking, tokenizeText, type TokenizeSettings } from '../data/tokenize.ts';
 import type { Device } from '../device/device.ts';
 import { openModel } from '../open-model.ts';
 import { createDecoder } from '../tokenizer/stream.ts';
@@ -62,6 +62,18 @@ function showExample(example: Example, settings: TokenizeSettings): ShownExample
       pieces: showTokens([...prompt, ...answer], tokenizer, (i) => i >= prompt.length),
       truncated,
     }));
+  }
+  if (example.kind === 'ranking') {
+    const { prompt, answers } = tokenizeRanking(example, settings);
+    // a reward model reads each answer to its end and scores it there
+    return answers.map((answer) => ({
+      pieces: showTokens([...prompt, ...answer], tokenizer, (i) => i === prompt.length + answer.length - 1),
+      truncated: prompt.length + answer.length > settings.maxLength,
+    }));
+  }
+  if (example.kind === 'classification') {
+    const tokens = tokenizeText(example.text, tokenizer);
+    return [{ pieces: showTokens([...tokens], tokenizer, (i) => i === tokens.length - 1), truncated: tokens.length > settings.maxLength }];
   }
   const { tokens, loss, truncated } = tokenizeExample(example, settings);
   return [{ pieces: showTokens([...tokens], tokenizer, (i) => i > 0 && loss[i] === 1), truncated }];

@@ -1,11 +1,11 @@
 /**
  * The `parity` job: what was exported is loaded again and held against the model it was made from. Both answer the same prompts greedily;
  * then both give log-probs of the model's own answers, token by token (teacher forcing), so that one early difference counts once.
- * Whether the outcome is good enough is main's to say.
+ * Of a reward model or classifier the scores are held against each other instead. Whether the outcome is good enough is main's to say.
  */
 import type { ParityJob, ParityResult, Prompt } from '../../shared/job.ts';
 import { Sampling } from '../../shared/sampling.ts';
-import { packSequences } from '../data/pack.ts';
+import { packSequences, packTexts } from '../data/pack.ts';
 import type { Device } from '../device/device.ts';
 import { openGguf } from '../formats/gguf-reader.ts';
 import { ggufTokenizer } from '../formats/gguf-tokenizer.ts';
@@ -30,6 +30,14 @@ export async function checkParity(job: ParityJob, device: Device, count: (done: 
   // of a prompt that leaves no room for an answer the end is asked
   const room = Math.max(1, source.config.maxPositionEmbeddings - job.maxTokens);
   const prompts = job.prompts.map((prompt) => promptTokens(withoutTemplate(prompt, job, tokenizer), job.template, tokenizer).slice(-room));
+  if (source.score) {
+    const scores = await scoresOf(source, prompts);
+    source.free();
+    const exported = await openExported(job, device, tokenizer);
+    const others = await scoresOf(exported, prompts);
+    exported.free();
+    return compareScores(scores, others);
+  }
   const own = await greedy(source, tokenizer, prompts, sampling, tick);
   const ownForced = await force(source, prompts, own.ids);
   source.free();
@@ -51,6 +59,26 @@ export async function checkParity(job: ParityJob, device: Device, count: (done: 
     const difference = Math.abs(forced.logprobs[at] - ownForced.logprobs[at]);
     result.maxLogprobDifference = Math.max(result.maxLogprobDifference, Number.isNaN(difference) ? Infinity : difference);
   });
+  return result;
+}
+
+/** A scorer reads each prompt to its end. */
+async function scoresOf(model: LanguageModel, prompts: number[][]): Promise<Float32Array[]> {
+  const all: Float32Array[] = [];
+  for (const prompt of prompts) all.push((await model.forwardScores(packTexts([Int32Array.from(prompt)]))).scores);
+  return all;
+}
+
+/** A score counts as a token, and is the same within rounding: five in a hundred, and of scores about zero 0.05. */
+function compareScores(own: Float32Array[], others: Float32Array[]): ParityResult {
+  const result: ParityResult = { prompts: own.length, equal: 0, tokens: 0, sameTokens: 0, maxLogprobDifference: 0, firstDifference: null };
+  for (const [i, scores] of own.entries()) {
+    const differences = Array.from(scores, (score, label) => Math.abs(score - others[i][label]));
+    if (differences.every((difference) => difference === 0)) result.equal++;
+    result.tokens += scores.length;
+    result.sameTokens += differences.filter((difference, label) => difference <= 0.05 * Math.max(1, Math.abs(scores[label]))).length;
+    result.maxLogprobDifference = differences.reduce((most, difference) => Math.max(most, Number.isNaN(difference) ? Infinity : difference), result.maxLogprobDifference);
+  }
   return result;
 }
 

@@ -9,7 +9,7 @@ import { maxBatchTokens } from '../../shared/recipe.ts';
 import { activationBytes, countParameters, rowFlops, rowSizes, type Shapes } from '../cost.ts';
 import { microBatches, planSteps } from '../data/plan.ts';
 import { readExamples } from '../data/read.ts';
-import { tokenizeExample, tokenizePreference, type TokenizeSettings } from '../data/tokenize.ts';
+import { tokenizeExample, tokenizePreference, tokenizeRanking, type TokenizeSettings, tokenizeText } from '../data/tokenize.ts';
 import type { Device } from '../device/device.ts';
 import { openModelFolder } from '../formats/model-folder.ts';
 import { parseModelConfig } from '../model/config.ts';
@@ -17,6 +17,8 @@ import { loadTokenizer } from '../tokenizer/tokenizer.ts';
 
 /** Tokenising ends after this, with the rows there are by then, ms. */
 const TOKENISING_TIME = 700;
+/** A classifier's labels are counted when it starts; here two stand for them, a few thousand weights at most. */
+const PLANNED_LABELS = 2;
 /** Rows over all epochs that are planned one by one; beyond that one epoch is, and multiplied. */
 const PLANNED_ROWS = 500_000;
 /** Of the engine process without a model: Node and the kernels' scratch; what tokenising makes its heap grow by, a row and in all. Measured. */
@@ -31,14 +33,15 @@ export async function plan(job: PlanJob, device: Device): Promise<PlanResult> {
   const { recipe } = job;
   const folder = await openModelFolder(job.model.folder, { weights: !(recipe.method === 'pretrain' && recipe.fromScratch) });
   await folder.close();
-  const config = parseModelConfig(folder.config, join(folder.folder, 'config.json'));
+  const stored = parseModelConfig(folder.config, join(folder.folder, 'config.json'));
   const bf16 = [...folder.tensors.values()].some(({ dtype }) => dtype === 'BF16');
-  const shapes: Shapes = { config, lora: recipe.lora, gradientCheckpointing: recipe.gradientCheckpointing, bf16 };
-  const counted = countParameters(shapes);
-
   const sample = 'rows' in job.sample ? { rows: job.sample.rows, sampled: job.sample.rows.length, cut: 0, leftOut: 0, longestRow: 0 } : await tokenizeSample(job, job.sample.examples);
   const { rows } = sample;
   if (rows.length === 0) throw new Error(`none of the ${sample.sampled} sampled rows can be trained on: after the cut to maxLength (${recipe.maxLength} tokens) nothing of their answers remains`);
+  const config = { ...stored, numLabels: recipe.method === 'reward' ? 1 : recipe.method === 'classify' ? PLANNED_LABELS : null };
+  const headOnly = recipe.method === 'classify' && recipe.freezeTrunk;
+  const shapes: Shapes = { config, lora: recipe.lora, headOnly, gradientCheckpointing: recipe.gradientCheckpointing, bf16 };
+  const counted = countParameters(shapes);
   const trainRows = Math.max(1, Math.round((job.trainRows * rows.length) / Math.max(1, rows.length + sample.leftOut)));
   const sizes = rows.map((each) => rowSizes(each));
   const mean = (of: (each: (typeof sizes)[number]) => number) => sizes.reduce((sum, each) => sum + of(each), 0) / sizes.length;
@@ -96,7 +99,7 @@ async function tokenizeSample({ recipe, model }: PlanJob, path: string): Promise
   const result: Sampled = { rows: [], sampled: 0, cut: 0, leftOut: 0, longestRow: 0 };
   for (let pass = 0; pass < 8; pass++) {
     for (let i = pass; i < examples.length && performance.now() < until; i += 8) {
-      const { row, whole } = measureRow(examples[i], settings, recipe.maxLength);
+      const { row, whole } = measureRow(examples[i], settings, recipe);
       found[i] = row;
       result.sampled++;
       if (whole > recipe.maxLength) result.cut++;
@@ -109,8 +112,19 @@ async function tokenizeSample({ recipe, model }: PlanJob, path: string): Promise
 }
 
 /** A row as trained, or null when nothing of its answer remains (data/prepare.ts), and its tokens before the cut. */
-function measureRow(example: Example, settings: TokenizeSettings, maxLength: number): { row: RowLengths | null; whole: number } {
+function measureRow(example: Example, settings: TokenizeSettings, recipe: PlanJob['recipe']): { row: RowLengths | null; whole: number } {
+  const { maxLength } = recipe;
   try {
+    if (recipe.method === 'reward') {
+      if (example.kind !== 'preference' && example.kind !== 'ranking') return { row: null, whole: 0 };
+      const { prompt, answers } = tokenizeRanking(example, settings);
+      const whole = prompt.length + Math.max(...answers.map(({ length }) => length));
+      return { row: whole <= maxLength ? [prompt.length, ...answers.map(({ length }) => length)] : null, whole };
+    }
+    if (example.kind === 'classification') {
+      const { length } = tokenizeText(example.text, settings.tokenizer);
+      return { row: length > 0 && length <= maxLength ? [length, 1] : null, whole: length };
+    }
     if (example.kind === 'preference') {
       const { prompt, chosen, rejected } = tokenizePreference(example, settings);
       const whole = prompt.length + Math.max(chosen.length, rejected.length);

@@ -26,6 +26,7 @@ export type Chat = (command: Extract<EngineCommand, { type: 'chat' }>, cancelled
 export async function openChat(job: ChatJob, device: Device): Promise<Chat> {
   const tokenizer = await loadTokenizer(job.model.folder);
   const { model } = await openModel(device, job.model, tokenizer, { storage: storageOf(job.dtype), trainable: 'none' });
+  if (model.score) throw new Error(`${job.model.adapter ?? job.model.folder}: this model scores texts and writes none: choose a language model to talk to, or use it with attune score`);
   return async ({ messages, sampling, alternatives }, cancelled, emit) => {
     try {
       const prompt = promptTokens({ messages }, job.template, tokenizer);

@@ -1,13 +1,17 @@
 /** Every method by its name in the recipe. */
 import type { Recipe } from '../../shared/recipe.ts';
+import { prepareClassify } from './classify.ts';
 import { prepareDpo } from './dpo.ts';
 import type { Method, MethodContext, PreparedMethod } from './method.ts';
+import { prepareReward } from './reward.ts';
 import { prepareSft } from './sft.ts';
 
 const METHODS: { [Name in Recipe['method']]: Method<Extract<Recipe, { method: Name }>> } = {
   pretrain: prepareSft,
   sft: prepareSft,
   dpo: prepareDpo,
+  reward: prepareReward,
+  classify: prepareClassify,
 };
 
 export function prepareMethod(context: MethodContext): Promise<PreparedMethod> {

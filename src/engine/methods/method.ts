@@ -8,6 +8,7 @@ import type { StepReport, Training } from '../algorithms/training.ts';
 import type { StepPlan } from '../data/plan.ts';
 import type { PrepareSettings } from '../data/prepare.ts';
 import type { Device } from '../device/device.ts';
+import type { ScoreHead } from '../model/heads.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 
 export type MethodContext<R extends Recipe = Recipe> = {
@@ -20,6 +21,10 @@ export type MethodContext<R extends Recipe = Recipe> = {
 export type PreparedMethod = {
   /** Of each training row: steps are planned, and operations counted, from these. */
   lengths: RowLengths[];
+  /** Where the model gets a score head in place of its LM head. */
+  head?: ScoreHead;
+  /** What is trained, where it is neither an adapter nor everything. */
+  trainable?: 'score';
   /** Takes the steps of the plan from `training.startStep` on. What else it needs (a reference, its own models) it makes here, once. */
   start(training: Training, steps: StepPlan[]): Promise<AsyncGenerator<StepReport, void, void>>;
 };
@@ -30,4 +35,15 @@ export type Method<R extends Recipe> = (context: MethodContext<R>) => Promise<Pr
 export function prepareSettings({ job: { recipe }, tokenizer, emit }: MethodContext, completionOnlyLoss = true): PrepareSettings {
   const { template, maxLength } = recipe;
   return { template, tokenizer, maxLength, completionOnlyLoss, warn: (text) => emit({ type: 'note', text }) };
+}
+
+/**
+ * What config.json of a scorer says its padding token is (ScoreHead): the tokenizer's, unless a text ends with it. transformers would take
+ * that text's end for padding and score the token before.
+ */
+export function padTokenOf({ tokenizer, emit }: MethodContext, texts: Int32Array[]): number | null {
+  const { padId } = tokenizer;
+  if (padId === null || !texts.some((tokens) => tokens.at(-1) === padId)) return padId;
+  emit({ type: 'note', text: `texts end with the token that also pads (${tokenizer.token(padId)}): config.json will name no padding token, so that transformers scores one text at a time, and rightly` });
+  return null;
 }

@@ -4,6 +4,7 @@
  * Defaults of absent keys are those of transformers' config classes. What we cannot compute the same way is refused, never approximated.
  */
 import type { Activation } from '../device/device.ts';
+import { causalNameOf, readScoreHead } from './heads.ts';
 
 export type RopeScaling =
   | { ropeType: 'default' }
@@ -31,6 +32,8 @@ export type ModelConfig = {
   ropeScaling: RopeScaling;
   tieWordEmbeddings: boolean;
   initializerRange: number;
+  /** Rows of the score head that a classifier or reward model has instead of the LM head; null of a language model. */
+  numLabels: number | null;
   /** From here on: what the family and its flags come to. Bias on q, k, v; on o; on the MLP's three; RMSNorm on each head's q and k. */
   qkvBias: boolean;
   outputBias: boolean;
@@ -114,6 +117,7 @@ export function parseModelConfig(config: Record<string, unknown>, where: string)
     ropeScaling,
     tieWordEmbeddings: flag('tie_word_embeddings'),
     initializerRange: number('initializer_range', 0.02),
+    numLabels: causalNameOf(architecture) === null ? null : readScoreHead(config).labels.length,
     qkvBias: family.qkvBias(flag),
     outputBias: family.outputBias(flag),
     mlpBias: family.mlpBias(flag),
@@ -125,7 +129,8 @@ function familyOf(config: Record<string, unknown>, where: string): [string, Fami
   const known = Object.keys(families);
   const listed = Array.isArray(config['architectures']) ? String(config['architectures'][0]) : null;
   const named = listed ?? known.find((name) => families[name]!.modelType === config['model_type']);
-  if (named !== undefined && families[named]) return [named, families[named]];
+  const family = named === undefined ? undefined : families[causalNameOf(named) ?? named];
+  if (named !== undefined && family) return [named, family];
   if (listed === null && config['model_type'] == null) throw new Error(`${where}: architectures and model_type are missing; supported are ${known.join(', ')}`);
   const wanted = listed ?? String(config['model_type']);
   throw new Error(`${where}: architecture ${wanted} is not supported; the nearest supported one is ${nearest(wanted, known)} (all: ${known.join(', ')})`);

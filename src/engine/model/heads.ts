@@ -1,23 +1,48 @@
 /**
- * A scalar head, for a reward or a value: one number per chosen row of the final hidden states, as transformers'
- * …ForSequenceClassification with one label (`score.weight`, no bias).
+ * A score head in place of the LM head, as transformers' …ForSequenceClassification has it: `score.weight` (labels, C), no bias, read at the
+ * last token of a text. One label is a reward or a value, several are classes. Here is what config.json says of it; the arithmetic is
+ * ops/linear.ts, called by language-model.ts.
  */
-import type { Device } from '../device/device.ts';
-import { gather } from '../ops/embedding.ts';
-import { linear } from '../ops/linear.ts';
-import type { Tape, Value } from '../ops/tape.ts';
-import type { ModelConfig } from './config.ts';
-import { createParameter, drawParameter, type Parameter } from './parameters.ts';
 
-/** A new score.weight (1,C). */
-export function createScalarHead(device: Device, config: ModelConfig, seed: number): Parameter {
-  const weight = createParameter(device, 'score.weight', [1, config.hiddenSize], 'f32', true);
-  device.write(weight.tensor, drawParameter(config, weight.name, config.hiddenSize, seed));
-  return weight;
+export type ScoreHead = {
+  /** A name a label, in the order of the head's rows. */
+  labels: string[];
+  /**
+   * transformers scores the last token that is not this one, so no scored text may end with it; null leaves it out, and then
+   * transformers scores one text at a time.
+   */
+  padTokenId: number | null;
+};
+
+const CAUSAL = 'ForCausalLM';
+const CLASSIFIER = 'ForSequenceClassification';
+
+/** A reward model's only label, named as transformers does. */
+export const REWARD_LABELS = ['LABEL_0'];
+
+/** `LlamaForSequenceClassification` → `LlamaForCausalLM`, under which the family is known; null of any other name. */
+export function causalNameOf(architecture: string): string | null {
+  return architecture.endsWith(CLASSIFIER) ? architecture.slice(0, -CLASSIFIER.length) + CAUSAL : null;
 }
 
-/** hidden(N,C) after the final norm, rows(S) i32: one a sequence → scores(S) */
-export function scalarHead(tape: Tape, hidden: Value, rows: Value, weight: Parameter, N: number, S: number): Value {
-  const chosen = gather(tape, hidden, rows, N, S);
-  return linear(tape, chosen, { inFeatures: hidden.width, outFeatures: 1, weight, bias: null }, S);
+/** The config.json of the same trunk with a score head. `architecture` is the family's, `LlamaForCausalLM` or already a classifier's. */
+export function scoreHeadConfig(config: Record<string, unknown>, architecture: string, { labels, padTokenId }: ScoreHead): Record<string, unknown> {
+  return {
+    ...config,
+    architectures: [architecture.endsWith(CLASSIFIER) ? architecture : architecture.slice(0, -CAUSAL.length) + CLASSIFIER],
+    id2label: Object.fromEntries(labels.map((label, id) => [id, label])),
+    label2id: Object.fromEntries(labels.map((label, id) => [label, id])),
+    pad_token_id: padTokenId,
+  };
+}
+
+/** The head a classifier's config.json tells of. transformers leaves id2label out where there are two labels without names. */
+export function readScoreHead(config: Record<string, unknown>): ScoreHead {
+  const names = (config['id2label'] ?? {}) as Record<string, unknown>;
+  const count = Object.keys(names).length || ((config['num_labels'] ?? 2) as number);
+  const pad = config['pad_token_id'];
+  return {
+    labels: Array.from({ length: count }, (_, id) => String(names[id] ?? `LABEL_${id}`)),
+    padTokenId: typeof pad === 'number' ? pad : null,
+  };
 }

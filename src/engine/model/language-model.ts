@@ -7,6 +7,7 @@ import type { Lora } from '../../shared/recipe.ts';
 import type { Batch } from '../data/batch.ts';
 import type { Device, Tensor } from '../device/device.ts';
 import { gather } from '../ops/embedding.ts';
+import { linear } from '../ops/linear.ts';
 import { logprob } from '../ops/logprob.ts';
 import { createPool } from '../ops/pool.ts';
 import { rmsNorm } from '../ops/rms-norm.ts';
@@ -15,16 +16,17 @@ import { type ModelConfig, parseModelConfig } from './config.ts';
 import { type CacheSequence, createKvCache, type KvCache } from './kv-cache.ts';
 import { attachLora, checkAdapter, loraUpdate, mergedWeight, type ReadAdapter, targetLinears } from './lora.ts';
 import {
-  buildWeights, checkTensors, createParameter, decoderLinears, drawParameter, type Linear, type Parameter, readParameter, storedName,
+  buildWeights, checkTensors, createParameter, decoderLinears, drawParameter, type Linear, type Parameter, readParameter, SCORE, storedName,
   type TensorFolder, type WeightStorage, writeParameter,
 } from './parameters.ts';
 import { createRotaryTable } from './rope-table.ts';
 import { type Inputs, transformer } from './transformer.ts';
 
 export type LoadOptions = {
-  /** Of frozen matrices; trained ones are f32. With q8_0 the model decodes and gives logits; log-probs (forward) want the others. */
+  /** Of frozen matrices; trained ones are f32. With q8_0 the model decodes and gives logits; log-probs (forward) and scores want the others. */
   storage: WeightStorage;
-  trainable: 'all' | 'none' | 'lora';
+  /** 'score' trains the score head alone, on a frozen trunk. */
+  trainable: 'all' | 'none' | 'lora' | 'score';
   /** A new adapter, with trainable: 'lora' and no adapter given. */
   lora?: Lora;
   /** Draws new weights and new adapters. */
@@ -36,6 +38,8 @@ export type LoadOptions = {
   gradientCheckpointing?: boolean;
   /** New weights instead of the folder's; only its config.json is read. */
   randomInit?: boolean;
+  /** Asks for a score head with so many labels in place of the LM head: the adapter's, else the folder's own, else a new one. */
+  numLabels?: number;
 };
 
 export type ForwardOptions = {
@@ -49,6 +53,9 @@ export type ForwardOptions = {
 
 /** Per loss site (M): logprobs and entropy in nats, best the argmax's id. `kept` is for backward. */
 export type Forward = { logprobs: Float32Array; entropy?: Float32Array; best?: Int32Array; kept: { tape: Tape; out: Value } | null };
+
+/** (M, labels) one row a loss site. `kept` is for backward. */
+export type Scores = { scores: Float32Array; kept: Forward['kept'] };
 
 export interface LanguageModel {
   readonly config: ModelConfig;
@@ -64,6 +71,12 @@ export interface LanguageModel {
   forward(batch: Batch, options?: ForwardOptions): Promise<Forward>;
   /** Adds parameter gradients for dlogprobs (M), once, and frees the tape. */
   backward(forward: Forward, dlogprobs: Float32Array): void;
+  /** The score head, or null; with one there is no LM head, and only forwardScores works. */
+  readonly score: Parameter | null;
+  /** The score head at batch.rows; the batch's targets are not looked at. */
+  forwardScores(batch: Pick<Batch, 'tokens' | 'positions' | 'segments' | 'rows'>, options?: Pick<ForwardOptions, 'gradient' | 'adapter'>): Promise<Scores>;
+  /** Adds parameter gradients for dscores (M, labels), once, and frees the tape. */
+  backwardScores(forward: Scores, dscores: Float32Array): void;
   /** Gives the gradients' memory back; the next backward starts from zeros. */
   zeroGrad(): void;
   /** (M, V) at batch.rows; for small uses, since they are all held. */
@@ -83,14 +96,17 @@ export type AdapterModule = { name: string; a: () => Promise<Float32Array>; b: (
 
 export async function loadLanguageModel(device: Device, folder: TensorFolder, options: LoadOptions): Promise<LanguageModel> {
   const { trainable, storage, seed = 0, gradientCheckpointing = false, randomInit = false } = options;
-  const config = parseModelConfig(folder.config, `${folder.folder}/config.json`);
-  if (!randomInit) checkTensors(config, folder);
+  const stored = parseModelConfig(folder.config, `${folder.folder}/config.json`);
+  if (!randomInit) checkTensors(stored, folder);
+  const adapterScore = (options.adapter ?? options.mergeAdapter)?.score ?? null;
+  const config = { ...stored, numLabels: chooseLabels(options.numLabels, adapterScore?.head.labels.length ?? stored.numLabels, folder.folder) };
   if (trainable === 'all' && storage !== 'f32') throw new Error(`language-model: storage ${storage} is for frozen weights; train every weight in f32, or use trainable: 'lora'`);
   if (trainable === 'lora' && !options.lora && !options.adapter) throw new Error("language-model: trainable 'lora' needs a lora setting or an adapter to train on");
 
   const all: Parameter[] = [];
   const weights = buildWeights(config, (name, shape) => {
-    const parameter = createParameter(device, name, shape, storage, trainable === 'all');
+    const score = name === SCORE;
+    const parameter = createParameter(device, name, shape, score ? 'f32' : storage, trainable === 'all' || (score && trainable !== 'none'));
     all.push(parameter);
     return parameter;
   });
@@ -101,9 +117,9 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
 
   const linearOf = new Map(linears.map((linear) => [linear.weight, linear]));
   for (const parameter of all) {
-    let values = randomInit
-      ? drawParameter(config, parameter.name, parameter.tensor.length, seed)
-      : await folder.read(storedName(config, folder, parameter.name));
+    const isNew = randomInit || (parameter === weights.score && stored.numLabels === null);
+    let values = isNew ? drawParameter(config, parameter.name, parameter.tensor.length, seed) : await folder.read(storedName(config, folder, parameter.name));
+    if (parameter === weights.score && adapterScore) values = adapterScore.values;
     const linear = linearOf.get(parameter);
     for (const adapter of linear ? folded : []) {
       const update = adapter.tensors.get(linear!.name);
@@ -134,6 +150,21 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
     return value;
   }
 
+  function lmHead(): Parameter {
+    if (weights.head) return weights.head;
+    throw new Error(`${folder.folder}: this is a ${config.numLabels === 1 ? 'reward model' : 'classifier'}: it scores texts and writes none; use it to score, or name a language model`);
+  }
+
+  function backward(kept: NonNullable<Forward['kept']>, gradient: Float32Array): void {
+    const { tape, out } = kept;
+    if (out.requiresGrad) {
+      out.grad = pool.take(out.width);
+      device.write(out.grad, gradient);
+      tape.backward();
+    }
+    tape.release([out]);
+  }
+
   /** The final norm's output at the rows asked for, (M,C). */
   function hiddenAt(tape: Tape, packed: Packed, rows: Int32Array, inference: Pick<Inputs, 'lora' | 'cache'>): Value {
     const N = packed.tokens.length, M = rows.length, S = packed.segments.length / 6;
@@ -149,6 +180,7 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
 
   async function logitsAt(packed: Packed, rows: Int32Array, inference: Pick<Inputs, 'lora' | 'cache'>): Promise<Float32Array> {
     const M = rows.length;
+    const head = lmHead();
     if (M === 0) return new Float32Array(0);
     pool.reserve(Math.max(packed.tokens.length, M));
     const tape = createTape(device, pool, false);
@@ -157,7 +189,7 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
       if (logitsBuffer) device.free(logitsBuffer);
       logitsBuffer = device.alloc(M * V); // beside the pool: its width is V, and its rows are few
     }
-    device.linear(logitsBuffer, hidden.data, weights.head.tensor, null, M, C, V, 1, 0);
+    device.linear(logitsBuffer, hidden.data, head.tensor, null, M, C, V, 1, 0);
     tape.release([hidden]);
     return (await device.read(logitsBuffer, 0, M * V)) as Float32Array;
   }
@@ -168,6 +200,7 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
     config,
     device,
     parameters,
+    score: weights.score,
     dropoutSeed: seed,
 
     async forward(batch, { gradient = false, adapter = true, entropy, best } = {}) {
@@ -175,6 +208,7 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
       checkIds(batch.targets, V, 'target');
       checkIds(batch.rows, batch.tokens.length, 'row');
       const M = batch.rows.length;
+      const head = lmHead();
       if (M === 0) return { logprobs: new Float32Array(0), entropy: entropy ? new Float32Array(0) : undefined, best: best ? new Int32Array(0) : undefined, kept: null };
       const dropoutSeed = gradient ? model.dropoutSeed++ : 0;
       pool.reserve(Math.max(batch.tokens.length, M));
@@ -182,7 +216,7 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
       let wanted: Value[] = [];
       const out = tape.scope(() => {
         const hidden = hiddenAt(tape, packBatch(batch), batch.rows, { lora: adapterOf(adapter, gradient, dropoutSeed), cache: null });
-        const made = logprob(tape, hidden, weights.head, upload(tape, batch.targets), M, C, V, { entropy, best });
+        const made = logprob(tape, hidden, head, upload(tape, batch.targets), M, C, V, { entropy, best });
         wanted = [made.entropy, made.best].filter((value) => value !== null);
         tape.hold(wanted);
         return made.logprobs;
@@ -204,14 +238,37 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
         if (forward.logprobs.length === 0) return;
         throw new Error('backward: this forward kept no tape; call forward with gradient: true, and backward once');
       }
-      const { tape, out } = forward.kept;
+      backward(forward.kept, dlogprobs);
       forward.kept = null;
-      if (out.requiresGrad) {
-        out.grad = pool.take(1);
-        device.write(out.grad, dlogprobs);
-        tape.backward();
+    },
+
+    async forwardScores(batch, { gradient = false, adapter = true } = {}) {
+      const { score } = weights;
+      if (!score) throw new Error(`${folder.folder}: this model has no score head; train a reward model or a classifier on it first`);
+      checkIds(batch.tokens, V, 'token');
+      checkIds(batch.rows, batch.tokens.length, 'row');
+      const M = batch.rows.length, O = score.shape[0]!;
+      if (M === 0) return { scores: new Float32Array(0), kept: null };
+      const dropoutSeed = gradient ? model.dropoutSeed++ : 0;
+      pool.reserve(Math.max(batch.tokens.length, M));
+      const tape = createTape(device, pool, gradient);
+      const out = tape.scope(() => {
+        const hidden = hiddenAt(tape, packBatch(batch), batch.rows, { lora: adapterOf(adapter, gradient, dropoutSeed), cache: null });
+        return linear(tape, hidden, { inFeatures: C, outFeatures: O, weight: score, bias: null }, M);
+      });
+      const scores = (await device.read(out.data, 0, M * O)) as Float32Array;
+      if (!gradient) tape.release([out]);
+      return { scores, kept: gradient ? { tape, out } : null };
+    },
+
+    backwardScores(forward, dscores) {
+      if (dscores.length !== forward.scores.length) throw new Error(`backwardScores: ${dscores.length} gradients for ${forward.scores.length} scores; give one for each`);
+      if (!forward.kept) {
+        if (forward.scores.length === 0) return;
+        throw new Error('backwardScores: this forward kept no tape; call forwardScores with gradient: true, and backwardScores once');
       }
-      tape.release([out]);
+      backward(forward.kept, dscores);
+      forward.kept = null;
     },
 
     zeroGrad() {
@@ -278,10 +335,17 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
   return model;
 }
 
+/** Labels of the score head: those asked for, which must be the stored ones where there are any. */
+function chooseLabels(wanted: number | undefined, stored: number | null, where: string): number | null {
+  if (wanted === undefined || stored === null) return wanted ?? stored;
+  if (wanted === stored) return stored;
+  throw new Error(`${where}: its score head has ${stored} labels, ${wanted} are needed; train on the language model it came from`);
+}
+
 /** What the device sees of a batch; segments is (S, 6), see Device.attention. */
 type Packed = { tokens: Int32Array; positions: Int32Array; segments: Int32Array };
 
-function packBatch(batch: Batch): Packed {
+function packBatch(batch: Pick<Batch, 'tokens' | 'positions' | 'segments'>): Packed {
   const segments = batch.segments.flatMap(({ start, length, prefix }) => [start, length, prefix?.start ?? 0, prefix?.length ?? 0, start, length]);
   return { tokens: batch.tokens, positions: batch.positions, segments: Int32Array.from(segments) };
 }

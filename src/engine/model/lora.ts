@@ -6,6 +6,7 @@ import type { Device } from '../device/device.ts';
 import type { LoraUpdate } from '../ops/lora.ts';
 import { createRandom, deriveSeed } from '../random.ts';
 import type { Lora } from '../../shared/recipe.ts';
+import type { ScoreHead } from './heads.ts';
 import { createParameter, type Linear } from './parameters.ts';
 
 /** An adapter as formats/peft.ts reads it; tensors by module name, e.g. model.layers.0.self_attn.q_proj. */
@@ -15,6 +16,8 @@ export type ReadAdapter = {
   loraDropout: number;
   targetModules: string[];
   tensors: Map<string, { a: Float32Array; b: Float32Array }>;
+  /** The whole score head trained beside the adapter (PEFT's modules_to_save), (labels, C). */
+  score: { head: ScoreHead; values: Float32Array } | null;
 };
 
 /** The linears that targetModules names, by the last part(s) of their name. */

@@ -1,12 +1,9 @@
 import { expect, test } from 'vitest';
 import { createReferenceDevice } from '../device/reference.ts';
-import { createPool } from '../ops/pool.ts';
-import { createTape } from '../ops/tape.ts';
 import { parseModelConfig } from './config.ts';
-import { createScalarHead, scalarHead } from './heads.ts';
 import { loadLanguageModel } from './language-model.ts';
 import { checkTensors, drawParameter, type TensorFolder } from './parameters.ts';
-import { packed, relativeError, tinyConfig, tinyModel } from './testing.ts';
+import { packed, tinyConfig, tinyModel } from './testing.ts';
 
 /** A drawn model's tensors as a folder has them, tied or not. */
 async function folderOf(config: Record<string, unknown>): Promise<TensorFolder & { values: Map<string, Float32Array> }> {
@@ -58,28 +55,4 @@ test('new weights are normal with initializer_range, norms 1, biases 0, and hang
   expect(drawParameter(config, 'a.weight', 10000, 1)).toEqual(weight);
   expect(drawParameter(config, 'b.weight', 10000, 1)).not.toEqual(weight);
   expect([...drawParameter(config, 'model.norm.weight', 2, 1), ...drawParameter(config, 'a.bias', 2, 1)]).toEqual([1, 1, 0, 0]);
-});
-
-test('a scalar head scores one chosen row a sequence, and its gradient is that row', async () => {
-  const device = createReferenceDevice();
-  const config = parseModelConfig(tinyConfig, 'config.json');
-  const weight = createScalarHead(device, config, 3);
-  const pool = createPool(device);
-  pool.reserve(4);
-  const tape = createTape(device, pool, true);
-  const hidden = Float32Array.from({ length: 4 * 32 }, (_, i) => Math.cos(i));
-  const scores = tape.scope(() => {
-    const [x, rows] = [tape.value(32, true), tape.value(1, false, 'i32')];
-    device.write(x.data, hidden);
-    device.write(rows.data, Int32Array.of(1, 3));
-    return scalarHead(tape, x, rows, weight, 4, 2);
-  });
-  const w = (await device.read(weight.tensor)) as Float32Array;
-  const dot = (row: number) => w.reduce((sum, x, i) => sum + x * hidden[row * 32 + i]!, 0);
-  expect(relativeError((await device.read(scores.data, 0, 2)) as Float32Array, [dot(1), dot(3)])).toBeLessThan(1e-5);
-  scores.grad = pool.take(1);
-  device.write(scores.grad, Float32Array.of(2, -1));
-  tape.backward();
-  const want = Array.from({ length: 32 }, (_, i) => 2 * hidden[32 + i]! - hidden[96 + i]!);
-  expect(relativeError((await device.read(weight.grad!)) as Float32Array, want)).toBeLessThan(1e-5);
 });

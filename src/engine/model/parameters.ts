@@ -36,12 +36,15 @@ export type Weights = {
   embedTokens: Parameter; // (V, C)
   layers: LayerWeights[];
   norm: Parameter; // (C)
-  /** (V, C); the same parameter as embedTokens when tied */
-  head: Parameter;
+  /** (V, C); the same parameter as embedTokens when tied; null where a score head stands in its place */
+  head: Parameter | null;
+  /** (labels, C), heads.ts */
+  score: Parameter | null;
 };
 
 const EMBED = 'model.embed_tokens.weight';
 const HEAD = 'lm_head.weight';
+export const SCORE = 'score.weight';
 
 /** Builds the weights by asking `make` for every parameter, in a fixed order. */
 export function buildWeights(config: ModelConfig, make: (name: string, shape: number[]) => Parameter): Weights {
@@ -71,7 +74,9 @@ export function buildWeights(config: ModelConfig, make: (name: string, shape: nu
     };
   });
   const norm = make('model.norm.weight', [C]);
-  return { embedTokens, layers, norm, head: config.tieWordEmbeddings ? embedTokens : make(HEAD, [V, C]) };
+  const trunk = { embedTokens, layers, norm };
+  if (config.numLabels !== null) return { ...trunk, head: null, score: make(SCORE, [config.numLabels, C]) };
+  return { ...trunk, head: config.tieWordEmbeddings ? embedTokens : make(HEAD, [V, C]), score: null };
 }
 
 /** The linears LoRA may be put on, in order: all of the decoder, not the head. */

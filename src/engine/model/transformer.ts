@@ -1,6 +1,6 @@
 /**
  * The decoder, written forward only and once for all families: what a family has or has not (biases, QK-norm) is null or not in its
- * weights. Backward is the tape's. The head is not here: language-model.ts ends it in log-probabilities or logits, heads.ts in a scalar.
+ * weights. Backward is the tape's. The head is not here: language-model.ts ends it in log-probabilities, logits or scores.
  *
  *   x = embedding(tokens)
  *   per layer:  x += o(attention(rope(q), rope(k), v))   of rmsNorm(x)

@@ -16,7 +16,7 @@ export function renderPrompt(messages: Message[], template: Template, tokenizer:
   return [...prefix(tokenizer), ...alpaca(messages, tokenizer), fixed('### Response:')];
 }
 
-/** A whole example with its answers. A preference pair is rendered answer by answer (data/tokenize.ts), not here. */
+/** A whole example with its answers. Pairs and rankings are rendered answer by answer (data/tokenize.ts), not here. */
 export function renderExample(example: Example, template: Template, tokenizer: Tokenizer): Piece[] {
   switch (example.kind) {
     case 'text':
@@ -29,7 +29,10 @@ export function renderExample(example: Example, template: Template, tokenizer: T
     case 'conversation':
       return renderConversation(example.messages, template, tokenizer);
     case 'preference':
-      throw new Error('renderExample: a preference pair has two answers: render each with renderConversation');
+    case 'ranking':
+      throw new Error(`renderExample: a ${example.kind} has several answers: render each with renderConversation`);
+    case 'classification':
+      return [...prefix(tokenizer), { text: example.text, loss: true }];
   }
 }
 

@@ -1,15 +1,17 @@
 /** The recipe's fields as help text, read off shared/recipe.ts: name, default, one line each. Nothing about a field stands here. */
 import type { z } from 'zod';
-import { DpoRecipe, Lora, PretrainRecipe, SftRecipe } from '../../shared/recipe.ts';
+import { Lora, Recipe } from '../../shared/recipe.ts';
 
 export function recipeHelp(): string {
-  const common = Object.keys(SftRecipe.shape).filter((name) => name in DpoRecipe.shape && name in PretrainRecipe.shape && name !== 'method');
+  const schemas = Recipe.options as z.ZodObject[];
+  const methods = Recipe.options.map(({ shape }) => shape.method.value as string);
+  const common = Object.keys(schemas[0].shape).filter((name) => schemas.every(({ shape }) => name in shape) && name !== 'method');
   const own = (schema: z.ZodObject) => Object.keys(schema.shape).filter((name) => !common.includes(name) && name !== 'method');
   return [
-    'Fields of every recipe (method: pretrain, sft or dpo):',
-    ...common.flatMap((name) => lines(SftRecipe.shape, name)),
-    ...([['pretrain', PretrainRecipe], ['sft', SftRecipe], ['dpo', DpoRecipe]] as [string, z.ZodObject][]).flatMap(([method, schema]) => [
-      `Fields of ${method}:`,
+    `Fields of every recipe (method: ${methods.slice(0, -1).join(', ')} or ${methods.at(-1)}):`,
+    ...common.flatMap((name) => lines(schemas[0].shape, name)),
+    ...schemas.flatMap((schema, i) => [
+      `Fields of ${methods[i]}:`,
       ...own(schema).flatMap((name) => lines(schema.shape, name)),
     ]),
   ].join('\n');

@@ -4,7 +4,7 @@
  * whoever finds it broken off takes it back, so it happens whole or not at all. When a function here returns, the edit is in the database.
  */
 import type { EditCommand, EditHistory, EditResult, RowSet } from '../../shared/api/datasets.ts';
-import { type Example, Split } from '../../shared/dataset.ts';
+import { type DatasetFormat, type DatasetKind, datasetKindOf, type Example, Split } from '../../shared/dataset.ts';
 import type { Database } from '../db/database.ts';
 import { ensureDatasetFile, listDatasetFiles } from '../db/datasets.ts';
 import {
@@ -190,7 +190,7 @@ function planForRows(db: Database, dataset: Dataset, command: BulkCommand, asked
 function planUpdate(db: Database, dataset: Dataset, { id, example }: Extract<EditCommand, { type: 'update' }>): Effect[] {
   const [row] = listExamples(db, dataset.id, [id]);
   if (!row) return [];
-  if ((row.kind === 'preference') !== (example.kind === 'preference')) throw new UserError(wrongKind(dataset, example));
+  if (datasetKindOf(row.kind) !== datasetKindOf(example.kind)) throw new UserError(wrongKind(dataset, example));
   return [{ type: 'body', ids: [id], from: row.body, to: JSON.stringify(example) }];
 }
 
@@ -209,7 +209,7 @@ function isAsItWas(db: Database, dataset: Dataset, { id, example }: Extract<Edit
 }
 
 function planInsert(db: Database, dataset: Dataset, { after, split, example }: Extract<EditCommand, { type: 'insert' }>): Effect[] {
-  if ((kindOf(dataset) === 'preferences') !== (example.kind === 'preference')) throw new UserError(wrongKind(dataset, example));
+  if (kindOf(dataset) !== datasetKindOf(example.kind)) throw new UserError(wrongKind(dataset, example));
   const { id: fileId } = ensureDatasetFile(db, dataset.id, split, OWNER);
   const place = after !== null && listExampleHeads(db, dataset.id, [after]).length > 0 ? after : null;
   const position = findRoom(db, dataset.id)(place);
@@ -217,19 +217,21 @@ function planInsert(db: Database, dataset: Dataset, { after, split, example }: E
   return [{ type: 'existence', ids: [id], to: true }];
 }
 
-function wrongKind({ name }: Dataset, { kind }: Example): string {
-  return kind === 'preference'
-    ? `${name} holds no preference pairs: put the pair into a dataset of preferences`
-    : `${name} holds preference pairs: a row of kind ${kind} does not go there`;
+function wrongKind(dataset: Dataset, { kind }: Example): string {
+  const held: Record<DatasetKind, string> = { examples: 'texts and answers', preferences: 'preference pairs', rankings: 'rankings', labels: 'labelled texts' };
+  return `${dataset.name} holds ${held[kindOf(dataset)]}: a row of kind ${kind} does not go there`;
 }
 
-/** What a dataset is edited as: preferences when all its rows are pairs, or would be if there were any. */
-export function kindOf({ files }: Dataset): 'examples' | 'preferences' {
-  const kinds = new Set(files.flatMap((file) => Object.keys(file.kinds)));
-  const wanted = (): boolean => files.every(({ format }) => format === 'preference' || format === 'hh-rlhf');
-  const pairs = kinds.size === 0 ? wanted() : kinds.size === 1 && kinds.has('preference');
-  return pairs ? 'preferences' : 'examples';
+/** What a dataset is edited as: what all its rows are, or would be if there were any; examples where they are mixed. */
+export function kindOf({ files }: Dataset): DatasetKind {
+  const rows = files.flatMap((file) => Object.keys(file.kinds) as Example['kind'][]);
+  const kinds = new Set(rows.length > 0 ? rows.map(datasetKindOf) : files.map(({ format }) => EDITED_AS[format as DatasetFormat] ?? 'examples'));
+  const [kind] = kinds;
+  return kinds.size === 1 ? kind : 'examples';
 }
+
+/** Of a file without rows yet. */
+const EDITED_AS: Partial<Record<DatasetFormat, DatasetKind>> = { preference: 'preferences', 'hh-rlhf': 'preferences', ranking: 'rankings', classification: 'labels' };
 
 type Ids = ArrayLike<number> & { slice(from: number, to: number): Iterable<number> };
 

@@ -81,6 +81,12 @@ function textOf(example: Example): string {
       const prompt = typeof example.prompt === 'string' ? example.prompt : example.prompt.map(({ content }) => content).join('\n');
       return `${prompt}\n${example.chosen}\n${example.rejected}`;
     }
+    case 'ranking': {
+      const prompt = typeof example.prompt === 'string' ? example.prompt : example.prompt.map(({ content }) => content).join('\n');
+      return [prompt, ...example.responses].join('\n');
+    }
+    case 'classification':
+      return `${example.text}\n${example.label}`;
     case 'text':
       return example.text;
   }

@@ -68,6 +68,24 @@ describe('formats', () => {
     ]);
   });
 
+  it('reads rankings: best first, or by rank, or by score, without twins and ties', async () => {
+    expect(await readRow({ prompt: 'q', responses: ['a', 'b', 'c'] })).toMatchObject({
+      format: 'ranking',
+      examples: [{ kind: 'ranking', prompt: 'q', responses: ['a', 'b', 'c'] }],
+    });
+    const ranked = async (fields: object) => (await readRow({ prompt: 'q', ...fields })).examples.map((example) => (example as { responses: string[] }).responses);
+    expect(await ranked({ responses: ['a', 'b', 'c'], rank: [2, 3, 1] })).toEqual([['c', 'a', 'b']]);
+    expect(await ranked({ responses: ['a', 'b', 'c'], scores: [0.1, 2, -1] })).toEqual([['b', 'a', 'c']]);
+    expect(await ranked({ completions: [{ response: 'a', overall_score: 3 }, { response: 'b', overall_score: 5 }] })).toEqual([['b', 'a']]);
+    // b and c tie: of the two the first stands for both; a second a says nothing
+    expect(await ranked({ responses: ['a', 'b', 'c', 'a'], scores: [9, 4, 4, 1] })).toEqual([['a', 'b']]);
+  });
+
+  it('reads labelled texts, and the margin of a pair', async () => {
+    expect(await readRow({ text: 'fine', label: 1 })).toMatchObject({ format: 'classification', examples: [{ kind: 'classification', text: 'fine', label: '1' }] });
+    expect((await readRow({ prompt: 'q', chosen: 'a', rejected: 'b', margin: 0.5 })).examples).toEqual([{ kind: 'preference', prompt: 'q', chosen: 'a', rejected: 'b', margin: 0.5 }]);
+  });
+
   it('reads messages, with text parts, and ShareGPT, with tools', async () => {
     expect(await readRow({ messages: [{ role: 'user', content: [{ type: 'text', text: 'hi' }] }, assistant('yo')] })).toMatchObject({
       format: 'messages',

@@ -103,7 +103,7 @@ export function warningsOf(example: Example, text: string): string[] {
 /** The turns of a conversation or of a pair's prompt. */
 function turnsOf(example: Example): Message[] {
   if (example.kind === 'conversation') return example.messages;
-  return example.kind === 'preference' && typeof example.prompt !== 'string' ? example.prompt : [];
+  return (example.kind === 'preference' || example.kind === 'ranking') && typeof example.prompt !== 'string' ? example.prompt : [];
 }
 
 export function parseRow(text: string): Row {

@@ -42,6 +42,8 @@ const FORMAT_OF_KIND: Record<Example['kind'], DatasetFormat> = {
   conversation: 'messages',
   completion: 'prompt-completion',
   preference: 'preference',
+  ranking: 'ranking',
+  classification: 'classification',
   text: 'text',
 };
 

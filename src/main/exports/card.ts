@@ -31,7 +31,7 @@ function card(library: Library, row: ExportRow): string {
   const front = {
     ...(base ? { base_model: base } : {}),
     library_name: { safetensors: 'transformers', peft: 'peft', gguf: 'gguf' }[row.format],
-    pipeline_tag: 'text-generation',
+    pipeline_tag: scores(run) ? 'text-classification' : 'text-generation',
     tags: ['attune', ...(run ? [run.method] : [])],
   };
   const parts = [
@@ -41,14 +41,17 @@ function card(library: Library, row: ExportRow): string {
     ...(run ? origin(library, run, row.model) : []),
     `## Files\n\n${table([['file', 'bytes', 'SHA-256'], ...row.files.map(({ name, bytes, sha256 }) => [`\`${name}\``, bytes.toLocaleString('en-US'), `\`${sha256}\``])])}`,
     `## Check after export\n\n${parityText(row)}`,
-    `## How to load it\n\n${loading(row)}`,
+    `## How to load it\n\n${loading(row, run)}`,
   ];
   return `${parts.join('\n\n')}\n`;
 }
 
+/** A reward model or a classifier. */
+const scores = (run: RunRow | null): boolean => run?.method === 'reward' || run?.method === 'classify';
+
 function sentence({ format, dtype }: ExportRow, run: RunRow | null): string {
   const what = {
-    safetensors: `A language model in Hugging Face's folder layout, weights as ${dtype} in safetensors`,
+    safetensors: `A ${run?.method === 'reward' ? 'reward model' : run?.method === 'classify' ? 'classifier' : 'language model'} in Hugging Face's folder layout, weights as ${dtype} in safetensors`,
     peft: 'A LoRA adapter in PEFT’s folder layout: small matrices to be put on its base model',
     gguf: `A language model in one GGUF file for llama.cpp, weights as ${dtype.toUpperCase()}`,
   }[format];
@@ -99,15 +102,17 @@ export function explainParity(parity: Parity): string {
   return `${numbers} ${rule}`;
 }
 
-function loading({ format, path, source }: ExportRow): string {
+function loading({ format, path, source }: ExportRow, run: RunRow | null): string {
   const code = (language: string, text: string): string => `\`\`\`${language}\n${text}\n\`\`\``;
   if (format === 'gguf') return code('sh', `llama-cli -m ${basename(path)} --temp 0 -cnv`);
-  const load = 'from transformers import AutoModelForCausalLM, AutoTokenizer\n';
-  if (format === 'safetensors') return code('python', `${load}\ntokenizer = AutoTokenizer.from_pretrained("FOLDER")\nmodel = AutoModelForCausalLM.from_pretrained("FOLDER")`);
+  const model = scores(run) ? 'AutoModelForSequenceClassification' : 'AutoModelForCausalLM';
+  const load = `from transformers import ${model}, AutoTokenizer\n`;
+  if (format === 'safetensors') return code('python', `${load}\ntokenizer = AutoTokenizer.from_pretrained("FOLDER")\nmodel = ${model}.from_pretrained("FOLDER")`);
+  const head = run?.method === 'reward' ? ', num_labels=1' : run?.method === 'classify' ? ', num_labels=N' : ''; // N: the labels of score_head.json
   const base = basename(source.path.folder);
   return code(
     'python',
-    `${load}from peft import PeftModel\n\nbase = AutoModelForCausalLM.from_pretrained("BASE")  # the folder of ${base}\ntokenizer = AutoTokenizer.from_pretrained("BASE")\nmodel = PeftModel.from_pretrained(base, "FOLDER")`,
+    `${load}from peft import PeftModel\n\nbase = ${model}.from_pretrained("BASE"${head})  # the folder of ${base}\ntokenizer = AutoTokenizer.from_pretrained("BASE")\nmodel = PeftModel.from_pretrained(base, "FOLDER")`,
   );
 }
 

@@ -95,10 +95,12 @@ function promptOf(example: Example): Prompt {
       return { messages: last > 0 ? example.messages.slice(0, last) : example.messages };
     }
     case 'preference':
+    case 'ranking':
       return { messages: typeof example.prompt === 'string' ? [{ role: 'user', content: example.prompt }] : example.prompt };
     case 'completion':
       return { raw: example.prompt };
     case 'text':
+    case 'classification':
       return { raw: example.text.slice(0, TEXT_START) };
   }
 }

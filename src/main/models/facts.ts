@@ -12,7 +12,7 @@ import type { Library } from '../library.ts';
 /** Whose size and time tell whether a folder is as it was. */
 const FILES = [
   'config.json', 'model.safetensors', 'model.safetensors.index.json', 'tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja',
-  'adapter_config.json', 'adapter_model.safetensors',
+  'adapter_config.json', 'adapter_model.safetensors', 'score_head.json',
 ];
 
 /** By folder, for all that are asked for. */

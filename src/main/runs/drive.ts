@@ -13,6 +13,7 @@ import { deleteMetricsAfter, getSecondsAt, insertMetrics } from '../db/metrics.t
 import { insertLog } from '../db/run-log.ts';
 import { getRun, type RunRow, updateRun } from '../db/runs.ts';
 import { deleteSamplesAfter, insertSamples } from '../db/samples.ts';
+import { deleteReportsAfter, insertReport } from '../db/run-reports.ts';
 import { type Engine, EngineKilled, startEngine } from '../engine.ts';
 import type { Library } from '../library.ts';
 import { resolveModel } from '../models/index.ts';
@@ -158,6 +159,7 @@ function createRecorder(db: Database, id: number) {
           before = getSecondsAt(db, id, event.step);
           deleteMetricsAfter(db, id, event.step); // they come again
           deleteSamplesAfter(db, id, event.step);
+          deleteReportsAfter(db, id, event.step);
         }
         store(db, id, event);
       }
@@ -180,6 +182,8 @@ function store(db: Database, id: number, event: EngineEvent): void {
       return log(event.text);
     case 'samples':
       return insertSamples(db, id, event.step, event.samples);
+    case 'report':
+      return insertReport(db, id, event.step, event.report);
     case 'checkpoint':
       insertCheckpoint(db, id, { ...event, bytes: folderBytes(event.path) });
       for (const checkpoint of listCheckpoints(db, id)) if (!existsSync(checkpoint.path)) markPruned(db, checkpoint.id);

@@ -4,11 +4,11 @@
  */
 import { readFileSync } from 'node:fs';
 import { parseDocument } from 'yaml';
-import { DpoRecipe, PretrainRecipe, type Recipe, SftRecipe } from '../../shared/recipe.ts';
+import { Recipe } from '../../shared/recipe.ts';
 import { explainIssues } from '../schema-errors.ts';
 import { UserError } from '../user-error.ts';
 
-const BY_METHOD = { pretrain: PretrainRecipe, sft: SftRecipe, dpo: DpoRecipe };
+const BY_METHOD = new Map<unknown, (typeof Recipe.options)[number]>(Recipe.options.map((schema) => [schema.shape.method.value, schema]));
 
 export function readRecipe(file: string): Recipe {
   let text: string;
@@ -28,11 +28,10 @@ export function parseRecipe(value: unknown, where: string): Recipe {
     throw new UserError(`${where}: expected fields such as "method: sft", got ${Array.isArray(value) ? 'a list' : JSON.stringify(value)}`);
   }
   const { method } = value as { method?: unknown };
-  const methods = Object.keys(BY_METHOD);
-  if (typeof method !== 'string' || !methods.includes(method)) {
-    throw new UserError(`${where}: method: expected ${methods.join(', ')}, got ${method === undefined ? 'nothing' : JSON.stringify(method)}`);
+  const schema = BY_METHOD.get(method);
+  if (!schema) {
+    throw new UserError(`${where}: method: expected ${[...BY_METHOD.keys()].join(', ')}, got ${method === undefined ? 'nothing' : JSON.stringify(method)}`);
   }
-  const schema = BY_METHOD[method as Recipe['method']];
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw new UserError(explainIssues(parsed.error, value, schema).map((sentence) => `${where}: ${sentence}`).join('\n'));

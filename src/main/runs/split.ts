@@ -6,8 +6,8 @@ import { createHash, type Hash } from 'node:crypto';
 import { createWriteStream, existsSync, type WriteStream } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import type { Example, RowProblem } from '../../shared/dataset.ts';
-import { type Recipe, ROWS_OF } from '../../shared/recipe.ts';
+import { datasetKindOf, type Example, type RowProblem } from '../../shared/dataset.ts';
+import { fitsMethod, type Recipe, ROWS_OF } from '../../shared/recipe.ts';
 import { findDataset, readFileRows, readRows } from '../datasets/index.ts';
 import type { Library } from '../library.ts';
 import { UserError } from '../user-error.ts';
@@ -74,14 +74,17 @@ export async function* inSlices<T>(rows: AsyncIterable<T> | Iterable<T>): AsyncG
 }
 
 export function checkKind({ method, dataset }: Pick<Recipe, 'method' | 'dataset'>, kind: Example['kind']): void {
-  const wanted = ROWS_OF[method];
-  if (wanted === 'pairs' && kind !== 'preference') {
-    throw new UserError(`dataset ${dataset}: it has ${kind} rows, and ${method} trains on preference pairs (prompt, chosen, rejected): choose another dataset or method`);
-  }
-  if (wanted === 'texts' && kind === 'preference') {
-    throw new UserError(`dataset ${dataset}: it has preference pairs, which ${method} cannot train on: choose another dataset, or method: dpo`);
-  }
+  if (fitsMethod(datasetKindOf(kind), method)) return;
+  const wanted = WANTED[ROWS_OF[method]];
+  throw new UserError(`dataset ${dataset}: it has ${kind} rows, and ${method} trains on ${wanted}: choose another dataset or method`);
 }
+
+const WANTED: Record<(typeof ROWS_OF)[Recipe['method']], string> = {
+  texts: 'texts with answers in them',
+  pairs: 'preference pairs (prompt, chosen, rejected)',
+  rankings: 'preference pairs or rankings (prompt, responses best first)',
+  labels: 'labelled texts (text, label)',
+};
 
 /**
  * ratio · count row numbers, at least one where there are two rows or more and ratio > 0: a partial Fisher–Yates shuffle driven by mulberry32.

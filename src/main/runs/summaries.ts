@@ -1,6 +1,7 @@
 /** A run's row as the window shows it: its parent's name, its kept checkpoints, its place in the queue. Reads only. */
 import type { Checkpoint, RunDetail, RunSummary } from '../../shared/api/runs.ts';
 import { getCheckpoint } from '../db/checkpoints.ts';
+import { getLastReport } from '../db/run-reports.ts';
 import { getRun, interruptDeadRuns } from '../db/runs.ts';
 import type { Library } from '../library.ts';
 import { listRuns, type Run } from './index.ts';
@@ -29,7 +30,7 @@ export function detail(library: Library, run: Run, live: LiveState): RunDetail {
   const checkpoints = run.checkpoints.map(
     ({ step, path, sha256, best, bytes, createdAt }): Checkpoint => ({ name: `${run.name}@${step}`, step, path, sha256, best, bytes, createdAt }),
   );
-  return { ...summarize(library, run, live), recipe, checkpoints, folder, device, seed, trainSha256 };
+  return { ...summarize(library, run, live), recipe, checkpoints, folder, device, seed, trainSha256, report: getLastReport(library.db, run.id) };
 }
 
 function parentOf({ db }: Library, { parentCheckpointId }: Run): string | null {

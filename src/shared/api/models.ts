@@ -29,6 +29,8 @@ export type ModelSummary = {
   adapter: string | null;
   template: Template;
   hasChatTemplate: boolean;
+  /** What it scores, one label for a reward model; null of a language model, which writes texts. */
+  labels: string[] | null;
   /** Name of the model it was made from, when that is known. */
   parent: string | null;
   /** How it was made from it. */

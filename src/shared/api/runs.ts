@@ -3,6 +3,7 @@ import { eventIterator, oc, type } from '@orpc/contract';
 import { z } from 'zod';
 import type { Message } from '../dataset.ts';
 import { Recipe } from '../recipe.ts';
+import type { RunReport } from '../reports.ts';
 import { answers } from './answers.ts';
 
 export type RunStatus = 'queued' | 'running' | 'paused' | 'finished' | 'stopped' | 'failed' | 'interrupted';
@@ -50,7 +51,7 @@ export type SampleCompletion = { step: number; prompt: Message[] | string; compl
 
 export type LogLine = { at: string; text: string };
 
-export type RunDetail = RunSummary & { recipe: Recipe; checkpoints: Checkpoint[]; folder: string; device: string | null; seed: number; trainSha256: string | null };
+export type RunDetail = RunSummary & { recipe: Recipe; checkpoints: Checkpoint[]; folder: string; device: string | null; seed: number; trainSha256: string | null; /** of the last evaluation that found more than numbers */ report: { step: number; report: RunReport } | null };
 
 /** `snapshot` first and after a gap; then what is new since. */
 export type RunEvent =

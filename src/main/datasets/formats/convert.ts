@@ -2,6 +2,7 @@
 import type { ColumnMapping } from '../../../shared/api/datasets.ts';
 import type { DatasetFormat, Example, Message } from '../../../shared/dataset.ts';
 import { readPreference, readTranscripts } from './preference.ts';
+import { readRanking } from './ranking.ts';
 import { answerOf, optionalText, type Row, RowError, textOf } from './row.ts';
 import { checkConversation, isTranscript, readTurns } from './turns.ts';
 
@@ -23,6 +24,7 @@ export const FORMATS: Record<DatasetFormat, Format> = {
       required('chosen'),
       required('rejected'),
       optional('system'),
+      optional('margin'),
     ],
     // without a prompt only where it may stand in the answers: whole conversations
     fits: (row) => has(row, 'chosen') && has(row, 'rejected') && (typeof row.chosen === 'object' || PROMPTS.some((field) => has(row, field))),
@@ -33,6 +35,12 @@ export const FORMATS: Record<DatasetFormat, Format> = {
     fields: [required('chosen'), required('rejected')],
     fits: (row) => isTranscript(row.chosen) && isTranscript(row.rejected),
     read: readTranscripts,
+  },
+  ranking: {
+    needs: 'prompt and responses, a list of answers, best first or with rank or scores',
+    fields: [required('prompt', ['instruction', 'question', 'messages']), required('responses', ['answers', 'completions']), optional('scores'), optional('rank'), optional('system')],
+    fits: (row) => Array.isArray(row.responses ?? row.answers ?? row.completions) && PROMPTS.some((field) => has(row, field)),
+    read: readRanking,
   },
   sharegpt: {
     needs: 'conversations of from and value',
@@ -58,6 +66,13 @@ export const FORMATS: Record<DatasetFormat, Format> = {
     fits: (row) => has(row, 'prompt') && (has(row, 'completion') || has(row, 'response')),
     read: readCompletion,
   },
+  classification: {
+    needs: 'text and label',
+    fields: [required('text', ['sentence']), required('label', ['label_text'])],
+    // true and false beside a text are KTO's and others' marks of good and bad, not classes
+    fits: (row) => (has(row, 'text') || has(row, 'sentence')) && ['string', 'number'].includes(typeof (row.label ?? row.label_text)),
+    read: (row) => ({ kind: 'classification', text: answerOf(row.text ?? row.sentence, 'text'), label: answerOf(row.label ?? row.label_text, 'label').trim() }),
+  },
   text: {
     needs: 'text',
     fields: [required('text')],
@@ -72,6 +87,8 @@ const FORMAT_OF_KIND = new Map<unknown, DatasetFormat>([
   ['conversation', 'messages'],
   ['completion', 'prompt-completion'],
   ['preference', 'preference'],
+  ['ranking', 'ranking'],
+  ['classification', 'classification'],
   ['text', 'text'],
 ] satisfies [Example['kind'], DatasetFormat][]);
 

@@ -3,7 +3,7 @@
  * All become one prompt and two answers; a pair whose answers are equal teaches nothing and is refused.
  */
 import type { Message, PreferenceExample } from '../../../shared/dataset.ts';
-import { answerOf, optionalText, type Row, RowError, textOf } from './row.ts';
+import { answerOf, numberOf, optionalText, type Row, RowError, textOf } from './row.ts';
 import { readTranscript, readTurn, readTurns } from './turns.ts';
 
 export function readPreference(row: Row): PreferenceExample {
@@ -12,6 +12,7 @@ export function readPreference(row: Row): PreferenceExample {
   // of whole conversations what comes before the last turn is the prompt
   const whole = context.some(({ role }) => role === 'user');
   const example = pair(whole ? context : [...prompt, ...context], chosen, rejected);
+  if (row.margin !== undefined && row.margin !== null) example.margin = numberOf(row.margin, 'margin');
   // others mean the prompt's origin by a column of that name
   return row.kind === 'preference' && typeof row.source === 'string' ? { ...example, source: row.source } : example;
 }
@@ -36,10 +37,15 @@ function pair(prompt: Message[], chosen: Message, rejected: Message): Preference
   if (chosen.role !== 'assistant' || rejected.role !== 'assistant') throw new RowError('chosen and rejected do not end with an assistant turn');
   const answers = { chosen: answerOf(chosen.content, 'chosen'), rejected: answerOf(rejected.content, 'rejected') };
   if (answers.chosen.trim() === answers.rejected.trim()) throw new RowError('chosen and rejected are equal');
+  return { kind: 'preference', prompt: askedBy(prompt), ...answers };
+}
+
+/** A single user's turn is its text. */
+export function askedBy(prompt: Message[]): PreferenceExample['prompt'] {
   const last = prompt.at(-1);
   if (last === undefined) throw new RowError('there is no prompt');
   if (last.role === 'assistant' || last.role === 'system') throw new RowError(`the prompt ends with the ${last.role}, not with the user`);
-  return { kind: 'preference', prompt: prompt.length === 1 && last.role === 'user' ? last.content : prompt, ...answers };
+  return prompt.length === 1 && last.role === 'user' ? last.content : prompt;
 }
 
 function readSide(value: unknown, field: string): Message[] {
@@ -48,7 +54,7 @@ function readSide(value: unknown, field: string): Message[] {
   return [{ role: 'assistant', content: textOf(value, field) }];
 }
 
-function readPrompt(row: Row): Message[] {
+export function readPrompt(row: Row): Message[] {
   const system = optionalText(row.system, 'system');
   const lead: Message[] = system.trim() === '' ? [] : [{ role: 'system', content: system }];
   const prompt = row.prompt ?? row.conversations ?? row.messages ?? row.question;

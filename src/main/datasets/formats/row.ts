@@ -14,6 +14,12 @@ export function textOf(value: unknown, field: string): string {
 /** '' for a field that is absent or null. */
 export const optionalText = (value: unknown, field: string): string => (value === undefined || value === null ? '' : textOf(value, field));
 
+export function numberOf(value: unknown, field: string): number {
+  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+  if (typeof number === 'number' && Number.isFinite(number)) return number;
+  throw new RowError(`${field} is ${JSON.stringify(value)}, not a number`);
+}
+
 export function answerOf(value: unknown, field: string): string {
   const text = textOf(value, field);
   if (text.trim() === '') throw new RowError(`${field} is empty`);

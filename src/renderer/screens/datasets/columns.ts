@@ -4,7 +4,7 @@
  */
 import type { DatasetFormat, Example, Message } from '../../../shared/dataset.ts';
 
-export type ColumnId = 'instruction' | 'input' | 'output' | 'prompt' | 'completion' | 'text' | 'chosen' | 'rejected' | 'question' | 'answer';
+export type ColumnId = 'instruction' | 'input' | 'output' | 'prompt' | 'completion' | 'text' | 'chosen' | 'rejected' | 'best' | 'worst' | 'label' | 'question' | 'answer';
 export type RowKind = Example['kind'];
 
 const COLUMNS: Record<RowKind, ColumnId[]> = {
@@ -12,15 +12,18 @@ const COLUMNS: Record<RowKind, ColumnId[]> = {
   conversation: ['question', 'answer'],
   completion: ['prompt', 'completion'],
   preference: ['prompt', 'chosen', 'rejected'],
+  ranking: ['prompt', 'best', 'worst'],
+  classification: ['text', 'label'],
   text: ['text'],
 };
 /** Shares of the width. */
 export const WIDTHS: Record<ColumnId, number> = {
-  instruction: 3, input: 2, output: 4, prompt: 3, completion: 3, text: 1, chosen: 3, rejected: 3, question: 3, answer: 4,
+  instruction: 3, input: 2, output: 4, prompt: 3, completion: 3, text: 4, chosen: 3, rejected: 3, best: 3, worst: 3, label: 1, question: 3, answer: 4,
 };
 /** What the rows of a file become. */
 export const KIND_OF_FORMAT: Record<DatasetFormat, RowKind> = {
-  alpaca: 'instruction', 'prompt-completion': 'completion', messages: 'conversation', sharegpt: 'conversation', preference: 'preference', 'hh-rlhf': 'preference', text: 'text',
+  alpaca: 'instruction', 'prompt-completion': 'completion', messages: 'conversation', sharegpt: 'conversation', preference: 'preference', 'hh-rlhf': 'preference',
+  ranking: 'ranking', classification: 'classification', text: 'text',
 };
 
 /** One kind of row: its fields. Several: what every row has, a question and an answer. */
@@ -32,6 +35,7 @@ export function columnsOf(kinds: Iterable<RowKind>): ColumnId[] {
 export function readCell(example: Example, column: ColumnId): string {
   const at = fieldOf(example, column);
   if (at === null) return '';
+  if (example.kind === 'ranking' && typeof at === 'number' && isAnswer(column)) return example.responses[at];
   if (typeof at === 'number') return (messagesOf(example)![at] as Message).content;
   return (example as unknown as Record<string, string>)[at];
 }
@@ -45,9 +49,10 @@ export function hasCell(example: Example, column: ColumnId): boolean {
 export function writeCell(example: Example, column: ColumnId, text: string): Example {
   const at = fieldOf(example, column);
   if (at === null) return example;
+  if (example.kind === 'ranking' && typeof at === 'number' && isAnswer(column)) return { ...example, responses: example.responses.with(at, text) };
   if (typeof at !== 'number') return { ...example, [at]: text };
   const messages = messagesOf(example)!.map((message, i) => (i === at ? { ...message, content: text } : message));
-  return example.kind === 'preference' ? { ...example, prompt: messages } : ({ ...example, messages } as Example);
+  return example.kind === 'conversation' ? { ...example, messages } : ({ ...example, prompt: messages } as Example);
 }
 
 export function emptyExample(kind: RowKind): Example {
@@ -60,6 +65,10 @@ export function emptyExample(kind: RowKind): Example {
       return { kind, prompt: '', completion: '' };
     case 'preference':
       return { kind, prompt: '', chosen: '', rejected: '' };
+    case 'ranking':
+      return { kind, prompt: '', responses: ['', ''] };
+    case 'classification':
+      return { kind, text: '', label: '?' };
     case 'text':
       return { kind, text: '' };
   }
@@ -72,10 +81,13 @@ export function turnsOf(example: Example): number | null {
 
 function messagesOf(example: Example): Message[] | null {
   if (example.kind === 'conversation') return example.messages;
-  return example.kind === 'preference' && typeof example.prompt !== 'string' ? example.prompt : null;
+  return (example.kind === 'preference' || example.kind === 'ranking') && typeof example.prompt !== 'string' ? example.prompt : null;
 }
 
-/** The field's name, or the message's index. */
+/** Columns of a ranking that show one of its answers. */
+const isAnswer = (column: ColumnId): boolean => column === 'best' || column === 'worst' || column === 'answer' || column === 'output' || column === 'completion' || column === 'chosen' || column === 'rejected';
+
+/** The field's name, or the index of the message or, of a ranking, of the answer. */
 function fieldOf(example: Example, column: ColumnId): string | number | null {
   const lastTurn = (messages: Message[], role: Message['role'] | null): number | null => {
     const at = messages.findLastIndex((message) => role === null || message.role === role);
@@ -92,11 +104,18 @@ function fieldOf(example: Example, column: ColumnId): string | number | null {
       return asked ? 'prompt' : answered ? 'completion' : null;
     case 'text':
       return answered || column === 'text' ? 'text' : null;
+    case 'classification':
+      return column === 'label' || answered ? 'label' : column === 'text' || asked ? 'text' : null;
     case 'conversation': {
       if (answered) return lastTurn(example.messages, 'assistant');
       const first = example.messages.findIndex(({ role }) => role === 'user');
       return asked && first >= 0 ? first : null;
     }
+    case 'ranking':
+      if (column === 'worst' || column === 'rejected') return example.responses.length - 1;
+      if (isAnswer(column)) return 0;
+      if (!asked) return null;
+      return typeof example.prompt === 'string' ? 'prompt' : lastTurn(example.prompt, null);
     case 'preference':
       if (column === 'rejected') return 'rejected';
       if (column === 'chosen' || answered) return 'chosen';

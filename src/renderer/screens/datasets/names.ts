@@ -8,16 +8,17 @@ import type { ColumnId, RowKind } from './columns.ts';
 const COLUMNS: Record<ColumnId, () => string> = {
   instruction: m.datasets_column_instruction, input: m.datasets_column_input, output: m.datasets_column_output, prompt: m.datasets_column_prompt,
   completion: m.datasets_column_completion, text: m.datasets_column_text, chosen: m.datasets_column_chosen, rejected: m.datasets_column_rejected,
-  question: m.datasets_column_question, answer: m.datasets_column_answer,
+  best: m.datasets_column_best, worst: m.datasets_column_worst, label: m.datasets_column_label, question: m.datasets_column_question, answer: m.datasets_column_answer,
 };
 const KINDS: Record<RowKind, () => string> = {
   instruction: m.datasets_kind_instruction, conversation: m.datasets_kind_conversation, completion: m.datasets_kind_completion,
-  preference: m.datasets_kind_preference, text: m.datasets_kind_text,
+  preference: m.datasets_kind_preference, ranking: m.datasets_kind_ranking, classification: m.datasets_kind_classification, text: m.datasets_kind_text,
 };
 const SPLITS: Record<Split, () => string> = { train: m.datasets_split_train, validation: m.datasets_split_validation, test: m.datasets_split_test };
 const FORMATS: Record<DatasetFormat, () => string> = {
   alpaca: m.datasets_format_alpaca, 'prompt-completion': m.datasets_format_prompt_completion, messages: m.datasets_format_messages,
-  sharegpt: m.datasets_format_sharegpt, preference: m.datasets_format_preference, 'hh-rlhf': m.datasets_format_hh_rlhf, text: m.datasets_format_text,
+  sharegpt: m.datasets_format_sharegpt, preference: m.datasets_format_preference, 'hh-rlhf': m.datasets_format_hh_rlhf,
+  ranking: m.datasets_format_ranking, classification: m.datasets_format_classification, text: m.datasets_format_text,
 };
 const ROLES: Record<Message['role'], () => string> = { system: m.datasets_role_system, user: m.datasets_role_user, assistant: m.datasets_role_assistant, tool: m.datasets_role_tool };
 const COMMANDS: Record<EditCommand['type'], (inputs: { rows: string }) => string> = {

@@ -29,7 +29,7 @@ export function formOf({ form, adapterRank }: ModelSummary): string {
 
 export function methodOf({ method }: Pick<ModelSummary, 'method'>): string {
   if (method === null) return '–';
-  return method === 'export' ? m.library_method_export() : method === 'pretrain' ? m.library_method_pretrain() : method.toUpperCase();
+  return method === 'export' ? m.library_method_export() : method === 'pretrain' ? m.library_method_pretrain() : method === 'reward' ? m.library_reward_model() : method === 'classify' ? m.library_classifier() : method.toUpperCase();
 }
 
 export const parametersOf = ({ parameters }: ModelSummary): string => (parameters === null ? '–' : formatLarge(parameters));

@@ -26,7 +26,8 @@ export function statusWord({ status, asked }: Pick<RunSummary, 'status' | 'asked
 }
 
 export function methodName(method: RunSummary['method']): string {
-  return method === 'pretrain' ? m.runs_method_pretrain() : method.toUpperCase();
+  const named: Partial<Record<RunSummary['method'], () => string>> = { pretrain: m.runs_method_pretrain, reward: m.runs_method_reward, classify: m.runs_method_classify };
+  return named[method]?.() ?? method.toUpperCase();
 }
 
 /** A file or folder by its last part; names of the library as they are. */

@@ -4,7 +4,7 @@
  */
 import { onDestroy } from 'svelte';
 import type { DatasetSummary } from '../../../shared/api/datasets.ts';
-import { ROWS_OF } from '../../../shared/recipe.ts';
+import { fitsMethod } from '../../../shared/recipe.ts';
 import { saveSettings, workbench } from '../../state/workbench.svelte.ts';
 import { fieldsOf, type Field, type Method } from './fields.ts';
 import { checkRecipe } from './recipe-check.ts';
@@ -94,4 +94,4 @@ export class Draft {
 }
 
 /** Whether the method trains on rows as the dataset has them. */
-export const fits = ({ kind }: DatasetSummary, method: Method): boolean => (kind === 'preferences') === (ROWS_OF[method] === 'pairs');
+export const fits = ({ kind }: DatasetSummary, method: Method): boolean => fitsMethod(kind, method);
