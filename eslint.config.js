@@ -36,7 +36,7 @@ const mayImport = [
   // engine: node only where files, processes and addons are met
   { files: ['src/engine/**'], imports: ['zod$', String.raw`\.{1,2}/(?!.*${above})`] },
   {
-    files: ['src/engine/*.ts', 'src/engine/{jobs,methods,formats,device,tokenizer}/**', 'src/engine/data/read.ts'],
+    files: ['src/engine/*.ts', 'src/engine/{jobs,methods,formats,device,tokenizer}/**', 'src/engine/data/read.ts', 'src/engine/rewards/sandbox*.ts', 'src/engine/rollouts/store.ts'],
     imports: ['node:', 'zod$', '@huggingface/', String.raw`\.{1,2}/(?!.*${above})`],
   },
   { files: ['src/engine/losses/**'], imports: [] },

@@ -110,6 +110,32 @@ describe('a run killed at random instants and resumed', () => {
   ])('ends bit-identical, with a head and its scores: %s', async (name, overrides) => {
     await expectSameAfterKills(name, overrides, await newest('pretrain-whole'), 2);
   }, 60_000);
+  // two steps a batch of answers, checkpoints between them: the answers of a policy that is gone are read again
+  const online = {
+    rewards: [{ type: 'length', max: 6 }, { type: 'regex', pattern: '[aeiou]', weight: 0.5 }], perDeviceTrainBatchSize: 4, gradientAccumulationSteps: 2,
+    numGenerations: 4, numIterations: 2, maxCompletionLength: 10, saveSteps: 3, maxSteps: 12,
+  };
+  it('ends bit-identical: GRPO with its answers, full weights and a reference', async () => {
+    const start = await newest('pretrain-whole');
+    await expectSameAfterKills('grpo', { ...online, method: 'grpo', beta: 0.05 }, start, 3);
+  }, 90_000);
+
+  it('ends bit-identical: RLOO with LoRA', async () => {
+    const start = await newest('pretrain-whole');
+    await expectSameAfterKills('rloo', { ...online, method: 'rloo', lora: { r: 4 } }, start, 3);
+  }, 90_000);
+
+  it('ends bit-identical: PPO with its value model and an adapting KL coefficient', async () => {
+    const start = await newest('pretrain-whole');
+    const { numGenerations: _, numIterations: __, ...shared } = online;
+    await expectSameAfterKills('ppo', { ...shared, method: 'ppo', numMiniBatches: 2, numPpoEpochs: 2, targetKl: 0.1, klHorizon: 50, maxSteps: 8, saveSteps: 2, missingEosPenalty: 1 }, start, 3);
+  }, 90_000);
+
+  it('ends bit-identical: rejection sampling in two rounds', async () => {
+    const start = await newest('pretrain-whole');
+    const { numIterations: _, ...shared } = online;
+    await expectSameAfterKills('rejection', { ...shared, method: 'rejection', rounds: 2, keep: 'fraction', maxCompletionLength: 40, keepFraction: 0.5 }, start, 3);
+  }, 90_000);
 });
 
 describe('the same recipe and seed', () => {
@@ -131,6 +157,14 @@ describe('the same recipe and seed', () => {
     const start = await newest('pretrain-whole');
     const overrides = { method: 'reward', maxSteps: 10 };
     expect(await drive(job('reward-1', overrides, start, 1))).toBe(await drive(job('reward-2', overrides, start)));
+  }, 60_000);
+});
+
+describe('answers sampled in training', () => {
+  it('are the same with 1 and 2 threads', async () => {
+    const start = await newest('pretrain-whole');
+    const overrides = { method: 'grpo', rewards: [{ type: 'length', max: 6 }], perDeviceTrainBatchSize: 8, gradientAccumulationSteps: 1, numGenerations: 4, maxCompletionLength: 10, maxSteps: 4 };
+    expect(await drive(job('grpo-1', overrides, start, 1))).toBe(await drive(job('grpo-2', overrides, start, 2)));
   }, 60_000);
 });
 

@@ -23,6 +23,8 @@ export const RunState = z.strictObject({
   step: z.int().min(0),
   numTokens: z.number().min(0),
   best: z.strictObject({ step: z.int(), evalLoss: z.number() }).nullable(),
+  /** of the method's own */
+  carried: z.record(z.string(), z.number()).optional(),
 });
 export type RunState = z.infer<typeof RunState>;
 
@@ -31,6 +33,8 @@ const Manifest = z.strictObject({ sha256: z.string(), files: z.record(z.string()
 export type CheckpointContent = {
   model: LanguageModel;
   adamw: AdamW;
+  /** trained beside it */
+  critic?: { model: LanguageModel; adamw: AdamW };
   state: RunState;
   recipe: Recipe;
   /** folder whose tokenizer files go with the weights, and the config.json to write beside them */
@@ -56,7 +60,7 @@ export async function writeCheckpoint(runFolder: string, content: CheckpointCont
 }
 
 /** Writes everything a checkpoint holds into an empty folder and flushes it; returns the checkpoint's hash. */
-async function fillCheckpoint(temporary: string, { model, adamw, state, recipe, base }: CheckpointContent): Promise<string> {
+async function fillCheckpoint(temporary: string, { model, adamw, critic, state, recipe, base }: CheckpointContent): Promise<string> {
   if (recipe.lora) {
     const score = model.score && base.head ? { head: base.head, values: await readParameter(model.device, model.score) } : null;
     await writeAdapter(temporary, { lora: recipe.lora, baseModel: base.folder, modules: model.adapterModules(), score });
@@ -70,13 +74,19 @@ async function fillCheckpoint(temporary: string, { model, adamw, state, recipe, 
     });
   }
   await writeSafetensors(join(temporary, 'optimizer.safetensors'), optimizerTensors(model.device, adamw));
+  if (critic) {
+    const weights = critic.model.parameters.map((parameter): TensorSource => (
+      { name: parameter.name, shape: parameter.shape, dtype: 'F32', read: () => readParameter(model.device, parameter) }
+    ));
+    await writeSafetensors(join(temporary, 'critic.safetensors'), [...weights, ...optimizerTensors(model.device, critic.adamw)]);
+  }
   await writeFile(join(temporary, 'state.json'), JSON.stringify(state, null, 2) + '\n');
   await writeFile(join(temporary, 'recipe.json'), JSON.stringify(recipe, null, 2) + '\n');
 
   // what the bytes depend on besides the run itself (where the base lies) stays out of the run's hash
   const files: Record<string, string> = {};
   for (const name of (await readdir(temporary)).sort()) files[name] = (await hashFile(join(temporary, name))).sha256;
-  const identity = Object.entries(files).filter(([name]) => /^(model.*\.safetensors|adapter_model\.safetensors|optimizer\.safetensors|state\.json)$/.test(name));
+  const identity = Object.entries(files).filter(([name]) => /^(model.*\.safetensors|adapter_model\.safetensors|optimizer\.safetensors|critic\.safetensors|state\.json)$/.test(name));
   const sha256 = createHash('sha256').update(JSON.stringify(identity)).digest('hex');
   await writeFile(join(temporary, 'manifest.json'), JSON.stringify({ sha256, files }, null, 2) + '\n');
   for (const name of await readdir(temporary)) await syncPath(join(temporary, name));
@@ -112,6 +122,20 @@ export async function readOptimizer(path: string, device: Device, adamw: AdamW, 
       device.write(v, await file.read(`${name}.exp_avg_sq`));
     }
     adamw.steps = step;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Loads the second model's trained weights and its optimiser's moments back. The algorithm sets its step. */
+export async function readCritic(path: string, device: Device, { model, adamw }: NonNullable<CheckpointContent['critic']>): Promise<void> {
+  const file = await openSafetensors(join(path, 'critic.safetensors'));
+  try {
+    for (const { name, tensor } of model.parameters) device.write(tensor, await file.read(name));
+    for (const { name, m, v } of adamw.moments) {
+      device.write(m, await file.read(`${name}.exp_avg`));
+      device.write(v, await file.read(`${name}.exp_avg_sq`));
+    }
   } finally {
     await file.close();
   }

@@ -6,8 +6,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EngineEvent, ModelPath, TrainJob } from '../shared/job.ts';
-import { maxBatchTokens } from '../shared/recipe.ts';
-import { isEvaluationStep, type StepReport, type Training } from './algorithms/training.ts';
+import { maxBatchTokens, rowsOfStep } from '../shared/recipe.ts';
+import { isEvaluationStep, judgement, type StepReport, type Training } from './algorithms/training.ts';
 import { countParameters, rowFlops, rowSizes } from './cost.ts';
 import { findCheckpoint, pruneCheckpoints, readOptimizer, type RunState, writeCheckpoint } from './checkpoint.ts';
 import { planSteps } from './data/plan.ts';
@@ -41,18 +41,22 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
   });
 
   const { lengths } = method;
-  const steps = planSteps(lengths.map((row) => rowSizes(row).tokens), { ...recipe, maxTokens: maxBatchTokens(recipe) });
+  const steps = planSteps(lengths.map((row) => rowSizes(row).tokens), { ...recipe, ...rowsOfStep(recipe), maxTokens: maxBatchTokens(recipe) });
 
   const adamw = createAdamW(device, model.parameters, recipe.optimizer);
   if (checkpoint) await readOptimizer(checkpoint.path, device, adamw, checkpoint.state.step);
   const state: RunState = checkpoint?.state ?? { step: 0, numTokens: 0, best: null };
   if (checkpoint) emit({ type: 'note', text: `resuming after step ${state.step} of ${steps.length}` });
-  const training: Training = { model, adamw, settings: recipe.optimizer, totalSteps: steps.length, startStep: state.step, seed: recipe.seed };
+  const carried = { ...state.carried };
+  const training: Training = {
+    model, adamw, settings: recipe.optimizer, totalSteps: steps.length, startStep: state.step, seed: recipe.seed,
+    carried, checkpoint: checkpoint?.path,
+  };
 
   const reports = await method.start(training, steps);
   const save = async (best: boolean) => {
     const base = { folder: job.model.folder, ...source };
-    const written = await writeCheckpoint(job.folder, { model, adamw, state, recipe, base });
+    const written = await writeCheckpoint(job.folder, { model, adamw, critic: training.critic, state: Object.keys(carried).length > 0 ? { ...state, carried } : state, recipe, base });
     await pruneCheckpoints(job.folder, recipe.saveTotalLimit, state.best?.step ?? null);
     emit({ type: 'checkpoint', path: written.path, step: state.step, sha256: written.sha256, best });
   };
@@ -68,6 +72,10 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
   if (state.step === 0) await sample(0);
 
   const flops = Float64Array.from(lengths, (row) => rowFlops(shapes, row));
+  const flopsOf = ({ step, computed }: StepReport): number =>
+    computed
+      ? computed.rows.reduce((sum, row) => sum + rowFlops(shapes, row) + computed.forwards * rowFlops(shapes, row, true), 0)
+      : steps[step - 1].reduce((sum, batch) => batch.reduce((all, row) => all + flops[row], sum), 0);
   const rowsPerStep = steps.map((batches) => batches.reduce((sum, batch) => sum + batch.length, 0));
   let rowsSeen = rowsPerStep.slice(0, state.step).reduce((sum, count) => sum + count, 0);
   let saved = state.step;
@@ -79,16 +87,18 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
     state.step = report.step;
     state.numTokens += report.tokens;
     rowsSeen += rowsPerStep[report.step - 1];
-    const evaluated = 'eval_loss' in report.values;
-    clock.tick(report, evaluated ? null : steps[report.step - 1].reduce((sum, batch) => batch.reduce((all, row) => all + flops[row], sum), 0));
+    const evaluation = judgement(report.values);
+    const evaluated = evaluation !== null;
+    clock.tick(report, evaluated ? null : flopsOf(report));
     const values: Record<string, number> = { ...report.values, num_tokens: state.numTokens, epoch: rowsSeen / lengths.length };
-    const last = report.step === steps.length;
+    if (report.ended) emit({ type: 'note', text: report.ended });
+    const last = report.step === steps.length || report.ended !== undefined;
     if (report.step % recipe.loggingSteps === 0 || last || evaluated) emit({ type: 'metrics', step: report.step, seconds: clock.seconds(), values });
     emit({ type: 'progress', step: report.step, totalSteps: steps.length, ...clock.rates(), seconds: clock.seconds(), memoryBytes: clock.memory(), values });
 
     if (report.evaluation) emit({ type: 'report', step: report.step, report: report.evaluation });
-    const best = evaluated && (state.best === null || values.eval_loss < state.best.evalLoss);
-    if (best) state.best = { step: report.step, evalLoss: values.eval_loss };
+    const best = evaluation !== null && (state.best === null || evaluation < state.best.evalLoss);
+    if (best) state.best = { step: report.step, evalLoss: evaluation };
     if (isEvaluationStep(report.step, steps.length, recipe.evalSteps)) await sample(report.step);
     if (best || last || (recipe.saveSteps > 0 && report.step % recipe.saveSteps === 0)) {
       await save(state.best?.step === report.step);

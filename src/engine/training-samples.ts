@@ -7,14 +7,15 @@ import type { Example, Message } from '../shared/dataset.ts';
 import type { EngineEvent, TrainJob } from '../shared/job.ts';
 import { Sampling } from '../shared/sampling.ts';
 import { readExamples } from './data/read.ts';
-import { tokenizeExample, tokenizePreference } from './data/tokenize.ts';
+import { tokenizeExample, tokenizePreference, tokenizeRanking } from './data/tokenize.ts';
 import type { LanguageModel } from './model/language-model.ts';
 import { generate } from './sampling/generate.ts';
 import { instructionMessages } from './tokenizer/template.ts';
 import type { Tokenizer } from './tokenizer/tokenizer.ts';
 
 type Sample = Extract<EngineEvent, { type: 'samples' }>['samples'][number];
-type Prompt = { tokens: number[]; prompt: Sample['prompt']; expected: string | null };
+/** What comes before a row's answer, as tokens and as people see it, and that answer. */
+export type Prompt = { tokens: number[]; prompt: Sample['prompt']; expected: string | null };
 
 const MAX_TOKENS = 64;
 /** Prompts are spread over the first so many rows. */
@@ -61,13 +62,14 @@ async function choosePrompts({ recipe, train, validation }: TrainJob, maxPositio
   });
 }
 
-function promptOf(example: Example, settings: Parameters<typeof tokenizeExample>[1]): Prompt {
+export function promptOf(example: Example, settings: Parameters<typeof tokenizeExample>[1]): Prompt {
   switch (example.kind) {
     case 'preference': {
       const tokens = Array.from(tokenizePreference(example, settings).prompt);
       return { tokens, prompt: asMessages(example.prompt), expected: example.chosen };
     }
     case 'ranking':
+      return { tokens: Array.from(tokenizeRanking(example, settings).prompt), prompt: asMessages(example.prompt), expected: example.responses[0] };
     case 'classification':
       throw new Error(`${example.kind} rows train a model that scores, and has no answers to show`);
     case 'text': {

@@ -5,29 +5,57 @@
  */
 import { z } from 'zod';
 import type { DatasetKind } from './dataset.ts';
+import { GrpoRecipe, PpoRecipe, RejectionRecipe, RlooRecipe } from './recipes/online.ts';
 import { DpoRecipe } from './recipes/preferences.ts';
+import type { Reward } from './recipes/rewards.ts';
 import { ClassifyRecipe, RewardRecipe } from './recipes/scoring.ts';
 import { PretrainRecipe, SftRecipe } from './recipes/supervised.ts';
 
 export { Lora, Optimizer } from './recipes/common.ts';
+export { GrpoRecipe, PpoRecipe, RejectionRecipe, RlooRecipe } from './recipes/online.ts';
 export { DpoRecipe } from './recipes/preferences.ts';
 export { ClassifyRecipe, RewardRecipe } from './recipes/scoring.ts';
 export { PretrainRecipe, SftRecipe } from './recipes/supervised.ts';
 
-export const Recipe = z.discriminatedUnion('method', [PretrainRecipe, SftRecipe, DpoRecipe, RewardRecipe, ClassifyRecipe]);
+export const Recipe = z.discriminatedUnion('method', [PretrainRecipe, SftRecipe, DpoRecipe, RewardRecipe, ClassifyRecipe, GrpoRecipe, RlooRecipe, PpoRecipe, RejectionRecipe]);
 export type Recipe = z.infer<typeof Recipe>;
 
-/** What rows a method trains on: texts with answers in them, pairs of answers, pairs or rankings of answers, or texts with a label. */
-export const ROWS_OF: Record<Recipe['method'], 'texts' | 'pairs' | 'rankings' | 'labels'> = {
+/** What rows a method trains on: texts with answers in them, pairs of answers, pairs or rankings of answers, texts with a label, or any that have a prompt. */
+export const ROWS_OF: Record<Recipe['method'], 'texts' | 'pairs' | 'rankings' | 'labels' | 'prompts'> = {
   pretrain: 'texts', sft: 'texts', dpo: 'pairs', reward: 'rankings', classify: 'labels',
+  grpo: 'prompts', rloo: 'prompts', ppo: 'prompts', rejection: 'prompts',
 };
 
 /** Whether a dataset of that kind can train the method. */
 export function fitsMethod(kind: DatasetKind, method: Recipe['method']): boolean {
   const wanted = ROWS_OF[method];
   if (wanted === 'texts') return kind === 'examples';
+  if (wanted === 'prompts') return kind !== 'labels';
   if (wanted === 'rankings') return kind === 'rankings' || kind === 'preferences';
   return kind === (wanted === 'pairs' ? 'preferences' : 'labels');
+}
+
+/** Methods that train on answers they sample themselves. */
+export type OnlineRecipe = GrpoRecipe | RlooRecipe | PpoRecipe | RejectionRecipe;
+export function isOnline(recipe: Recipe): recipe is OnlineRecipe {
+  return ROWS_OF[recipe.method] === 'prompts';
+}
+
+/** PPO samples one; the others tell. */
+export function answersPerPrompt(recipe: OnlineRecipe): number {
+  return recipe.method === 'ppo' ? 1 : recipe.numGenerations;
+}
+
+/** How rows are dealt to steps. Where batch sizes count answers in groups, a step is one batch of prompts. */
+export function rowsOfStep(recipe: Recipe): { perDeviceTrainBatchSize: number; gradientAccumulationSteps: number; repeats: number } {
+  const { perDeviceTrainBatchSize, gradientAccumulationSteps } = recipe;
+  if (recipe.method === 'ppo') {
+    const answers = perDeviceTrainBatchSize * gradientAccumulationSteps * recipe.numMiniBatches;
+    return { perDeviceTrainBatchSize: answers, gradientAccumulationSteps: 1, repeats: 1 };
+  }
+  if (recipe.method !== 'grpo' && recipe.method !== 'rloo') return { perDeviceTrainBatchSize, gradientAccumulationSteps, repeats: 1 };
+  const answers = perDeviceTrainBatchSize * gradientAccumulationSteps;
+  return { perDeviceTrainBatchSize: answers / recipe.numGenerations, gradientAccumulationSteps: 1, repeats: recipe.numIterations };
 }
 
 /** Tokens of a micro-batch where batches are filled by tokens; null where they are by rows. */
@@ -39,5 +67,13 @@ export function maxBatchTokens(recipe: Recipe): number | null {
 /** The recipe with every model it names besides its base put as `rename` says: frozen references, rewards. */
 export function mapOtherModels(recipe: Recipe, rename: (model: string) => string): Recipe {
   if (recipe.method === 'dpo' && recipe.referenceModel) return { ...recipe, referenceModel: rename(recipe.referenceModel) };
-  return recipe;
+  if (!isOnline(recipe)) return recipe;
+  const renamed = (reward: Reward): Reward => (reward.type === 'model' ? { ...reward, model: rename(reward.model) } : reward);
+  return {
+    ...recipe,
+    rewards: recipe.rewards.map(renamed),
+    goldReward: recipe.goldReward && renamed(recipe.goldReward),
+    ...('valueModel' in recipe && recipe.valueModel && { valueModel: rename(recipe.valueModel) }),
+    ...('referenceModel' in recipe && recipe.referenceModel && { referenceModel: rename(recipe.referenceModel) }),
+  };
 }

@@ -2,6 +2,7 @@
  * What every algorithm shares: the state it trains, the end of an optimiser step, and what it yields at that boundary.
  * Not a base class: an algorithm is one generator, top to bottom; run.ts pulls it and logs, pauses, stops and checkpoints between steps.
  */
+import type { RowLengths } from '../../shared/job.ts';
 import type { Optimizer } from '../../shared/recipe.ts';
 import type { RunReport } from '../../shared/reports.ts';
 import type { LanguageModel } from '../model/language-model.ts';
@@ -17,6 +18,12 @@ export type Training = {
   /** Steps already done, 0 on a fresh run. */
   startStep: number;
   seed: number;
+  /** numbers of the method's own that a resumed run goes on from; kept in every checkpoint */
+  carried?: Record<string, number>;
+  /** the checkpoint the run goes on from */
+  checkpoint?: string;
+  /** a second model trained beside the first, with its optimiser: set by the method, kept in every checkpoint */
+  critic?: { model: LanguageModel; adamw: AdamW };
 };
 
 /** Yielded after each optimiser step; `step` counts from 1. `values` bear TRL's metric names. */
@@ -29,6 +36,10 @@ export type StepReport = {
   computedTokens: number;
   /** Of an evaluation that found more than numbers. */
   evaluation?: RunReport;
+  /** where a step's rows are known only after it (answers are sampled): what it computed, and forward passes of each besides the one trained on */
+  computed?: { rows: RowLengths[]; forwards: number };
+  /** why this step is the last one before the plan's end, one sentence */
+  ended?: string;
 };
 
 /** Clips the gathered gradients to maxGradNorm, takes the AdamW step and clears them. `step` counts from 0. */
@@ -49,6 +60,13 @@ export function sumBySequence(values: Float32Array, sequences: Int32Array, seque
   const sums = new Float64Array(sequenceCount);
   for (let m = 0; m < values.length; m++) sums[sequences[m]] += values[m];
   return sums;
+}
+
+/** What the best checkpoint is chosen by, lower is better, or null where a step was not evaluated: its loss, or what sampled answers are worth. */
+export function judgement(values: Record<string, number>): number | null {
+  if ('eval_loss' in values) return values.eval_loss;
+  const worth = values.eval_gold ?? values.eval_reward;
+  return worth === undefined ? null : -worth;
 }
 
 /** True at the last step and at every `evalSteps`-th. `step` counts from 1. */

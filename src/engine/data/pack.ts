@@ -64,6 +64,23 @@ function withoutTargets({ tokens, positions, segments, rows, sequences, sequence
   return { tokens, positions, segments, rows, sequences, sequenceCount };
 }
 
+/** Answers in order, each a sequence that continues its prompt; every token of an answer carries loss. */
+export function packAnswers(groups: { prompt: Int32Array; answers: Int32Array[] }[]): Batch {
+  const packing = startPacking(groups.reduce((sum, { prompt, answers }) => answers.reduce((all, { length }) => all + length, sum + prompt.length), 0));
+  let count = 0;
+  for (const { prompt, answers } of groups) {
+    if (prompt.length === 0) throw new Error('packAnswers: a prompt has no token, so nothing predicts the first token of its answers');
+    const prefix = { start: packing.append(prompt, null), length: prompt.length };
+    for (const answer of answers) {
+      const start = packing.append(answer, prefix);
+      // the prompt's last token predicts the first token of every answer
+      answer.forEach((token, i) => packing.site(i === 0 ? prefix.start + prefix.length - 1 : start + i - 1, token, count));
+      count++;
+    }
+  }
+  return packing.finish(count);
+}
+
 function startPacking(N: number) {
   const tokens = new Int32Array(N);
   const positions = new Int32Array(N);

@@ -17,6 +17,8 @@ export type PlanSettings = {
   perDeviceTrainBatchSize: number;
   /** … or tokens per micro-batch, when packing */
   maxTokens: number | null;
+  /** steps in a row on the same rows; 1 where not given */
+  repeats?: number;
 };
 
 export function planSteps(lengths: ArrayLike<number>, settings: PlanSettings): StepPlan[] {
@@ -28,7 +30,8 @@ export function planSteps(lengths: ArrayLike<number>, settings: PlanSettings): S
     if (share <= 0) break;
     const order = shuffle(Int32Array.from({ length: lengths.length }, (_, i) => i), createRandom(settings.seed * 1_000_003 + epoch));
     const epochSteps = groupSteps(microBatches(order, lengths, settings), settings.gradientAccumulationSteps);
-    steps.push(...epochSteps.slice(0, Math.ceil(epochSteps.length * share)));
+    const shared = epochSteps.slice(0, Math.ceil(epochSteps.length * share));
+    steps.push(...shared.flatMap((step) => new Array<StepPlan>(settings.repeats ?? 1).fill(step)));
   }
   return steps.slice(0, wanted);
 }

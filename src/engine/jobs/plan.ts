@@ -5,11 +5,12 @@
 import { join } from 'node:path';
 import type { Example } from '../../shared/dataset.ts';
 import type { PlanJob, PlanResult, RowLengths } from '../../shared/job.ts';
-import { maxBatchTokens } from '../../shared/recipe.ts';
+import { isOnline, maxBatchTokens, rowsOfStep } from '../../shared/recipe.ts';
 import { activationBytes, countParameters, rowFlops, rowSizes, type Shapes } from '../cost.ts';
 import { microBatches, planSteps } from '../data/plan.ts';
 import { readExamples } from '../data/read.ts';
 import { tokenizeExample, tokenizePreference, tokenizeRanking, type TokenizeSettings, tokenizeText } from '../data/tokenize.ts';
+import { onlineCost, plannedPrompt } from '../rollouts/cost.ts';
 import type { Device } from '../device/device.ts';
 import { openModelFolder } from '../formats/model-folder.ts';
 import { parseModelConfig } from '../model/config.ts';
@@ -46,16 +47,18 @@ export async function plan(job: PlanJob, device: Device): Promise<PlanResult> {
   const sizes = rows.map((each) => rowSizes(each));
   const mean = (of: (each: (typeof sizes)[number]) => number) => sizes.reduce((sum, each) => sum + of(each), 0) / sizes.length;
 
-  const { steps, microBatchTokens } = countSteps(job, trainRows, (i) => sizes[i % sizes.length].tokens);
+  const { steps, microBatchTokens: planned } = countSteps(job, trainRows, (i) => sizes[i % sizes.length].tokens);
+  const online = isOnline(recipe) ? onlineCost(shapes, recipe, rows, { rows: steps.rows, evaluations: evaluationsOf(job, steps.count) }) : null;
+  const microBatchTokens = online?.microBatchTokens ?? planned;
   const sites = (microBatchTokens * mean((each) => each.sites)) / mean((each) => each.tokens);
   const rowsInAll = steps.rows;
   const tokens = rowsInAll * mean((each) => each.tokens);
 
   const meanRowFlops = rows.reduce((sum, each) => sum + rowFlops(shapes, each), 0) / rows.length;
   const meanForward = rows.reduce((sum, each) => sum + rowFlops(shapes, each, true), 0) / rows.length;
-  const evaluations = job.validationRows === 0 ? 0 : 1 + (recipe.evalSteps > 0 ? Math.floor((steps.count - 1) / recipe.evalSteps) : 0);
+  const evaluations = evaluationsOf(job, steps.count);
   const reference = recipe.method === 'dpo' ? trainRows + job.validationRows : 0;
-  const flops = rowsInAll * meanRowFlops + (evaluations * job.validationRows + reference) * meanForward;
+  const flops = online?.flops ?? rowsInAll * meanRowFlops + (evaluations * job.validationRows + reference) * meanForward;
 
   return {
     parameters: counted.base + counted.adapter,
@@ -69,15 +72,19 @@ export async function plan(job: PlanJob, device: Device): Promise<PlanResult> {
     steps: steps.count,
     tokens: Math.round(tokens),
     memory: {
-      weights: counted.bytes,
-      gradients: 4 * counted.trainable,
-      optimizer: 8 * counted.trainable,
-      activations: activationBytes(shapes, { tokens: microBatchTokens, sites, accumulated: recipe.gradientAccumulationSteps > 1 }),
+      weights: counted.bytes + (online?.frozenBytes ?? 0),
+      gradients: 4 * counted.trainable * (online?.trainedModels ?? 1),
+      optimizer: 8 * counted.trainable * (online?.trainedModels ?? 1),
+      activations: activationBytes(shapes, { tokens: microBatchTokens, sites, accumulated: recipe.gradientAccumulationSteps > 1 }) + (online?.cacheBytes ?? 0),
       runtime: runtimeBytes(trainRows + job.validationRows, mean((each) => each.tokens)),
     },
     flops,
     flopsPerSecond: job.measureSpeed ? measureKernels(device, config) : null,
   };
+}
+
+function evaluationsOf({ recipe, validationRows }: PlanJob, steps: number): number {
+  return validationRows === 0 ? 0 : 1 + (recipe.evalSteps > 0 ? Math.floor((steps - 1) / recipe.evalSteps) : 0);
 }
 
 function runtimeBytes(rows: number, meanTokens: number): number {
@@ -99,7 +106,7 @@ async function tokenizeSample({ recipe, model }: PlanJob, path: string): Promise
   const result: Sampled = { rows: [], sampled: 0, cut: 0, leftOut: 0, longestRow: 0 };
   for (let pass = 0; pass < 8; pass++) {
     for (let i = pass; i < examples.length && performance.now() < until; i += 8) {
-      const { row, whole } = measureRow(examples[i], settings, recipe);
+      const { row, whole } = isOnline(recipe) ? plannedPrompt(examples[i], settings, recipe) : measureRow(examples[i], settings, recipe);
       found[i] = row;
       result.sampled++;
       if (whole > recipe.maxLength) result.cut++;
@@ -142,11 +149,11 @@ function measureRow(example: Example, settings: TokenizeSettings, recipe: PlanJo
 
 /** By the trainer's own plan where that is quickly made. `epochs`: passes over the rows in all. */
 function countSteps({ recipe }: PlanJob, trainRows: number, tokensOf: (row: number) => number) {
-  const settings = { ...recipe, maxTokens: maxBatchTokens(recipe) };
+  const settings = { ...recipe, ...rowsOfStep(recipe), maxTokens: maxBatchTokens(recipe) };
   const planned = Math.min(trainRows, PLANNED_ROWS);
   const lengths = Int32Array.from({ length: planned }, (_, i) => tokensOf(i));
   const order = Int32Array.from({ length: planned }, (_, i) => i);
-  const perEpoch = Math.ceil((microBatches(order, lengths, settings).length / recipe.gradientAccumulationSteps) * (trainRows / planned));
+  const perEpoch = Math.ceil((microBatches(order, lengths, settings).length / settings.gradientAccumulationSteps) * settings.repeats * (trainRows / planned));
   const tokensIn = (batch: Int32Array) => batch.reduce((sum, i) => sum + lengths[i], 0);
   const epochs = recipe.maxSteps > 0 ? recipe.maxSteps / perEpoch : recipe.numTrainEpochs;
   if (trainRows * Math.max(1, epochs) <= PLANNED_ROWS) {

@@ -2,8 +2,12 @@
 import type { Recipe } from '../../shared/recipe.ts';
 import { prepareClassify } from './classify.ts';
 import { prepareDpo } from './dpo.ts';
+import { prepareGrpo } from './grpo.ts';
 import type { Method, MethodContext, PreparedMethod } from './method.ts';
 import { prepareReward } from './reward.ts';
+import { preparePpo } from './ppo.ts';
+import { prepareRejection } from './rejection.ts';
+import { prepareRloo } from './rloo.ts';
 import { prepareSft } from './sft.ts';
 
 const METHODS: { [Name in Recipe['method']]: Method<Extract<Recipe, { method: Name }>> } = {
@@ -12,6 +16,10 @@ const METHODS: { [Name in Recipe['method']]: Method<Extract<Recipe, { method: Na
   dpo: prepareDpo,
   reward: prepareReward,
   classify: prepareClassify,
+  grpo: prepareGrpo,
+  rloo: prepareRloo,
+  ppo: preparePpo,
+  rejection: prepareRejection,
 };
 
 export function prepareMethod(context: MethodContext): Promise<PreparedMethod> {

@@ -82,6 +82,7 @@ export function checkKind({ method, dataset }: Pick<Recipe, 'method' | 'dataset'
 const WANTED: Record<(typeof ROWS_OF)[Recipe['method']], string> = {
   texts: 'texts with answers in them',
   pairs: 'preference pairs (prompt, chosen, rejected)',
+  prompts: 'rows that have a prompt',
   rankings: 'preference pairs or rankings (prompt, responses best first)',
   labels: 'labelled texts (text, label)',
 };

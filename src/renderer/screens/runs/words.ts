@@ -26,7 +26,9 @@ export function statusWord({ status, asked }: Pick<RunSummary, 'status' | 'asked
 }
 
 export function methodName(method: RunSummary['method']): string {
-  const named: Partial<Record<RunSummary['method'], () => string>> = { pretrain: m.runs_method_pretrain, reward: m.runs_method_reward, classify: m.runs_method_classify };
+  const named: Partial<Record<RunSummary['method'], () => string>> = {
+    pretrain: m.runs_method_pretrain, reward: m.runs_method_reward, classify: m.runs_method_classify, rejection: m.runs_method_rejection,
+  };
   return named[method]?.() ?? method.toUpperCase();
 }
 

@@ -3,7 +3,11 @@
  * the library has in their place is put there instead.
  */
 import dpo from '../../../../resources/recipes/dpo.yaml?raw';
+import grpo from '../../../../resources/recipes/grpo.yaml?raw';
+import ppo from '../../../../resources/recipes/ppo.yaml?raw';
+import rejection from '../../../../resources/recipes/rejection.yaml?raw';
 import reward from '../../../../resources/recipes/reward.yaml?raw';
+import rloo from '../../../../resources/recipes/rloo.yaml?raw';
 import sft from '../../../../resources/recipes/sft.yaml?raw';
 import type { DatasetSummary } from '../../../shared/api/datasets.ts';
 import type { ModelSummary } from '../../../shared/api/models.ts';
@@ -12,7 +16,7 @@ import { fits } from './draft.svelte.ts';
 import { fieldsOf, type Method } from './fields.ts';
 import { readText, same, setField, topLevel, unsetField, valueAt } from './recipe-text.ts';
 
-export const SHIPPED = { sft, dpo, reward } satisfies Partial<Record<Method, string>>;
+export const SHIPPED = { sft, dpo, reward, grpo, rloo, ppo, rejection } satisfies Partial<Record<Method, string>>;
 
 export function shippedRecipe(method: keyof typeof SHIPPED, models: ModelSummary[], datasets: DatasetSummary[]): string {
   const order = topLevel(fieldsOf(method));

@@ -1,0 +1,109 @@
+/**
+ * What the methods that train on sampled answers share: prompts of the rows, rewards, the frozen reference, and the sampling itself.
+ * Not a method.
+ */
+import type { EngineEvent, TrainJob } from '../../shared/job.ts';
+import { answersPerPrompt, type OnlineRecipe } from '../../shared/recipe.ts';
+import { judgedMetrics, type OnlineData, type Reference } from '../algorithms/experience.ts';
+import type { Training } from '../algorithms/training.ts';
+import type { StepPlan } from '../data/plan.ts';
+import { readExamples } from '../data/read.ts';
+import { openModel } from '../open-model.ts';
+import { openRewardModel } from '../rewards/reward-model.ts';
+import { openRewards, type Rewards } from '../rewards/rewards.ts';
+import type { Answer } from '../rewards/rules.ts';
+import { EVALUATED } from '../rollouts/cost.ts';
+import type { Judged, Rollout } from '../rollouts/rollout.ts';
+import { sampleRollouts } from '../rollouts/sample.ts';
+import { createRolloutStore } from '../rollouts/store.ts';
+import { type Prompt, promptOf } from '../training-samples.ts';
+import type { MethodContext } from './method.ts';
+
+/** Rows with a prompt that leaves room for an answer; how many were left out is told. */
+export async function preparePrompts({ job: { recipe }, tokenizer, emit }: MethodContext<OnlineRecipe>, path: string): Promise<Prompt[]> {
+  const settings = { template: recipe.template, tokenizer, maxLength: Number.MAX_SAFE_INTEGER, completionOnlyLoss: true };
+  const most = recipe.maxLength - recipe.maxCompletionLength;
+  if (most < 1) throw new Error(`maxLength (${recipe.maxLength} tokens) holds prompt and answer: raise it over maxCompletionLength (${recipe.maxCompletionLength})`);
+  const prompts: Prompt[] = [];
+  let [long, refused] = [0, 0];
+  let reason = '';
+  for await (const example of readExamples(path)) {
+    try {
+      if (example.kind === 'text') throw new Error('a plain text has no prompt: choose rows that have one, or method: pretrain');
+      const prompt = promptOf(example, settings);
+      if (prompt.tokens.length > 0 && prompt.tokens.length <= most) prompts.push(prompt);
+      else long++;
+    } catch (error) {
+      refused++;
+      reason ||= (error as Error).message;
+    }
+  }
+  const all = prompts.length + long + refused;
+  if (prompts.length === 0) throw new Error(`${path}: no prompt to answer among ${all} rows: ${reason || `each leaves less than maxCompletionLength (${recipe.maxCompletionLength}) of maxLength (${recipe.maxLength} tokens)`}`);
+  const note = (text: string): void => emit({ type: 'note', text } satisfies EngineEvent);
+  if (long > 0) note(`${long} of ${all} rows were left out: their prompts leave less than maxCompletionLength (${recipe.maxCompletionLength}) of maxLength (${recipe.maxLength} tokens)`);
+  if (refused > 0) note(`${refused} of ${all} rows were left out; the first because ${reason}`);
+  return prompts;
+}
+
+/** Everything the algorithms need but their own settings. */
+export async function openOnline(context: MethodContext<OnlineRecipe>, training: Training, steps: StepPlan[], train: Prompt[], wantsReference: boolean): Promise<OnlineData> {
+  const { job, tokenizer } = context;
+  const { recipe } = job;
+  const numGenerations = answersPerPrompt(recipe);
+  const validation = job.validation ? spread(await preparePrompts(context, job.validation), EVALUATED) : [];
+  const models = new Map<string, ReturnType<typeof openRewardModel>>();
+  const open = (name: string) => {
+    const known = models.get(name) ?? openRewardModel(context.device, job.models[name], recipe);
+    models.set(name, known);
+    return known;
+  };
+  const rewards = await openRewards(recipe.rewards, open);
+  const gold = recipe.goldReward && (await openRewards([recipe.goldReward], open));
+
+  const judge = async (prompts: Prompt[], rows: Iterable<number>, count: number, seed: number, step: number): Promise<Judged> => {
+    const asked = Array.from(rows, (row) => ({ row, tokens: Int32Array.from(prompts[row].tokens) }));
+    const { maxCompletionLength: maxTokens, temperature } = recipe;
+    const rollouts = await sampleRollouts(training.model, tokenizer, asked, { count, maxTokens, temperature, seed, step });
+    return scoreRollouts(rollouts, prompts, rewards, gold);
+  };
+  return {
+    prompts: train.map(({ tokens }) => Int32Array.from(tokens)),
+    steps,
+    numGenerations,
+    batchSize: recipe.perDeviceTrainBatchSize,
+    judge: (step, rows) => judge(train, rows, numGenerations, recipe.seed, step),
+    reference: wantsReference ? await openReference(context, training) : null,
+    store: createRolloutStore(job.folder, (row) => promptText(train[row])),
+    evaluate: validation.length === 0 ? null : async () => {
+      // always the same draws, so that evaluations differ by the model alone
+      const judged = await judge(validation, validation.keys(), 1, recipe.seed + 1, 0);
+      return Object.fromEntries(Object.entries(judgedMetrics(judged)).map(([name, value]) => [`eval_${name}`, value]));
+    },
+    evalSteps: recipe.evalSteps,
+  };
+}
+
+async function scoreRollouts(rollouts: Rollout[], prompts: Prompt[], rewards: Rewards, gold: Rewards | null): Promise<Judged> {
+  const answers = rollouts.map(({ row, text, ids }): Answer => ({ prompt: prompts[row].prompt, completion: text, tokens: ids.length, expected: prompts[row].expected }));
+  return { rollouts, ...(await rewards.score(answers)), gold: gold && (await gold.score(answers)).scores };
+}
+
+/** The base as the run started. A new adapter's base is the policy's own, with the adapter off. */
+async function openReference({ job, device, tokenizer }: { job: TrainJob & { recipe: OnlineRecipe } } & Pick<MethodContext, 'device' | 'tokenizer'>, { model }: Training): Promise<Reference> {
+  const { recipe } = job;
+  const name = 'referenceModel' in recipe ? recipe.referenceModel : undefined;
+  const named = name === undefined ? undefined : job.models[name];
+  if (!named && recipe.lora && !job.model.adapter) return { model, adapter: false };
+  const reference = await openModel(device, named ?? job.model, tokenizer, { storage: 'bf16-if-stored', trainable: 'none' });
+  return { model: reference.model, adapter: true };
+}
+
+function spread<T>(items: T[], count: number): T[] {
+  const wanted = Math.min(count, items.length);
+  return Array.from({ length: wanted }, (_, i) => items[Math.floor((i * items.length) / wanted)]);
+}
+
+function promptText({ prompt }: Prompt): string {
+  return typeof prompt === 'string' ? prompt : prompt.map(({ content }) => content).join('\n');
+}

@@ -1,0 +1,41 @@
+/** PPO: prompts, rewards, the sampling of answers, the frozen reference and the value model, for algorithms/ppo.ts. */
+import type { PpoRecipe } from '../../shared/recipe.ts';
+import { type Critic, ppo } from '../algorithms/ppo.ts';
+import type { Training } from '../algorithms/training.ts';
+import { readCritic } from '../checkpoint.ts';
+import { REWARD_LABELS } from '../model/heads.ts';
+import { openModel } from '../open-model.ts';
+import { createAdamW } from '../optim/adamw.ts';
+import { plannedLengths } from '../rollouts/cost.ts';
+import type { MethodContext, PreparedMethod } from './method.ts';
+import { openOnline, preparePrompts } from './online.ts';
+
+export async function preparePpo(context: MethodContext<PpoRecipe>): Promise<PreparedMethod> {
+  const { recipe, train } = context.job;
+  const prompts = await preparePrompts(context, train);
+  return {
+    lengths: prompts.map(({ tokens }) => plannedLengths(tokens.length, recipe)),
+    async start(training, steps) {
+      const critic = await openCritic(context, training);
+      training.critic = critic;
+      return ppo(training, critic, await openOnline(context, training, steps, prompts, true), recipe);
+    },
+  };
+}
+
+/** A model of its own, trained as the policy is: every weight, or an adapter; its score head always. A resumed run's is the checkpoint's. */
+async function openCritic({ job, device, tokenizer }: MethodContext<PpoRecipe>, { checkpoint }: Training): Promise<Critic> {
+  const { recipe } = job;
+  const path = recipe.valueModel === undefined ? job.model : job.models[recipe.valueModel];
+  const { model } = await openModel(device, path, tokenizer, {
+    storage: recipe.lora ? 'bf16-if-stored' : 'f32',
+    trainable: recipe.lora ? 'lora' : 'all',
+    lora: recipe.lora ?? undefined,
+    seed: recipe.seed + 1,
+    gradientCheckpointing: recipe.gradientCheckpointing,
+    head: { labels: REWARD_LABELS, padTokenId: null },
+  });
+  const critic = { model, adamw: createAdamW(device, model.parameters, recipe.optimizer) };
+  if (checkpoint) await readCritic(checkpoint, device, critic);
+  return critic;
+}

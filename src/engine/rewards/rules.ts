@@ -1,0 +1,63 @@
+/**
+ * Rewards that are plain arithmetic over an answer's text: exact answer, JSON Schema, length, script. Each gives 0 to 1, the same for the same text.
+ * Not here: what runs code of the recipe's author (sandbox.ts: regular expressions too, for one of them can run for ever) or a model.
+ */
+import { z } from 'zod';
+import type { Message } from '../../shared/dataset.ts';
+import type { Reward } from '../../shared/recipes/rewards.ts';
+
+/** An answer as rewards see it. `tokens` with its end-of-turn token; `expected` is the row's own answer, where it has one. */
+export type Answer = { prompt: string | Message[]; completion: string; tokens: number; expected: string | null };
+
+type Rule<Type extends Reward['type']> = Extract<Reward, { type: Type }>;
+
+export function exactReward({ pattern, ignoreCase }: Rule<'exact'>): (answer: Answer) => number {
+  const sought = pattern === undefined ? null : new RegExp(pattern, 'u');
+  const core = (text: string): string | null => {
+    const match = sought?.exec(text);
+    if (sought && !match) return null;
+    const found = (match ? (match[1] ?? match[0]) : text).trim().replace(/\s+/g, ' ');
+    return ignoreCase ? found.toLowerCase() : found;
+  };
+  return ({ completion, expected }) => {
+    if (expected === null) return 0;
+    const [got, wanted] = [core(completion), core(expected)];
+    return Number(wanted !== null && got === wanted);
+  };
+}
+
+export function jsonReward({ schema, name }: Rule<'json'>): (answer: Answer) => number {
+  let check: z.ZodType;
+  try {
+    check = z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0]);
+  } catch (error) {
+    throw new Error(`reward ${name ?? 'json'}: its schema cannot be used (${(error as Error).message}): mend rewards[].schema in the recipe`, { cause: error });
+  }
+  return ({ completion }) => {
+    let value: unknown;
+    try {
+      value = JSON.parse(completion);
+    } catch {
+      return 0;
+    }
+    return Number(check.safeParse(value).success);
+  };
+}
+
+export function lengthReward({ unit, min, max, name }: Rule<'length'>): (answer: Answer) => number {
+  if (min > max) throw new Error(`reward ${name ?? 'length'}: min (${min}) is over max (${max}): nothing could be long enough; change rewards[].min`);
+  return ({ completion, tokens }) => {
+    const length = unit === 'tokens' ? tokens : unit === 'words' ? (completion.match(/\S+/g) ?? []).length : [...completion].length;
+    if (length < min) return length / min;
+    return length <= max ? 1 : Math.max(0, 2 - length / max);
+  };
+}
+
+export function languageReward({ script }: Rule<'language'>): (answer: Answer) => number {
+  const [wanted, letters] = [new RegExp(`\\p{Script=${script}}`, 'gu'), /\p{L}/gu];
+  return ({ completion }) => {
+    const all = completion.match(letters);
+    // only letters count: a script has marks and digits of its own
+    return all ? all.filter((letter) => letter.match(wanted)).length / all.length : 0;
+  };
+}

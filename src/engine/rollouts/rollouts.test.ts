@@ -1,0 +1,76 @@
+/** Sampling of answers in training, what is kept of them, and which a round of rejection sampling keeps. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { selectAnswers } from '../algorithms/rejection.ts';
+import { createReferenceDevice } from '../device/reference.ts';
+import { openModelFolder } from '../formats/model-folder.ts';
+import { loadLanguageModel } from '../model/language-model.ts';
+import { loadTokenizer } from '../tokenizer/tokenizer.ts';
+import type { Experience } from './rollout.ts';
+import { drawToken, sampleRollouts } from './sample.ts';
+import { createRolloutStore } from './store.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'attune-rollouts-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('sampled answers', () => {
+  it('are the same alone and beside others, differ by sample and step, and stop at their most tokens', async () => {
+    const path = fileURLToPath(new URL('../../../fixtures/models/llama', import.meta.url));
+    const opened = await openModelFolder(path);
+    const model = await loadLanguageModel(createReferenceDevice(), opened, { storage: 'f32', trainable: 'none' });
+    await opened.close();
+    const tokenizer = await loadTokenizer(path);
+    const prompts = [[1, 50, 60], [1, 51], [7]].map((tokens, row) => ({ row, tokens: Int32Array.from(tokens) }));
+    const settings = { count: 3, maxTokens: 6, temperature: 1, seed: 5, step: 2 };
+    const all = await sampleRollouts(model, tokenizer, prompts, settings);
+    expect(all.map(({ row, sample }) => [row, sample])).toEqual([[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2], [2, 0], [2, 1], [2, 2]]);
+    expect(await sampleRollouts(model, tokenizer, [prompts[1]], settings)).toEqual(all.slice(3, 6));
+    expect(new Set(all.map(({ ids }) => ids.join())).size).toBe(9);
+    expect((await sampleRollouts(model, tokenizer, [prompts[1]], { ...settings, step: 3 }))[0].ids).not.toEqual(all[3].ids);
+    for (const { ids, finished } of all) {
+      expect(finished ? ids.at(-1) : ids.length).toBe(finished ? tokenizer.eosIds[0] : 6);
+      expect(ids.slice(0, -1).some((id) => tokenizer.eosIds.includes(id))).toBe(false);
+    }
+    model.free();
+  });
+
+  it('are drawn from softmax(logits / temperature)', () => {
+    // e⁰ : e^(ln 3) = 1 : 3, at temperature ½ 1 : 9
+    const logits = Float32Array.of(0, Math.log(3));
+    expect([0, 0.24, 0.26, 0.99].map((u) => drawToken(logits, 1, () => u))).toEqual([0, 0, 1, 1]);
+    expect([0.09, 0.11].map((u) => drawToken(logits, 0.5, () => u))).toEqual([0, 1]);
+  });
+});
+
+describe('kept answers', () => {
+  it('come back to the last bit', async () => {
+    const store = createRolloutStore(folder, (row) => `prompt ${row}`);
+    const experience: Experience = {
+      rollouts: [{ row: 3, sample: 0, ids: Int32Array.of(5, 2), text: 'é', finished: true }, { row: 3, sample: 1, ids: Int32Array.of(9), text: '', finished: false }],
+      scores: Float64Array.of(1 / 3, -0.1), rewards: { regex: Float64Array.of(1, 0) }, gold: null,
+      oldLogprobs: [Float32Array.of(-0.1, -1e-9), Float32Array.of(Math.fround(-Math.PI))], refLogprobs: null,
+    };
+    expect(await store.read(0)).toBeNull();
+    await store.write(0, experience);
+    expect(await store.read(0)).toEqual(experience);
+  });
+});
+
+describe('rejection sampling keeps', () => {
+  const answer = (row: number, sample: number, finished = true) => ({ row, sample, ids: Int32Array.of(1), text: '', finished });
+  const judged = {
+    rollouts: [answer(0, 0), answer(0, 1), answer(1, 0), answer(1, 1, false), answer(2, 0), answer(2, 1)],
+    scores: Float64Array.of(1, 1, 0.2, 5, 0.5, 0.9), rewards: {}, gold: null,
+  };
+  const options = { rounds: 1, keep: 'best', keepFraction: 0.34, scoreThreshold: null, gradientAccumulationSteps: 1 } as const;
+  it('the best of each prompt, the first of equals, none that was cut, none under the threshold', () => {
+    expect(selectAnswers(judged, 2, options)).toEqual([0, 2, 5]);
+    expect(selectAnswers(judged, 2, { ...options, scoreThreshold: 0.6 })).toEqual([0, 5]);
+  });
+  it('or the best share of all', () => {
+    expect(selectAnswers(judged, 2, { ...options, keep: 'fraction' })).toEqual([0, 1]);
+  });
+});

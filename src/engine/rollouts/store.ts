@@ -1,0 +1,72 @@
+/**
+ * The answers of every step in the run's folder, rollouts/step-000012.jsonl: a line an answer, with its scores, for people to read and for the run
+ * itself, which reads them where a resumed step learns from answers that an earlier policy gave. Written beside and renamed in.
+ */
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Experience } from './rollout.ts';
+
+/** JSON keeps every number to the last bit. */
+const Line = z.object({
+  row: z.int(),
+  sample: z.int(),
+  prompt: z.string(),
+  completion: z.string(),
+  finished: z.boolean(),
+  score: z.number(),
+  rewards: z.record(z.string(), z.number()),
+  gold: z.number().optional(),
+  ids: z.array(z.int()),
+  oldLogprobs: z.array(z.number()).optional(),
+  refLogprobs: z.array(z.number()).optional(),
+});
+
+export type RolloutStore = {
+  read(step: number): Promise<Experience | null>;
+  write(step: number, experience: Experience): Promise<void>;
+};
+
+/** `promptText` of a row. Steps count from 0, file names from 1, as people count. */
+export function createRolloutStore(runFolder: string, promptText: (row: number) => string): RolloutStore {
+  const folder = join(runFolder, 'rollouts');
+  const path = (step: number) => join(folder, `step-${String(step + 1).padStart(6, '0')}.jsonl`);
+  return {
+    async read(step) {
+      const text = await readFile(path(step), 'utf8').catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return null;
+        throw error;
+      });
+      if (text === null) return null;
+      const lines = text.trim().split('\n').map((line) => Line.parse(JSON.parse(line)));
+      const logprobs = (field: 'oldLogprobs' | 'refLogprobs') => (lines[0][field] ? lines.map((line) => Float32Array.from(line[field]!)) : null);
+      const names = Object.keys(lines[0].rewards);
+      return {
+        rollouts: lines.map(({ row, sample, ids, completion, finished }) => ({ row, sample, ids: Int32Array.from(ids), text: completion, finished })),
+        scores: Float64Array.from(lines, ({ score }) => score),
+        rewards: Object.fromEntries(names.map((name) => [name, Float64Array.from(lines, ({ rewards }) => rewards[name])])),
+        gold: lines[0].gold === undefined ? null : Float64Array.from(lines, ({ gold }) => gold!),
+        oldLogprobs: logprobs('oldLogprobs'),
+        refLogprobs: logprobs('refLogprobs'),
+      };
+    },
+    async write(step, { rollouts, scores, rewards, gold, oldLogprobs, refLogprobs }) {
+      const lines = rollouts.map(({ row, sample, ids, text, finished }, i): z.infer<typeof Line> => ({
+        row,
+        sample,
+        prompt: promptText(row),
+        completion: text,
+        finished,
+        score: scores[i],
+        rewards: Object.fromEntries(Object.entries(rewards).map(([name, values]) => [name, values[i]])),
+        ...(gold && { gold: gold[i] }),
+        ids: Array.from(ids),
+        ...(oldLogprobs && { oldLogprobs: Array.from(oldLogprobs[i]) }),
+        ...(refLogprobs && { refLogprobs: Array.from(refLogprobs[i]) }),
+      }));
+      await mkdir(folder, { recursive: true });
+      await writeFile(`${path(step)}.writing`, lines.map((line) => JSON.stringify(line)).join('\n') + '\n');
+      await rename(`${path(step)}.writing`, path(step));
+    },
+  };
+}
