@@ -230,7 +230,7 @@ describe('the shell', () => {
       const file = await client.files.choose({ kind: 'save', title: 'Rows', defaultName: 'a.jsonl' });
       return [shell, [folder, file], asked.files];
     }, PAGE);
-    expect(about).toEqual({ kind: 'electron', fileDialogs: true });
+    expect(about).toEqual({ kind: 'electron', fileDialogs: true, pdf: true });
     expect(picked).toEqual(['/picked', '/picked']);
     expect(files[0]).toMatchObject({ title: 'A model', properties: ['openDirectory'] });
     expect(files[1]).toMatchObject({ title: 'Rows', defaultPath: 'a.jsonl' });

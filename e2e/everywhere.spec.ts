@@ -1,7 +1,7 @@
 /** What holds on every screen: axe finds nothing serious, in both themes and both languages; keys alone reach everything; a reload and a second window see the same. */
 import { expect, expectAccessible, test } from './workbench.ts';
 
-const SCREENS = ['library', 'datasets', 'train', 'runs', 'playground', 'export'] as const;
+const SCREENS = ['library', 'datasets', 'train', 'runs', 'playground', 'export', 'reports'] as const;
 const PLACES = [
   '#/library', '#/library/example-lora', '#/library?view=lineage', '#/datasets', '#/datasets/instructions', '#/datasets/preferences',
   '#/train?model=attune-base&dataset=instructions&method=sft', '#/runs', '#/runs/1', '#/playground', '#/export?model=example-lora',

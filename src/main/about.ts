@@ -11,7 +11,7 @@ export async function about({ shell, library }: Pick<Workbench, 'shell' | 'libra
   device ??= askDevice();
   return {
     version: VERSION,
-    shell: { kind: shell.kind, fileDialogs: shell.choose !== null },
+    shell: { kind: shell.kind, fileDialogs: shell.choose !== null, pdf: shell.printPdf !== null },
     platform: process.platform as About['platform'],
     library: library.folder,
     home: homedir(),

@@ -12,7 +12,7 @@ let root: string;
 let workbench: Workbench;
 beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), 'attune-files-'));
-  workbench = openWorkbench({ kind: 'browser', choose: null, reveal: null }, join(root, 'library'));
+  workbench = openWorkbench({ kind: 'browser', choose: null, reveal: null, printPdf: null }, join(root, 'library'));
 });
 afterAll(async () => {
   await workbench.close();

@@ -41,7 +41,7 @@ async function serve(options: HostOptions): Promise<void> {
   }
   process.on('exit', claim.release);
 
-  const workbench = openWorkbench({ kind: 'browser', choose: null, reveal: null }, folder, { examples: true });
+  const workbench = openWorkbench({ kind: 'browser', choose: null, reveal: null, printPdf: null }, folder, { examples: true });
   const uploads = join(folder, 'uploads');
   await cleanUploads(uploads, listModels(workbench.library.db).flatMap((model) => [model.folder, model.adapter ?? []].flat()));
   const sockets = createRpcSockets(workbench);

@@ -11,7 +11,10 @@ import { forgetExport, listExports, startExport, suggestFolder, verifyExport } f
 import { chooseFile, listFolder, makeFolder, revealFile } from './files.ts';
 import { savePair } from './playground/pairs.ts';
 import { listVotes, scores, vote } from './playground/votes.ts';
+import { REPORT_METHODS } from './method-reports/methods.ts';
+import { saveReport } from './method-reports/save.ts';
 import { readSettings, saveSettings } from './settings.ts';
+import { RUBRIC } from './judging/index.ts';
 import { addModelFolder, listModelSummaries, removeModelName } from './models/summaries.ts';
 import { readWholeCurves } from './runs/curves.ts';
 import { listRunSummaries } from './runs/summaries.ts';
@@ -78,6 +81,9 @@ export const router = os.router({
     edit: os.datasets.edit.handler(({ context, input }) => editDataset(context, input)),
     undo: os.datasets.undo.handler(({ context, input }) => turnEdit(context, input.dataset, 'undo')),
     redo: os.datasets.redo.handler(({ context, input }) => turnEdit(context, input.dataset, 'redo')),
+    judge: os.datasets.judge.handler(({ context, input }) => desk.judgeAsTask(context, input)),
+    rubric: os.datasets.rubric.handler(() => RUBRIC),
+    judging: os.datasets.judging.handler(({ context, input }) => desk.judging(context, input)),
     render: os.datasets.render.handler(({ context, input }) => desk.render(context, input)),
   },
   training: {
@@ -118,5 +124,15 @@ export const router = os.router({
     verify: os.exports.verify.handler(({ context, input }) => verifyExport(context, input.id)),
     suggestFolder: os.exports.suggestFolder.handler(({ context, input }) => suggestFolder(context.library, input)),
     forget: os.exports.forget.handler(({ context, input }) => forgetExport(context, input.id)),
+  },
+  methodReports: {
+    list: os.methodReports.list.handler(({ context }) => context.methodReports.list()),
+    get: os.methodReports.get.handler(({ context, input }) => context.methodReports.get(input.id)),
+    methods: os.methodReports.methods.handler(() => REPORT_METHODS.map(({ method }) => method)),
+    start: os.methodReports.start.handler(({ context, input }) => context.methodReports.start(input)),
+    resume: os.methodReports.resume.handler(({ context, input }) => context.methodReports.resume(input.id)),
+    stop: os.methodReports.stop.handler(({ context, input }) => context.methodReports.stop(input.id)),
+    remove: os.methodReports.remove.handler(({ context, input }) => context.methodReports.remove(input.id)),
+    save: os.methodReports.save.handler(({ context, input }) => saveReport(context, input)),
   },
 });

@@ -6,6 +6,7 @@ import type { About } from '../shared/api/workbench.ts';
 import { type Changes, createChanges } from './changes.ts';
 import { createLiveDatasets, type LiveDatasets } from './datasets/live.ts';
 import { closeLibrary, type Library, openLibrary } from './library.ts';
+import { createMethodReports, type MethodReports } from './method-reports/live.ts';
 import { createPlayground, type Playground } from './playground/live.ts';
 import { createEstimator, type Estimator } from './runs/estimate.ts';
 import { createQuickstart, type Quickstart } from './quickstart/live.ts';
@@ -18,6 +19,8 @@ export type Shell = {
   /** The system's file dialog, where the shell has one; null when cancelled. */
   choose: ((options: { kind: 'file' | 'folder' | 'save'; title: string; defaultName?: string; extensions?: string[] }) => Promise<string | null>) | null;
   reveal: ((path: string) => void) | null;
+  /** One HTML page as PDF, where the shell can print. */
+  printPdf: ((html: string) => Promise<Uint8Array>) | null;
 };
 
 export type Workbench = {
@@ -30,6 +33,7 @@ export type Workbench = {
   estimator: Estimator;
   playground: Playground;
   quickstart: Quickstart;
+  methodReports: MethodReports;
   /** Stops what runs, keeping what was learned, and closes the library. */
   close(): Promise<void>;
 };
@@ -44,6 +48,7 @@ export function openWorkbench(shell: Shell, folder?: string, { examples = false 
   const estimator = createEstimator(library, changes);
   const playground = createPlayground(library, changes);
   const quickstart = createQuickstart({ library, changes, runs, playground });
+  const methodReports = createMethodReports({ library, changes, runs });
   if (examples) void quickstart.seed();
   return {
     library,
@@ -55,8 +60,9 @@ export function openWorkbench(shell: Shell, folder?: string, { examples = false 
     estimator,
     playground,
     quickstart,
+    methodReports,
     async close() {
-      await Promise.all([quickstart.close(), tasks.close(), runs.close()]);
+      await Promise.all([quickstart.close(), methodReports.close(), tasks.close(), runs.close()]);
       await playground.close();
       await datasets.close();
       estimator.close();

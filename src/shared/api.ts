@@ -4,10 +4,11 @@
  */
 import { datasets } from './api/datasets.ts';
 import { exports } from './api/exports.ts';
+import { methodReports } from './api/method-reports.ts';
 import { models } from './api/models.ts';
 import { playground, votes } from './api/playground.ts';
 import { runs, training } from './api/runs.ts';
 import { files, quickstart, tasks, workbench } from './api/workbench.ts';
 
-export const contract = { workbench, tasks, files, quickstart, models, datasets, training, runs, playground, votes, exports };
+export const contract = { workbench, tasks, files, quickstart, models, datasets, training, runs, playground, votes, exports, methodReports };
 export type Contract = typeof contract;

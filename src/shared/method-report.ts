@@ -67,6 +67,11 @@ export type MethodReport = {
   finishedAt: string | null;
 };
 
+/** Prompts that were answered: a dataset may hold fewer than were asked for. */
+export function promptsOf({ entries, settings }: Pick<MethodReport, 'entries' | 'settings'>): number {
+  return entries.find(({ measure }) => measure !== null)?.measure?.scores.length ?? settings.prompts;
+}
+
 /** Training time of a method with everything it stands on, s. Null while a part is missing. */
 export function roadSeconds(entries: ReportEntry[], method: string): number | null {
   const entry = entries.find((one) => one.method === method);

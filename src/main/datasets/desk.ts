@@ -5,25 +5,28 @@
 import type { ColumnMapping, DatasetSummary, EditHistory, EditorRow, RowFilter } from '../../shared/api/datasets.ts';
 import type { DatasetFormat, Example, RowProblem, Split } from '../../shared/dataset.ts';
 import type { ShownExample } from '../../shared/job.ts';
+import type { Judging } from '../../shared/judging.ts';
 import { listDatasetFiles } from '../db/datasets.ts';
+import { getJudging } from '../db/judgings.ts';
 import { listDatasetProblems } from '../db/row-problems.ts';
 import { listTags } from '../db/tags.ts';
+import { judgeDataset } from '../judging/index.ts';
 import { resolveModel } from '../models/index.ts';
 import { UserError } from '../user-error.ts';
 import type { Workbench } from '../workbench.ts';
 import { editHistory, kindOf } from './editing.ts';
 import { exportDataset } from './export.ts';
-import { createDataset, type Dataset, deleteDataset, getDataset, importDataset, listDatasets, renameDataset } from './index.ts';
+import { createDataset, type Dataset, deleteDataset, findDataset, getDataset, importDataset, listDatasets, renameDataset } from './index.ts';
 import { readViewRows } from './live.ts';
 import type { RenderSettings } from './renderers.ts';
 
 const count = (rows: number): string => `${rows.toLocaleString('en-US')} row${rows === 1 ? '' : 's'}`;
 
 export function summarizeDatasets({ library }: Workbench): DatasetSummary[] {
-  return listDatasets(library).map((dataset) => summarize(dataset, listDatasetFiles(library.db, dataset.id)));
+  return listDatasets(library).map((dataset) => summarize(dataset, listDatasetFiles(library.db, dataset.id), getJudging(library.db, dataset.id)?.judge ?? null));
 }
 
-function summarize(dataset: Dataset, all: ReturnType<typeof listDatasetFiles>): DatasetSummary {
+function summarize(dataset: Dataset, all: ReturnType<typeof listDatasetFiles>, judge: string | null): DatasetSummary {
   const splits = { train: 0, validation: 0, test: 0 };
   for (const { split, rows } of all) splits[split] = rows;
   const sum = (of: (file: (typeof all)[number]) => number): number => all.reduce((total, file) => total + of(file), 0);
@@ -38,7 +41,8 @@ function summarize(dataset: Dataset, all: ReturnType<typeof listDatasetFiles>): 
       // an empty split that the editor made is nothing to show; the first stays, since its format tells of which kind the rows are to be
       .filter(({ file, rows }, i) => file !== '' || rows > 0 || i === 0)
       .map(({ split, file, format, rows, skipped, warnings, createdAt: importedAt }) => ({ split, file, format, rows, skipped, warnings, importedAt })),
-    edited: dataset.edits > 0 || all.every(({ file }) => file === ''),
+    edited: dataset.edits > 0 || (judge === null && all.every(({ file }) => file === '')),
+    judge,
     createdAt: dataset.createdAt,
   };
 }
@@ -68,6 +72,28 @@ export function exportAsTask(
     return `${count(await exportDataset(library, { dataset, split, path, signal, onProgress: progress }))} in ${path}`;
   });
   return { taskId: id };
+}
+
+export function judgeAsTask(
+  { library, tasks, changes }: Workbench,
+  wanted: { dataset: string; model: string; rubric: string; name: string; split?: Split; limit?: number; sampleFrom?: string },
+): { taskId: number } {
+  getDataset(library, wanted.dataset);
+  resolveModel(library, wanted.model);
+  if (findDataset(library, wanted.name)) throw new UserError(`${wanted.name}: the library has a dataset of that name already: choose another`);
+  const { id } = tasks.start({ kind: 'judge', subject: wanted.dataset, unit: 'pairs' }, async ({ progress, signal }) => {
+    try {
+      const { pairs } = await judgeDataset(library, { ...wanted, signal, onCount: progress });
+      return `${pairs.toLocaleString('en-US')} pair${pairs === 1 ? '' : 's'}`;
+    } finally {
+      changes.tell('datasets');
+    }
+  });
+  return { taskId: id };
+}
+
+export function judging({ library }: Workbench, { dataset }: { dataset: string }): Judging | null {
+  return getJudging(library.db, getDataset(library, dataset).id);
 }
 
 export function listProblemsPage(

@@ -11,7 +11,7 @@ import { importDataset } from './index.ts';
 
 export type TestLibrary = { folder: string; workbench: Workbench; reopen(): Promise<Workbench>; close(): Promise<void> };
 
-export const open = (folder: string): Workbench => openWorkbench({ kind: 'browser', choose: null, reveal: null }, join(folder, 'library'));
+export const open = (folder: string): Workbench => openWorkbench({ kind: 'browser', choose: null, reveal: null, printPdf: null }, join(folder, 'library'));
 
 export function openTestLibrary(): TestLibrary {
   const folder = mkdtempSync(join(tmpdir(), 'attune-datasets-'));

@@ -2,8 +2,8 @@
 import type { MenuItemConstructorOptions as Item } from 'electron';
 import type { Labels } from './labels.ts';
 
-/** In the order of the window's rail; Ctrl/Cmd+1 to 6. */
-const SCREENS = ['library', 'datasets', 'train', 'runs', 'playground', 'export'] as const;
+/** In the order of the window's rail; Ctrl/Cmd+1 to 7. */
+const SCREENS = ['library', 'datasets', 'train', 'runs', 'playground', 'export', 'reports'] as const;
 export type Screen = (typeof SCREENS)[number];
 
 export type MenuActions = { newWindow(): void; go(screen: Screen): void };

@@ -1,6 +1,7 @@
 /** What only the desktop can do for main: the system's file dialogs, and showing a file where it lies. */
 import { BrowserWindow, dialog, shell as system } from 'electron';
 import type { Shell } from '../workbench.ts';
+import { printPdf } from './print-pdf.ts';
 
 export const desktopShell: Shell = {
   kind: 'electron',
@@ -15,4 +16,5 @@ export const desktopShell: Shell = {
     return filePaths[0] ?? null;
   },
   reveal: (path) => system.showItemInFolder(path),
+  printPdf,
 };

@@ -17,7 +17,7 @@ let root: string;
 let workbench: Workbench;
 beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), 'attune-exports-'));
-  workbench = openWorkbench({ kind: 'browser', choose: null, reveal: null }, join(root, 'library'));
+  workbench = openWorkbench({ kind: 'browser', choose: null, reveal: null, printPdf: null }, join(root, 'library'));
   addModel(workbench.library, join(FIXTURES, 'models', 'llama'), 'tiny');
 });
 afterAll(async () => {

@@ -3,7 +3,7 @@
  * the window shows; nothing is measured here.
  */
 import type { Share } from '../../shared/judging.ts';
-import { type MethodReport, type ReportEntry, roadSeconds } from '../../shared/method-report.ts';
+import { type MethodReport, promptsOf, type ReportEntry, roadSeconds } from '../../shared/method-report.ts';
 import { formatBytes, formatSeconds } from '../terminal.ts';
 import { type Words, WORDS } from './words.ts';
 
@@ -11,7 +11,7 @@ export function reportHtml(report: MethodReport, language: 'en' | 'ko'): string 
   const words = WORDS[language];
   const { name, settings, entries, judge, createdAt, finishedAt } = report;
   const at = (finishedAt ?? createdAt).slice(0, 16).replace('T', ' ');
-  const facts = [[words.baseModel, settings.model], [words.instructions, settings.instructions], [words.preferences, settings.preferences], [words.prompts, String(settings.prompts)]];
+  const facts = [[words.baseModel, settings.model], [words.instructions, settings.instructions], [words.preferences, settings.preferences], [words.prompts, String(promptsOf(report))], ...(settings.maxSteps > 0 ? [[words.stepLimit, String(settings.maxSteps)]] : [])];
   return `<!doctype html>
 <html lang="${language}">
 <head>

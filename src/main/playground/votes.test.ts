@@ -53,7 +53,7 @@ describe('in a session', () => {
   };
   beforeAll(async () => {
     root = mkdtempSync(join(tmpdir(), 'attune-votes-'));
-    workbench = openWorkbench({ kind: 'browser', choose: null, reveal: null }, join(root, 'library'));
+    workbench = openWorkbench({ kind: 'browser', choose: null, reveal: null, printPdf: null }, join(root, 'library'));
     addModel(workbench.library, TINY, 'one');
     addModel(workbench.library, TINY, 'two');
     id = workbench.playground.create({ models: ['one', 'two'], blind: true, sampling: Sampling.parse({ maxTokens: 6, temperature: 1 }) });

@@ -18,7 +18,7 @@ import { openWorkbench, type Workbench } from '../workbench.ts';
 let folder: string;
 let workbench: Workbench;
 const open = async (): Promise<void> => {
-  workbench = openWorkbench({ kind: 'browser', choose: null, reveal: null }, folder, { examples: true });
+  workbench = openWorkbench({ kind: 'browser', choose: null, reveal: null, printPdf: null }, folder, { examples: true });
   await workbench.quickstart.seed();
 };
 beforeEach(async () => {

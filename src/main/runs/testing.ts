@@ -28,7 +28,7 @@ export function createTestPlace(): TestPlace {
   writeFileSync(join(folder, 'rows.jsonl'), rows.map((row) => JSON.stringify(row)).join('\n'));
   const pairs = Array.from({ length: 24 }, (_, i) => ({ prompt: `Name thing ${i}.`, chosen: `Thing ${i}.`, rejected: `thing thing ${i} is a thing` }));
   writeFileSync(join(folder, 'pairs.jsonl'), pairs.map((row) => JSON.stringify(row)).join('\n'));
-  const open = (): Workbench => openWorkbench({ kind: 'browser', choose: null, reveal: null }, join(folder, 'library'));
+  const open = (): Workbench => openWorkbench({ kind: 'browser', choose: null, reveal: null, printPdf: null }, join(folder, 'library'));
   const place: TestPlace = {
     folder,
     workbench: open(),

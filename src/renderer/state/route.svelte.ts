@@ -1,5 +1,5 @@
 /** Where the window is: the address after `#/`, as segments and a query. A reload comes back to the same place; back and forward work. */
-export const SCREENS = ['library', 'datasets', 'train', 'runs', 'playground', 'export'] as const;
+export const SCREENS = ['library', 'datasets', 'train', 'runs', 'playground', 'export', 'reports'] as const;
 export type Screen = (typeof SCREENS)[number];
 
 class Route {

@@ -7,6 +7,7 @@ import { oc, type } from '@orpc/contract';
 import { z } from 'zod';
 import { DatasetFormat, type DatasetKind, Example, type RowProblem, Split, Template } from '../dataset.ts';
 import type { ShownExample } from '../job.ts';
+import type { Judging } from '../judging.ts';
 import { answers } from './answers.ts';
 
 export type DatasetSummary = {
@@ -21,6 +22,8 @@ export type DatasetSummary = {
   files: { split: Split; file: string; format: string; rows: number; skipped: number; warnings: number; importedAt: string }[];
   /** Made in the editor or changed since import. */
   edited: boolean;
+  /** The model that labelled its pairs; null: people, or not known. */
+  judge: string | null;
   createdAt: string;
 };
 
@@ -122,6 +125,17 @@ export const datasets = {
   /** null when there is nothing to undo. */
   undo: oc.input(dataset).output(type<EditResult | null>()),
   redo: oc.input(dataset).output(type<EditResult | null>()),
+  /** A model labels the pairs by a rubric (a task of kind `judge`); its labels become the dataset `name`. */
+  judge: oc
+    .input(z.strictObject({
+      dataset: z.string(), model: z.string().min(1), rubric: z.string().max(20_000), name: z.string().min(1).max(100),
+      split: Split.optional(), limit: z.int().min(1).optional(), sampleFrom: z.string().optional(),
+    }))
+    .output(type<{ taskId: number }>()),
+  /** The rubric when nobody writes another one. */
+  rubric: answers<string>(),
+  /** How a dataset's labels were made, where a model made them. */
+  judging: oc.input(dataset).output(type<Judging | null>()),
   /** A row as the trainer will see it: tokens with their loss mask. A preference row gives two, chosen first. */
   render: oc
     .input(z.strictObject({ example: Example, model: z.string(), template: Template, maxLength: z.int().min(8), completionOnlyLoss: z.boolean() }))

@@ -7,12 +7,12 @@ import { z } from 'zod';
 import { answers } from './answers.ts';
 
 /** What a list on screen is made of; a change names the topic, and who shows it asks again. */
-export type Topic = 'models' | 'datasets' | 'runs' | 'playground' | 'votes' | 'exports' | 'settings' | 'quickstart';
+export type Topic = 'models' | 'datasets' | 'runs' | 'playground' | 'votes' | 'exports' | 'settings' | 'quickstart' | 'reports';
 
 export type About = {
   version: string;
   /** `fileDialogs`: files.choose opens the system's dialog. In the browser the workbench's own (files.list) is shown instead. */
-  shell: { kind: 'electron' | 'browser'; fileDialogs: boolean };
+  shell: { kind: 'electron' | 'browser'; fileDialogs: boolean; /** PDF files can be written; in the browser its own print dialog does it */ pdf: boolean };
   platform: 'linux' | 'darwin' | 'win32';
   library: string;
   home: string;
@@ -36,14 +36,14 @@ export type Settings = z.infer<typeof Settings>;
 /** Something that takes more than a moment: an import, an export, an index being built. It lives in main and outlives the window that asked for it. */
 export type Task = {
   id: number;
-  kind: 'import' | 'export-dataset' | 'index' | 'export-model' | 'parity' | 'copy-model';
+  kind: 'import' | 'export-dataset' | 'index' | 'export-model' | 'parity' | 'copy-model' | 'judge';
   /** What it works on: a dataset's or model's name. */
   subject: string;
   state: 'running' | 'done' | 'failed' | 'cancelled';
   /** In `unit`s; total null while unknown. */
   done: number;
   total: number | null;
-  unit: 'rows' | 'bytes' | 'tensors' | 'prompts' | 'steps';
+  unit: 'rows' | 'bytes' | 'tensors' | 'prompts' | 'steps' | 'pairs';
   secondsLeft: number | null;
   /** One sentence, when failed. */
   error: string | null;
