@@ -74,6 +74,7 @@ static inline void strip_product(float* out, i64 ldc, const float* a, i64 a_row,
     for (int i = 0; i < tile_mr; i++) from[i] = across ? a + m + i : a + (m + i < rows ? m + i : rows - 1) * a_row;
     const float *line = b, *column = from[0];
     vf acc[tile_mr][NV] = {};
+#pragma GCC unroll 8
     for (i64 k = 0; k < depth; k++, line += b_row, column += a_row) {
       vf row[NV];
 #pragma GCC unroll 2

@@ -71,6 +71,7 @@ ATTUNE_INLINE void multiply(vf (&acc)[MR][NV], const float* __restrict a, const 
   for (int m = 0; m < MR; m++)
 #pragma GCC unroll 4
     for (int n = 0; n < NV; n++) acc[m][n] = vf{};
+#pragma GCC unroll 4
   for (i64 k = 0; k < depth; k++) {
     vf row[NV];
 #pragma GCC unroll 4
