@@ -16,7 +16,11 @@ constexpr int MR = 8, full = 3;
 constexpr int MR = 4, full = 2;
 #endif
 constexpr i64 KC = 320;                      // an A panel (MR × KC, 18 KiB) stays in L1 while B's panels run past it
-constexpr i64 l2_floats = 160 * 1024;        // of packed B: 640 KiB of a 1 MiB L2, so each task reads it from there
+constexpr i64 l2_floats = 100 * 1024;        // of packed B: 640 KiB of a 1 MiB L2, so each task reads it from there
+/// Keeps the compiler from recomputing a value at every use.
+#define ATTUNE_OPAQUE(x) asm("" : "+r"(x))
+
+constexpr i64 least(i64 x, i64 y) { return x < y ? x : y; }
 constexpr i64 slack = 16;                    // pack_panel writes past a panel's end
 
 /// Where A's panel keeps element (m, k): rows as they lie, `row` floats apart, or MR × depth when A is given by columns.
@@ -71,18 +75,62 @@ ATTUNE_INLINE vf updated(vf product, const float* old, i64 count, const float* b
   return y;
 }
 
-template <bool by_rows, int NV>
-void micro(float* out, i64 ldc, const float* a, const float* b, i64 depth, i64 rows, i64 columns, Update u) {
+/// Lines fetched into L2 while the multiply-adds run: `count` of them, `step` floats apart, for every block of 16 k; then `jump` on.
+struct Fetch {
+  const float* from;
+  i64 step, count, jump;
+};
+
+/// acc(R, NV·W) = a · b over `depth`; a's rows lie a_row floats apart, or its columns MR.
+template <bool by_rows, int NV, int R>
+ATTUNE_INLINE void multiply(vf (&acc)[R][NV], const float* a, i64 a_row, const float* b, i64 depth, Fetch fetch) {
+#pragma GCC unroll 16
+  for (int m = 0; m < R; m++)
+#pragma GCC unroll 4
+    for (int n = 0; n < NV; n++) acc[m][n] = vf{};
+  // Three pointers and two distances reach 14 rows: an address is a register plus 0, 1, 2 or 4 times another.
+  const float *first = a, *second = a + 5 * a_row, *third = a + 10 * a_row;
+  i64 one = a_row, three = 3 * a_row;
+  ATTUNE_OPAQUE(second);
+  ATTUNE_OPAQUE(third);
+  ATTUNE_OPAQUE(three);
+  while (depth > 0) {
+    for (i64 i = 0; i < fetch.count; i++) __builtin_prefetch(fetch.from + i * fetch.step, 0, 2);
+    fetch.from += fetch.jump;
+    const i64 steps = least(depth, 16);
+    depth -= steps;
+#pragma GCC unroll 4
+    for (i64 k = 0; k < steps; k++) {
+      vf row[NV];
+#pragma GCC unroll 4
+      for (int n = 0; n < NV; n++) row[n] = load(b + n * W);
+#pragma GCC unroll 16
+      for (int m = 0; m < R; m++) {
+        const float* base = m < 5 ? first : m < 10 ? second : third;
+        const vf x = broadcast(by_rows ? base[m % 5 == 3 ? three : m % 5 * one] : a[m]);
+#pragma GCC unroll 4
+        for (int n = 0; n < NV; n++) acc[m][n] = x * row[n] + acc[m][n];
+      }
+      first++, second++, third++;
+      a += MR;
+      b += NV * W;
+    }
+  }
+}
+
+/// R: rows computed, a few more than asked for at A's end only.
+template <bool by_rows, int NV, int R>
+void micro(float* out, i64 ldc, const float* a, i64 a_row, const float* b, i64 depth, i64 rows, i64 columns, const Update& u, Fetch fetch) {
   // The sums are added to `out` at the end: fetched now, the lines are there by then.
   for (i64 m = 0; m < rows; m++)
 #pragma GCC unroll 4
     for (int n = 0; n < NV; n++) __builtin_prefetch(out + m * ldc + n * W, 1);
-  vf acc[MR][NV];
-  multiply<MR, NV, a_row<by_rows>, a_step<by_rows>>(acc, a, b, depth);
-  if (rows == MR && columns == NV * W) {
+  vf acc[R][NV];
+  multiply<by_rows, NV, R>(acc, a, a_row, b, depth, fetch);
+  if (rows == R && columns == NV * W) {
     if (u.alpha == 1.0f && u.beta == 1.0f && !u.bias) {
 #pragma GCC unroll 16
-      for (int m = 0; m < MR; m++)
+      for (int m = 0; m < R; m++)
 #pragma GCC unroll 4
         for (int n = 0; n < NV; n++) {
           float* p = out + m * ldc + n * W;
@@ -91,7 +139,7 @@ void micro(float* out, i64 ldc, const float* a, const float* b, i64 depth, i64 r
       return;
     }
 #pragma GCC unroll 16
-    for (int m = 0; m < MR; m++)
+    for (int m = 0; m < R; m++)
 #pragma GCC unroll 4
       for (int n = 0; n < NV; n++) {
         float* p = out + m * ldc + n * W;
@@ -100,7 +148,7 @@ void micro(float* out, i64 ldc, const float* a, const float* b, i64 depth, i64 r
     return;
   }
 #pragma GCC unroll 16
-  for (int m = 0; m < MR; m++) {
+  for (int m = 0; m < R; m++) {
     if (m >= rows) break;
 #pragma GCC unroll 4
     for (int n = 0; n < NV; n++) {
@@ -150,12 +198,19 @@ void product(Context& c, float* out, i64 ldc, Operand a, Operand b, i64 M, i64 N
         const i64 m_begin = task / n_blocks * tall * MR, m_end = m_begin + tall * MR < M ? m_begin + tall * MR : M;
         for (i64 m = m_begin; m < m_end; m += MR) {
           const i64 rows = M - m < MR ? M - m : MR;
-          float* panel = pack_a + (by_rows ? worker : m / MR) * a_size;
-          if (by_rows) pack_a_panel(panel, a, m, rows, k0, depth);
+          float* packed = pack_a + (by_rows ? worker : m / MR) * a_size;
+          const bool lies = by_rows && rows == MR && a.row % 1024 != 0;
+          const float* panel = lies ? static_cast<const float*>(a.data) + m * a.row + k0 : packed;
+          if (by_rows && !lies) pack_a_panel(packed, a, m, rows, k0, depth);
+          // A's last rows take as many as they need, to the next 4: M = 576 leaves 2 rows, and all 14 for them took 1.7 %.
+          const auto tile = rows > 12 || MR < 14 ? micro<by_rows, NV, MR> : rows > 8 ? micro<by_rows, NV, MR < 12 ? MR : 12> : rows > 4 ? micro<by_rows, NV, MR < 8 ? MR : 8> : micro<by_rows, NV, 4>;
+          const i64 wide_p = p_end - p_begin, share = by_rows && m + MR < m_end ? (least(MR, M - m - MR) + wide_p - 1) / wide_p : 0;
           for (i64 p = p_begin; p < p_end; p++) {
+            const i64 first = m + MR + (p - p_begin) * share;
+            const Fetch fetch{static_cast<const float*>(a.data) + first * a.row + k0, a.row, least(share, least(m + 2 * MR, M) - first), 16};
             const i64 n = n0 + p * NR;
             const Update u{alpha, k0 == 0 ? beta : 1.0f, last && bias ? bias + n : nullptr};
-            micro<by_rows, NV>(out + m * ldc + n, ldc, panel, pack_b + p * b_size, depth, rows, N - n < NR ? N - n : NR, u);
+            tile(out + m * ldc + n, ldc, panel, lies ? a.row : a_row<true>, pack_b + p * b_size, depth, rows, N - n < NR ? N - n : NR, u, fetch);
           }
         }
       }, worth);
