@@ -23,35 +23,21 @@ constexpr i64 l2_floats = 100 * 1024;        // of packed B: 640 KiB of a 1 MiB 
 constexpr i64 least(i64 x, i64 y) { return x < y ? x : y; }
 constexpr i64 slack = 16;                    // pack_panel writes past a panel's end
 
-/// Where A's panel keeps element (m, k): rows as they lie, `row` floats apart, or MR × depth when A is given by columns.
-template <bool rows> constexpr int a_row = rows ? static_cast<int>(KC) + 16 : 1;
-template <bool rows> constexpr int a_step = rows ? 1 : MR;
+/// Floats from one row of a packed panel of A to the next, and from one k to the next.
+template <bool by_rows> constexpr i64 packed_row = by_rows ? KC + 16 : 1;
+template <bool by_rows> constexpr i64 packed_step = by_rows ? 1 : MR;
+constexpr i64 a_size = MR * packed_row<true> + slack;
 
-/// A's rows that lie along k are copied, not transposed: the product broadcasts single floats, so it can read either way, and
-/// turning 14 × 16 blocks in registers took 12 % of a 288-wide product.
-void pack_a_panel(float* out, const Operand& a, i64 line, i64 width, i64 k, i64 depth) {
-  const float* from = static_cast<const float*>(a.data) + line * a.row + k * a.column;
-  i64 d = 0;
-  if (width == MR) {
-    for (; d + W <= depth; d += W)
-#pragma GCC unroll 14
-      for (int m = 0; m < MR; m++) store(out + m * a_row<true> + d, load(from + m * a.row + d));
+/// A panel of `width` ≤ MR rows and `depth` columns, in A's own order, missing rows zero.
+template <bool by_rows>
+void pack_a_panel(float* out, const float* from, i64 stride, i64 width, i64 depth) {
+  if (by_rows) {
+    for (i64 d = 0; d < depth; d += W)
+      for (i64 m = 0; m < MR; m++) store(out + m * packed_row<true> + d, m < width ? load_some(from + m * stride + d, least(depth - d, W)) : vf{});
+    return;
   }
-  for (; d < depth; d += W)
-    for (i64 m = 0; m < MR; m++) store(out + m * a_row<true> + d, m < width ? load_some(from + m * a.row + d, depth - d < W ? depth - d : W) : vf{});
-}
-
-/// A given by columns, rows d of the chunk from `begin` to `end` for all panels at once: read as they lie, line after line.
-void pack_a_slice(float* out, i64 a_size, const Operand& a, i64 M, i64 k0, i64 begin, i64 end) {
-  for (i64 d = begin; d < end; d++) {
-    const float* row = static_cast<const float*>(a.data) + (k0 + d) * a.column;
-    float* to = out + d * MR;
-    i64 m = 0;
-    // A whole vector reaches into the place of row d + 1, which comes next; not so at the end of a slice, where another thread goes on.
-    if (d + 1 < end)
-      for (; m + W <= M; m += MR, to += a_size) store(to, load(row + m));
-    for (; m < M; m += MR, to += a_size) store_some(to, load_some(row + m, M - m < W ? M - m : W), MR);
-  }
+  for (i64 d = 0; d < depth; d++, from += stride, out += MR)
+    for (i64 m = 0; m < MR; m += W) store(out + m, m < width ? load_some(from + m, least(width - m, W)) : vf{});
 }
 
 template <int R>
@@ -61,6 +47,17 @@ void pack_b_panel(float* out, const Operand& b, i64 line, i64 width, i64 k, i64 
     pack_panel<R>(out, static_cast<const uint16_t*>(b.data) + offset, b.column, b.row, width, depth);
   else
     pack_panel<R>(out, static_cast<const float*>(b.data) + offset, b.column, b.row, width, depth);
+}
+
+/// B given by rows: lines d of the chunk from `begin` to `end` for all panels at once, read as they lie, one after the other.
+template <int R>
+void pack_b_slice(float* out, i64 b_size, const Operand& b, i64 n0, i64 nc, i64 k0, i64 begin, i64 end) {
+  for (i64 d = begin; d < end; d++) {
+    const float* row = static_cast<const float*>(b.data) + (k0 + d) * b.row + n0;
+    for (i64 p = 0, n = 0; n < nc; p++)
+#pragma GCC unroll 4
+      for (i64 r = 0; r < R; r += W, n += W) store(out + p * b_size + d * R + r, n < nc ? load_some(row + n, least(nc - n, W)) : vf{});
+  }
 }
 
 struct Update {
@@ -81,9 +78,9 @@ struct Fetch {
   i64 step, count, jump;
 };
 
-/// acc(R, NV·W) = a · b over `depth`; a's rows lie a_row floats apart, or its columns MR.
+/// acc(R, NV·W) = a · b over `depth`; a's rows lie a_row floats apart, or its columns a_step.
 template <bool by_rows, int NV, int R>
-ATTUNE_INLINE void multiply(vf (&acc)[R][NV], const float* a, i64 a_row, const float* b, i64 depth, Fetch fetch) {
+ATTUNE_INLINE void multiply(vf (&acc)[R][NV], const float* a, i64 a_row, i64 a_step, const float* b, i64 depth, Fetch fetch) {
 #pragma GCC unroll 16
   for (int m = 0; m < R; m++)
 #pragma GCC unroll 4
@@ -112,7 +109,7 @@ ATTUNE_INLINE void multiply(vf (&acc)[R][NV], const float* a, i64 a_row, const f
         for (int n = 0; n < NV; n++) acc[m][n] = x * row[n] + acc[m][n];
       }
       first++, second++, third++;
-      a += MR;
+      a += a_step;
       b += NV * W;
     }
   }
@@ -120,13 +117,13 @@ ATTUNE_INLINE void multiply(vf (&acc)[R][NV], const float* a, i64 a_row, const f
 
 /// R: rows computed, a few more than asked for at A's end only.
 template <bool by_rows, int NV, int R>
-void micro(float* out, i64 ldc, const float* a, i64 a_row, const float* b, i64 depth, i64 rows, i64 columns, const Update& u, Fetch fetch) {
+void micro(float* out, i64 ldc, const float* a, i64 a_row, i64 a_step, const float* b, i64 depth, i64 rows, i64 columns, const Update& u, Fetch fetch) {
   // The sums are added to `out` at the end: fetched now, the lines are there by then.
   for (i64 m = 0; m < rows; m++)
 #pragma GCC unroll 4
     for (int n = 0; n < NV; n++) __builtin_prefetch(out + m * ldc + n * W, 1);
   vf acc[R][NV];
-  multiply<by_rows, NV, R>(acc, a, a_row, b, depth, fetch);
+  multiply<by_rows, NV, R>(acc, a, a_row, a_step, b, depth, fetch);
   if (rows == R && columns == NV * W) {
     if (u.alpha == 1.0f && u.beta == 1.0f && !u.bias) {
 #pragma GCC unroll 16
@@ -167,50 +164,54 @@ void product(Context& c, float* out, i64 ldc, Operand a, Operand b, i64 M, i64 N
   constexpr int NR = NV * W;
   const i64 chunks = K > KC ? (K + KC - 1) / KC : 1;
   const i64 depth_max = ((K + chunks - 1) / chunks + W - 1) / W * W;
-  const i64 b_size = depth_max * NR + slack, a_size = MR * a_row<true>;
+  const i64 b_size = depth_max * NR + slack;
   // Columns in equal blocks whose packed B fits L2.
   const i64 all_panels = (N + NR - 1) / NR, most_panels = l2_floats / b_size > 1 ? l2_floats / b_size : 1;
   const i64 n_cuts = (all_panels + most_panels - 1) / most_panels, b_panels_max = (all_panels + n_cuts - 1) / n_cuts;
-  const i64 a_panels = (M + MR - 1) / MR;
-  const bool worth = M * N * K > 256 * 1024;
-  float* pack_a = c.scratch(Slot::pack_a, (by_rows ? c.pool.threads() : a_panels) * a_size + W);
+  const i64 a_panels = (M + MR - 1) / MR, a_stride = by_rows ? a.row : a.column, threads = c.pool.threads();
+  const bool worth = M * N * K > 256 * 1024, b_by_rows = b.column == 1 && !b.bf16;
+  float* pack_a = c.scratch(Slot::pack_a, threads * a_size);
   float* pack_b = c.scratch(Slot::pack_b, b_panels_max * b_size);
   for (i64 n0 = 0; n0 < N; n0 += b_panels_max * NR) {
-    const i64 nc = N - n0 < b_panels_max * NR ? N - n0 : b_panels_max * NR;
-    const i64 b_panels = (nc + NR - 1) / NR;
+    const i64 nc = least(b_panels_max * NR, N - n0), b_panels = (nc + NR - 1) / NR;
     for (i64 k0 = 0; k0 < K || k0 == 0; k0 += depth_max) {
-      const i64 depth = K - k0 < depth_max ? K - k0 : depth_max;
-      constexpr i64 slice = 16;
-      const i64 slices = by_rows ? 0 : (depth + slice - 1) / slice;
-      parallel(c, b_panels + slices, [&](i64 p, int) {
-        if (p >= b_panels) return pack_a_slice(pack_a, a_size, a, M, k0, (p - b_panels) * slice, (p - b_panels + 1) * slice < depth ? (p - b_panels + 1) * slice : depth);
-        pack_b_panel<NR>(pack_b + p * b_size, b, n0 + p * NR, nc - p * NR < NR ? nc - p * NR : NR, k0, depth);
-      }, worth);
-      // A task packs a few panels of A, each just before it meets all panels of B: it is still in L1 then. Few rows: columns are cut too,
-      // and A is packed once for each cut. The cut changes no sum.
-      i64 tall = a_panels / (32 * c.pool.threads()), wide = b_panels;
+      const i64 depth = least(depth_max, K - k0);
+      if (b_by_rows)
+        parallel(c, (depth + 15) / 16, [&](i64 slice, int) { pack_b_slice<NR>(pack_b, b_size, b, n0, nc, k0, 16 * slice, least(depth, 16 * slice + 16)); }, worth);
+      else
+        parallel(c, b_panels, [&](i64 p, int) { pack_b_panel<NR>(pack_b + p * b_size, b, n0 + p * NR, least(NR, nc - p * NR), k0, depth); }, worth);
+      // A task takes some panels of A past all panels of B. Few rows: columns are cut too. The cut changes no sum.
+      i64 tall = a_panels / (32 * threads), wide = b_panels;
       if (tall < 1) tall = 1;
-      while (wide > 4 && (a_panels + tall - 1) / tall * ((b_panels + wide - 1) / wide) < 8 * c.pool.threads()) wide = (wide + 1) / 2;
+      while (wide > 4 && (a_panels + tall - 1) / tall * ((b_panels + wide - 1) / wide) < 8 * threads) wide = (wide + 1) / 2;
       const i64 n_blocks = (b_panels + wide - 1) / wide, m_blocks = (a_panels + tall - 1) / tall;
       const bool last = k0 + depth >= K;
       parallel(c, m_blocks * n_blocks, [&](i64 task, int worker) {
-        const i64 p_begin = task % n_blocks * wide, p_end = p_begin + wide < b_panels ? p_begin + wide : b_panels;
-        const i64 m_begin = task / n_blocks * tall * MR, m_end = m_begin + tall * MR < M ? m_begin + tall * MR : M;
+        const i64 p_begin = task % n_blocks * wide, p_end = least(p_begin + wide, b_panels);
+        const i64 m_begin = task / n_blocks * tall * MR, m_end = least(m_begin + tall * MR, M);
         for (i64 m = m_begin; m < m_end; m += MR) {
-          const i64 rows = M - m < MR ? M - m : MR;
-          float* packed = pack_a + (by_rows ? worker : m / MR) * a_size;
-          const bool lies = by_rows && rows == MR && a.row % 1024 != 0;
-          const float* panel = lies ? static_cast<const float*>(a.data) + m * a.row + k0 : packed;
-          if (by_rows && !lies) pack_a_panel(packed, a, m, rows, k0, depth);
+          const i64 rows = least(MR, M - m);
+          const float* panel = static_cast<const float*>(a.data) + m * a.row + k0 * a.column;
+          i64 a_row = a.row, a_step = a.column;
+          if (rows < MR || a_stride % 1024 == 0) {
+            float* packed = pack_a + worker * a_size;
+            pack_a_panel<by_rows>(packed, panel, a_stride, rows, depth);
+            panel = packed, a_row = packed_row<by_rows>, a_step = packed_step<by_rows>;
+          }
           // A's last rows take as many as they need, to the next 4: M = 576 leaves 2 rows, and all 14 for them took 1.7 %.
           const auto tile = rows > 12 || MR < 14 ? micro<by_rows, NV, MR> : rows > 8 ? micro<by_rows, NV, MR < 12 ? MR : 12> : rows > 4 ? micro<by_rows, NV, MR < 8 ? MR : 8> : micro<by_rows, NV, 4>;
-          const i64 wide_p = p_end - p_begin, share = by_rows && m + MR < m_end ? (least(MR, M - m - MR) + wide_p - 1) / wide_p : 0;
+          const bool more = m + 2 * MR <= M;
+          const i64 lines = by_rows ? MR : 16, share = (lines + p_end - p_begin - 1) / (p_end - p_begin);
           for (i64 p = p_begin; p < p_end; p++) {
-            const i64 first = m + MR + (p - p_begin) * share;
-            const Fetch fetch{static_cast<const float*>(a.data) + first * a.row + k0, a.row, least(share, least(m + 2 * MR, M) - first), 16};
-            const i64 n = n0 + p * NR;
+            const i64 first = (p - p_begin) * share, n = n0 + p * NR;
+            Fetch fetch{static_cast<const float*>(a.data) + (m + MR) * a.row + k0 * a.column, a_stride, 0, 16};
+            if (more && first < lines) {
+              fetch.count = least(share, lines - first);
+              fetch.from += by_rows ? first * a_stride : first * (depth / 16) * a_stride + MR - 1;
+              if (!by_rows) fetch.jump = fetch.count * a_stride;
+            }
             const Update u{alpha, k0 == 0 ? beta : 1.0f, last && bias ? bias + n : nullptr};
-            tile(out + m * ldc + n, ldc, panel, lies ? a.row : a_row<true>, pack_b + p * b_size, depth, rows, N - n < NR ? N - n : NR, u, fetch);
+            tile(out + m * ldc + n, ldc, panel, a_row, a_step, pack_b + p * b_size, depth, rows, least(N - n, NR), u, fetch);
           }
         }
       }, worth);
