@@ -80,7 +80,7 @@ struct Fetch {
 
 /// acc(R, NV·W) = a · b over `depth`; a's rows lie a_row floats apart, or its columns a_step.
 template <bool by_rows, int NV, int R>
-ATTUNE_INLINE void multiply(vf (&acc)[R][NV], const float* a, i64 a_row, i64 a_step, const float* b, i64 depth, Fetch fetch) {
+ATTUNE_INLINE void multiply(vf (&acc)[R][NV], const float* a, i64 a_row, i64 a_step, const float* b, i64 depth, Fetch fetch, Fetch later) {
 #pragma GCC unroll 16
   for (int m = 0; m < R; m++)
 #pragma GCC unroll 4
@@ -94,6 +94,10 @@ ATTUNE_INLINE void multiply(vf (&acc)[R][NV], const float* a, i64 a_row, i64 a_s
   while (depth > 0) {
     for (i64 i = 0; i < fetch.count; i++) __builtin_prefetch(fetch.from + i * fetch.step, 0, 2);
     fetch.from += fetch.jump;
+    for (i64 i = 0; i < later.count; i++)
+#pragma GCC unroll 4
+      for (int n = 0; n < NV; n++) __builtin_prefetch(later.from + i * later.step + n * W, 0, 2);
+    later.from += later.jump;
     const i64 steps = least(depth, 16);
     depth -= steps;
 #pragma GCC unroll 4
@@ -117,13 +121,13 @@ ATTUNE_INLINE void multiply(vf (&acc)[R][NV], const float* a, i64 a_row, i64 a_s
 
 /// R: rows computed, a few more than asked for at A's end only.
 template <bool by_rows, int NV, int R>
-void micro(float* out, i64 ldc, const float* a, i64 a_row, i64 a_step, const float* b, i64 depth, i64 rows, i64 columns, const Update& u, Fetch fetch) {
+void micro(float* out, i64 ldc, const float* a, i64 a_row, i64 a_step, const float* b, i64 depth, i64 rows, i64 columns, const Update& u, Fetch fetch, Fetch later) {
   // The sums are added to `out` at the end: fetched now, the lines are there by then.
   for (i64 m = 0; m < rows; m++)
 #pragma GCC unroll 4
     for (int n = 0; n < NV; n++) __builtin_prefetch(out + m * ldc + n * W, 1);
   vf acc[R][NV];
-  multiply<by_rows, NV, R>(acc, a, a_row, a_step, b, depth, fetch);
+  multiply<by_rows, NV, R>(acc, a, a_row, a_step, b, depth, fetch, later);
   if (rows == R && columns == NV * W) {
     if (u.alpha == 1.0f && u.beta == 1.0f && !u.bias) {
 #pragma GCC unroll 16
@@ -210,8 +214,12 @@ void product(Context& c, float* out, i64 ldc, Operand a, Operand b, i64 M, i64 N
               fetch.from += by_rows ? first * a_stride : first * (depth / 16) * a_stride + MR - 1;
               if (!by_rows) fetch.jump = fetch.count * a_stride;
             }
+            // So do B's lines of the next chunk, a share with each panel of A.
+            Fetch later{};
+            if (const i64 k_next = k0 + depth, rows_ahead = (16 + a_panels - 1) / a_panels, ahead = m / MR * rows_ahead * (depth / 16); b_by_rows && k_next + ahead < K && ahead < depth)
+              later = {static_cast<const float*>(b.data) + (k_next + ahead) * b.row + n, b.row, rows_ahead, rows_ahead * b.row};
             const Update u{alpha, k0 == 0 ? beta : 1.0f, last && bias ? bias + n : nullptr};
-            tile(out + m * ldc + n, ldc, panel, a_row, a_step, pack_b + p * b_size, depth, rows, least(N - n, NR), u, fetch);
+            tile(out + m * ldc + n, ldc, panel, a_row, a_step, pack_b + p * b_size, depth, rows, least(N - n, NR), u, fetch, later);
           }
         }
       }, worth);
