@@ -7,9 +7,15 @@ namespace attune::ATTUNE_ISA {
 
 namespace {
 
-constexpr i64 row_chunk = 512, vocab_chunk = 1024;
+constexpr i64 row_chunk = 512, most_words = 960;
 
 ATTUNE_INLINE i64 least(i64 a, i64 b) { return a < b ? a : b; }
+
+/// Words of a chunk: V in equal parts of whole panels. Never 1024: rows 4 KiB apart share the sets of a cache, and products would copy them first.
+ATTUNE_INLINE i64 words_of(i64 V) {
+  const i64 chunks = (V + most_words - 1) / most_words;
+  return round_up((V + chunks - 1) / chunks, 32);
+}
 
 ATTUNE_INLINE Operand rows_of(Weight w, i64 first, i64 C, bool transposed) {
   const void* data = w.bf16 ? static_cast<const void*>(static_cast<const uint16_t*>(w.data) + first * C)
@@ -63,13 +69,14 @@ ATTUNE_INLINE void absorb(Running& s, const float* logits, i64 count, i64 first,
 
 void logprob(Context& c, float* logprobs, float* lse, float* entropy, int32_t* best, float* kept, i64 kept_length, const float* x,
              Weight w, const int32_t* targets, i64 M, i64 C, i64 V) {
-  float* scratch = c.scratch(Slot::logits, least(M, row_chunk) * least(V, vocab_chunk));
+  const i64 chunk = words_of(V);
+  float* scratch = c.scratch(Slot::logits, least(M, row_chunk) * chunk);
   Running* running = reinterpret_cast<Running*>(c.scratch(Slot::rows, 4 * row_chunk));
   for (i64 m0 = 0; m0 < M; m0 += row_chunk) {
     const i64 rows = least(row_chunk, M - m0);
     for (i64 m = 0; m < rows; m++) running[m] = {-INFINITY, 0, 0, 0};
-    for (i64 v0 = 0; v0 < V; v0 += vocab_chunk) {
-      const i64 words = least(vocab_chunk, V - v0);
+    for (i64 v0 = 0; v0 < V; v0 += chunk) {
+      const i64 words = least(chunk, V - v0);
       float* logits = is_kept(m0, rows, V, kept_length) ? kept + m0 * V + v0 * rows : scratch;
       gemm(c, logits, words, {x + m0 * C, false, C, 1}, rows_of(w, v0, C, true), rows, words, C, 1.0f, 0.0f, nullptr);
       parallel_range(c, rows, 8, [&](i64 begin, i64 end) {
@@ -93,30 +100,34 @@ void logprob(Context& c, float* logprobs, float* lse, float* entropy, int32_t* b
 
 void logprob_backward(Context& c, float* dx, float* dw, float* kept, i64 kept_length, const float* dlogprobs, const float* x, Weight w, const int32_t* targets,
                       const float* lse, i64 M, i64 C, i64 V) {
-  float* scratch = c.scratch(Slot::logits, least(M, row_chunk) * least(V, vocab_chunk));
+  const i64 chunk = words_of(V);
+  float* scratch = c.scratch(Slot::logits, least(M, row_chunk) * chunk);
   for (i64 m0 = 0; m0 < M; m0 += row_chunk) {
     const i64 rows = least(row_chunk, M - m0);
-    for (i64 v0 = 0; v0 < V; v0 += vocab_chunk) {
-      const i64 words = least(vocab_chunk, V - v0);
+    for (i64 v0 = 0; v0 < V; v0 += chunk) {
+      const i64 words = least(chunk, V - v0);
       const bool made = is_kept(m0, rows, V, kept_length);
-      float* logits = made ? kept + m0 * V + v0 * rows : scratch;
-      if (!made) gemm(c, logits, words, {x + m0 * C, false, C, 1}, rows_of(w, v0, C, true), rows, words, C, 1.0f, 0.0f, nullptr);
+      // Gradients of kept logits go to scratch, which stays in cache, not back to memory.
+      const float* logits = made ? kept + m0 * V + v0 * rows : scratch;
+      if (!made) gemm(c, scratch, words, {x + m0 * C, false, C, 1}, rows_of(w, v0, C, true), rows, words, C, 1.0f, 0.0f, nullptr);
       // ∂ logprob / ∂ logit = [target] − softmax
       parallel_range(c, rows, 8, [&](i64 begin, i64 end) {
         for (i64 m = begin; m < end; m++) {
-          float* row = logits + m * words;
+          const float* from = logits + m * words;
+          float* row = scratch + m * words;
           const float d = dlogprobs[m0 + m];
           const vf down = broadcast(-d), base = broadcast(lse[m0 + m]);
           for (i64 i = 0; i < words; i += W) {
             const i64 count = least(W, words - i);
-            store_some(row + i, down * vexp(load_some(row + i, count) - base), count);
+            __builtin_prefetch(from + i + 1024, 0, 2);
+            store_some(row + i, down * vexp(load_some(from + i, count) - base), count);
           }
           const i64 target = targets[m0 + m] - v0;
           if (target >= 0 && target < words) row[target] += d;
         }
       });
-      gemm(c, dx + m0 * C, C, {logits, false, words, 1}, rows_of(w, v0, C, false), rows, C, words, 1.0f, v0 == 0 ? 0.0f : 1.0f, nullptr);
-      if (dw) gemm(c, dw + v0 * C, C, {logits, false, 1, words}, {x + m0 * C, false, C, 1}, words, C, rows, 1.0f, 1.0f, nullptr);
+      gemm(c, dx + m0 * C, C, {scratch, false, words, 1}, rows_of(w, v0, C, false), rows, C, words, 1.0f, v0 == 0 ? 0.0f : 1.0f, nullptr);
+      if (dw) gemm(c, dw + v0 * C, C, {scratch, false, 1, words}, {x + m0 * C, false, C, 1}, words, C, rows, 1.0f, 1.0f, nullptr);
     }
   }
 }
