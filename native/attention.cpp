@@ -175,6 +175,9 @@ void attend_tile(float* out, float* lse, const float* q, const float* k, const f
     const KeyBlock block = block_at(s, b);
     const i64 keys = visible(s, block, j0 + queries - 1);
     if (keys == 0) break;
+    if (b == 0) fetch_block(k + kv * a.D, block, stride, a.D);
+    fetch_block(v + kv * a.D, block, stride, a.D);
+    if (b + 1 < blocks) fetch_block(k + kv * a.D, block_at(s, b + 1), stride, a.D);
     turned_scores(scores, k + block.start * stride + kv * a.D, stride, turned, keys, padded, a.D);
     const bool all = visible(s, block, j0) == keys;
     bool same = true;

@@ -119,6 +119,12 @@ static inline void turned_scores(float* out, const float* k, i64 stride, const f
     strip_product<Into::write, false, tile_nv>(out + n, padded, k, stride, turned + n * D, tile_nr, keys, W, D, 1.0f);
 }
 
+/// Fetches the rows of a block that comes next. They lie a token apart, in pieces of one head, which the processor does not foresee.
+ATTUNE_INLINE void fetch_block(const float* x, const KeyBlock& block, i64 stride, i64 D) {
+  for (i64 i = 0; i < block.length; i++)
+    for (i64 d = 0; d < D; d += 16) __builtin_prefetch(x + (block.start + i) * stride + d);
+}
+
 /// How many of the block's keys each row of a tile sees, as lanes.
 ATTUNE_INLINE vi lanes_visible(const Segment& s, const KeyBlock& block, i64 j0, i64 r0, i64 G) {
   vi seen;

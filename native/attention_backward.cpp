@@ -85,6 +85,15 @@ void segment_backward(const Tensors& t, const Segment& s, const Shape& a, i64 kv
     const i64 queries = s.query_length - j0 < per_tile ? s.query_length - j0 : per_tile;
     const i64 rows = queries * a.G, padded = round_up(rows, tile_nr), first = s.query_start + j0;
     if (visible(s, block_at(s, part.block_begin), j0 + queries - 1) == 0) continue;
+    for (i64 b = part.block_begin; b < part.block_end; b++) {  // blocks that no tile before has seen
+      const KeyBlock block = block_at(s, b);
+      if (visible(s, block, j0 + queries - 1) == 0) break;
+      if (j0 > part.query_begin && visible(s, block, j0 - 1) > 0) continue;
+      fetch_block(t.k + kv * a.D, block, stride, a.D);
+      fetch_block(t.v + kv * a.D, block, stride, a.D);
+      if (of_keys) fetch_block(t.dv + kv * a.D, block, stride, a.D);
+      if (of_keys) fetch_block(t.dk + kv * a.D, block, stride, a.D);
+    }
     pack_turned(w.queries_t, t.q, first, rows, padded, a.G, a.H, a.D, kv);
     pack_turned(w.douts_t, t.dout, first, rows, padded, a.G, a.H, a.D, kv);
     for (i64 r = 0; r < padded; r++) {

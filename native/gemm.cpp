@@ -15,13 +15,15 @@ constexpr int MR = 8, full = 3;
 #else
 constexpr int MR = 4, full = 2;
 #endif
-constexpr i64 KC = 320;                      // an A panel (MR × KC, 18 KiB) stays in L1 while B's panels run past it
-constexpr i64 l2_floats = 100 * 1024;        // of packed B: 640 KiB of a 1 MiB L2, so each task reads it from there
+constexpr i64 KC = 320;                // MR × KC of A, 18 KiB, stay in L1 while B's panels run past them
+constexpr i64 l2_floats = 100 * 1024;  // of packed B: 400 KiB of a 1 MiB L2. The next lines of A and B come in beside it; 640 KiB lost 1 to 4 % to them
+constexpr i64 block = 16;              // of k: between them lines are fetched ahead
+constexpr i64 slack = 16;              // packing writes past a panel's end
+
 /// Keeps the compiler from recomputing a value at every use.
 #define ATTUNE_OPAQUE(x) asm("" : "+r"(x))
 
 constexpr i64 least(i64 x, i64 y) { return x < y ? x : y; }
-constexpr i64 slack = 16;                    // pack_panel writes past a panel's end
 
 /// Floats from one row of a packed panel of A to the next, and from one k to the next.
 template <bool by_rows> constexpr i64 packed_row = by_rows ? KC + 16 : 1;
@@ -72,7 +74,9 @@ ATTUNE_INLINE vf updated(vf product, const float* old, i64 count, const float* b
   return y;
 }
 
-/// Lines fetched into L2 while the multiply-adds run: `count` of them, `step` floats apart, for every block of 16 k; then `jump` on.
+/// Lines fetched into L2 while the multiply-adds run: `count` of them, `step` floats apart, for every block of k; then `jump` on.
+/// What lies in L3 or beyond is up to 500 cycles away and comes in pieces of rows, which the processor does not foresee:
+/// A's next panel so gave 1 to 4 % (6 % where rows are long and products narrow), B's next lines 5 to 15 % of dW.
 struct Fetch {
   const float* from;
   i64 step, count, jump;
@@ -80,7 +84,7 @@ struct Fetch {
 
 /// acc(R, NV·W) = a · b over `depth`; a's rows lie a_row floats apart, or its columns a_step.
 template <bool by_rows, int NV, int R>
-ATTUNE_INLINE void multiply(vf (&acc)[R][NV], const float* a, i64 a_row, i64 a_step, const float* b, i64 depth, Fetch fetch, Fetch later) {
+ATTUNE_INLINE void multiply(vf (&acc)[R][NV], const float* a, i64 a_row, i64 a_step, const float* b, i64 depth, Fetch next_a, Fetch next_b) {
 #pragma GCC unroll 16
   for (int m = 0; m < R; m++)
 #pragma GCC unroll 4
@@ -92,13 +96,13 @@ ATTUNE_INLINE void multiply(vf (&acc)[R][NV], const float* a, i64 a_row, i64 a_s
   ATTUNE_OPAQUE(third);
   ATTUNE_OPAQUE(three);
   while (depth > 0) {
-    for (i64 i = 0; i < fetch.count; i++) __builtin_prefetch(fetch.from + i * fetch.step, 0, 2);
-    fetch.from += fetch.jump;
-    for (i64 i = 0; i < later.count; i++)
+    for (i64 i = 0; i < next_a.count; i++) __builtin_prefetch(next_a.from + i * next_a.step, 0, 2);
+    next_a.from += next_a.jump;
+    for (i64 i = 0; i < next_b.count; i++)
 #pragma GCC unroll 4
-      for (int n = 0; n < NV; n++) __builtin_prefetch(later.from + i * later.step + n * W, 0, 2);
-    later.from += later.jump;
-    const i64 steps = least(depth, 16);
+      for (int n = 0; n < NV; n++) __builtin_prefetch(next_b.from + i * next_b.step + n * W, 0, 2);
+    next_b.from += next_b.jump;
+    const i64 steps = least(depth, block);
     depth -= steps;
 #pragma GCC unroll 4
     for (i64 k = 0; k < steps; k++) {
@@ -121,13 +125,14 @@ ATTUNE_INLINE void multiply(vf (&acc)[R][NV], const float* a, i64 a_row, i64 a_s
 
 /// R: rows computed, a few more than asked for at A's end only.
 template <bool by_rows, int NV, int R>
-void micro(float* out, i64 ldc, const float* a, i64 a_row, i64 a_step, const float* b, i64 depth, i64 rows, i64 columns, const Update& u, Fetch fetch, Fetch later) {
+void micro(float* out, i64 ldc, const float* a, i64 a_row, i64 a_step, const float* b, i64 depth, i64 rows, i64 columns, const Update& u,
+           Fetch next_a, Fetch next_b) {
   // The sums are added to `out` at the end: fetched now, the lines are there by then.
   for (i64 m = 0; m < rows; m++)
 #pragma GCC unroll 4
     for (int n = 0; n < NV; n++) __builtin_prefetch(out + m * ldc + n * W, 1);
   vf acc[R][NV];
-  multiply<by_rows, NV, R>(acc, a, a_row, a_step, b, depth, fetch, later);
+  multiply<by_rows, NV, R>(acc, a, a_row, a_step, b, depth, next_a, next_b);
   if (rows == R && columns == NV * W) {
     if (u.alpha == 1.0f && u.beta == 1.0f && !u.bias) {
 #pragma GCC unroll 16
@@ -162,6 +167,14 @@ void micro(float* out, i64 ldc, const float* a, i64 a_row, i64 a_step, const flo
   }
 }
 
+/// A's last rows take as many as they need, to the next 4: M = 576 leaves 2, and all 14 for them took 1.7 %.
+template <bool by_rows, int NV>
+auto micro_for(i64 rows) {
+  if (rows > 12 || MR <= 4) return micro<by_rows, NV, MR>;
+  if (rows > 8) return micro<by_rows, NV, least(MR, 12)>;
+  return rows > 4 ? micro<by_rows, NV, least(MR, 8)> : micro<by_rows, NV, 4>;
+}
+
 /// NV: vectors a panel of B is wide.
 template <bool by_rows, int NV>
 void product(Context& c, float* out, i64 ldc, Operand a, Operand b, i64 M, i64 N, i64 K, float alpha, float beta, const float* bias) {
@@ -173,6 +186,7 @@ void product(Context& c, float* out, i64 ldc, Operand a, Operand b, i64 M, i64 N
   const i64 all_panels = (N + NR - 1) / NR, most_panels = l2_floats / b_size > 1 ? l2_floats / b_size : 1;
   const i64 n_cuts = (all_panels + most_panels - 1) / most_panels, b_panels_max = (all_panels + n_cuts - 1) / n_cuts;
   const i64 a_panels = (M + MR - 1) / MR, a_stride = by_rows ? a.row : a.column, threads = c.pool.threads();
+  const float* a_data = static_cast<const float*>(a.data);
   const bool worth = M * N * K > 256 * 1024, b_by_rows = b.column == 1 && !b.bf16;
   float* pack_a = c.scratch(Slot::pack_a, threads * a_size);
   float* pack_b = c.scratch(Slot::pack_b, b_panels_max * b_size);
@@ -181,7 +195,9 @@ void product(Context& c, float* out, i64 ldc, Operand a, Operand b, i64 M, i64 N
     for (i64 k0 = 0; k0 < K || k0 == 0; k0 += depth_max) {
       const i64 depth = least(depth_max, K - k0);
       if (b_by_rows)
-        parallel(c, (depth + 15) / 16, [&](i64 slice, int) { pack_b_slice<NR>(pack_b, b_size, b, n0, nc, k0, 16 * slice, least(depth, 16 * slice + 16)); }, worth);
+        parallel(c, (depth + block - 1) / block, [&](i64 slice, int) {
+          pack_b_slice<NR>(pack_b, b_size, b, n0, nc, k0, block * slice, least(depth, block * slice + block));
+        }, worth);
       else
         parallel(c, b_panels, [&](i64 p, int) { pack_b_panel<NR>(pack_b + p * b_size, b, n0 + p * NR, least(NR, nc - p * NR), k0, depth); }, worth);
       // A task takes some panels of A past all panels of B. Few rows: columns are cut too. The cut changes no sum.
@@ -195,31 +211,28 @@ void product(Context& c, float* out, i64 ldc, Operand a, Operand b, i64 M, i64 N
         const i64 m_begin = task / n_blocks * tall * MR, m_end = least(m_begin + tall * MR, M);
         for (i64 m = m_begin; m < m_end; m += MR) {
           const i64 rows = least(MR, M - m);
-          const float* panel = static_cast<const float*>(a.data) + m * a.row + k0 * a.column;
+          // A is read where it lies: the product broadcasts single floats, so any strides do. Packing took 5 % of a large product, 12 % of a
+          // narrow one. But rows a multiple of 4 KiB apart share one set of L1, and A's last rows must not be read past the end: these are copied.
+          const float* panel = a_data + m * a.row + k0 * a.column;
           i64 a_row = a.row, a_step = a.column;
           if (rows < MR || a_stride % 1024 == 0) {
             float* packed = pack_a + worker * a_size;
             pack_a_panel<by_rows>(packed, panel, a_stride, rows, depth);
             panel = packed, a_row = packed_row<by_rows>, a_step = packed_step<by_rows>;
           }
-          // A's last rows take as many as they need, to the next 4: M = 576 leaves 2 rows, and all 14 for them took 1.7 %.
-          const auto tile = rows > 12 || MR < 14 ? micro<by_rows, NV, MR> : rows > 8 ? micro<by_rows, NV, MR < 12 ? MR : 12> : rows > 4 ? micro<by_rows, NV, MR < 8 ? MR : 8> : micro<by_rows, NV, 4>;
-          const bool more = m + 2 * MR <= M;
-          const i64 lines = by_rows ? MR : 16, share = (lines + p_end - p_begin - 1) / (p_end - p_begin);
+          const auto tile = micro_for<by_rows, NV>(rows);
+          // Each tile fetches its share of A's next panel, and the first panels B's lines of the next chunk.
+          const i64 lines = m + 2 * MR <= M ? (by_rows ? MR : block) : 0, share = (lines + p_end - p_begin - 1) / (p_end - p_begin);
+          const i64 b_share = (block + a_panels - 1) / a_panels, b_first = m / MR * b_share * (depth / block), k_next = k0 + depth;
+          const bool b_wanted = b_by_rows && b_first < depth && k_next + b_first < K;
           for (i64 p = p_begin; p < p_end; p++) {
-            const i64 first = (p - p_begin) * share, n = n0 + p * NR;
-            Fetch fetch{static_cast<const float*>(a.data) + (m + MR) * a.row + k0 * a.column, a_stride, 0, 16};
-            if (more && first < lines) {
-              fetch.count = least(share, lines - first);
-              fetch.from += by_rows ? first * a_stride : first * (depth / 16) * a_stride + MR - 1;
-              if (!by_rows) fetch.jump = fetch.count * a_stride;
-            }
-            // So do B's lines of the next chunk, a share with each panel of A.
-            Fetch later{};
-            if (const i64 k_next = k0 + depth, rows_ahead = (16 + a_panels - 1) / a_panels, ahead = m / MR * rows_ahead * (depth / 16); b_by_rows && k_next + ahead < K && ahead < depth)
-              later = {static_cast<const float*>(b.data) + (k_next + ahead) * b.row + n, b.row, rows_ahead, rows_ahead * b.row};
+            const i64 first = (p - p_begin) * share, n = n0 + p * NR, count = first < lines ? least(share, lines - first) : 0;
+            const float* next = a_data + (m + MR) * a.row + k0 * a.column;
+            const Fetch next_a = by_rows ? Fetch{next + first * a.row, a.row, count, block}
+                                         : Fetch{next + MR - 1 + first * (depth / block) * a.column, a.column, count, count * a.column};
+            const Fetch next_b = b_wanted ? Fetch{static_cast<const float*>(b.data) + (k_next + b_first) * b.row + n, b.row, b_share, b_share * b.row} : Fetch{};
             const Update u{alpha, k0 == 0 ? beta : 1.0f, last && bias ? bias + n : nullptr};
-            tile(out + m * ldc + n, ldc, panel, a_row, a_step, pack_b + p * b_size, depth, rows, least(N - n, NR), u, fetch, later);
+            tile(out + m * ldc + n, ldc, panel, a_row, a_step, pack_b + p * b_size, depth, rows, least(N - n, NR), u, next_a, next_b);
           }
         }
       }, worth);

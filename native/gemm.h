@@ -1,6 +1,6 @@
 // The packed, register-blocked matrix product every linear map stands on, and its pieces for attention's small tiles.
 // Follows Goto & van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008), as BLIS lays it out:
-// B's panel of NR columns stays in L1, A's block in L2, MR × NR sums in registers. Sums over k run in ascending order,
+// B's packed block of columns stays in L2, MR rows of A in L1, MR × NR sums in registers. Sums over k run in ascending order,
 // in chunks that depend on K alone: never on threads, tiles or neighbours.
 #pragma once
 #include "simd.h"
@@ -64,29 +64,6 @@ static inline void pack_panel(float* out, const T* p, i64 line_stride, i64 depth
 
 enum class Into { write, add };
 
-/// acc(MR, NV·W) = a · b over `depth`: a(m, k) at a[m·AM + k·AK], b's row k at b + k·NV·W.
-template <int MR, int NV, int AM, int AK>
-ATTUNE_INLINE void multiply(vf (&acc)[MR][NV], const float* __restrict a, const float* __restrict b, i64 depth) {
-#pragma GCC unroll 16
-  for (int m = 0; m < MR; m++)
-#pragma GCC unroll 4
-    for (int n = 0; n < NV; n++) acc[m][n] = vf{};
-#pragma GCC unroll 4
-  for (i64 k = 0; k < depth; k++) {
-    vf row[NV];
-#pragma GCC unroll 4
-    for (int n = 0; n < NV; n++) row[n] = load(b + n * W);
-#pragma GCC unroll 16
-    for (int m = 0; m < MR; m++) {
-      const vf x = broadcast(a[m * AM]);
-#pragma GCC unroll 4
-      for (int n = 0; n < NV; n++) acc[m][n] = x * row[n] + acc[m][n];
-    }
-    a += AK;
-    b += NV * W;
-  }
-}
-
 // ── small tiles, for attention ─────────────────────────────────────────────────────────────────────────────────────────
 
 /// Rows of a tile's panel of A, columns of its panel of B. Tiles are padded to both.
@@ -95,25 +72,5 @@ constexpr int tile_nv = 2;
 constexpr int tile_nr = tile_nv * W;
 
 ATTUNE_INLINE i64 round_up(i64 x, i64 unit) { return (x + unit - 1) / unit * unit; }
-
-/// out(rows, columns) = or += a · b. a(m, k) at a[m·AM + k·AK] where panels of tile_mr rows are `a_panel` apart; b in panels
-/// of tile_nr columns, depth × tile_nr each. rows and columns are padded: out has room for whole panels.
-template <Into into, int AM, int AK>
-static inline void tile_product(float* out, i64 ldc, const float* a, i64 a_panel, const float* b, i64 rows, i64 columns, i64 depth) {
-  for (i64 n = 0; n < columns; n += tile_nr, b += depth * tile_nr) {
-    const float* panel = a;
-    for (i64 m = 0; m < rows; m += tile_mr, panel += a_panel) {
-      vf acc[tile_mr][tile_nv];
-      multiply<tile_mr, tile_nv, AM, AK>(acc, panel, b, depth);
-#pragma GCC unroll 8
-      for (int i = 0; i < tile_mr; i++)
-#pragma GCC unroll 2
-        for (int j = 0; j < tile_nv; j++) {
-          float* p = out + (m + i) * ldc + n + j * W;
-          store(p, into == Into::add ? load(p) + acc[i][j] : acc[i][j]);
-        }
-    }
-  }
-}
 
 }  // namespace attune::ATTUNE_ISA
