@@ -16,7 +16,7 @@ constexpr int MR = 8, full = 3;
 constexpr int MR = 4, full = 2;
 #endif
 constexpr i64 KC = 320;                // MR × KC of A, 18 KiB, stay in L1 while B's panels run past them
-constexpr i64 l2_floats = 100 * 1024;  // of packed B: 400 KiB of a 1 MiB L2. The next lines of A and B come in beside it; 640 KiB lost 1 to 4 % to them
+constexpr i64 l2_floats = 100 * 1024;  // of packed B: 400 KiB of a 1 MiB L2. What is fetched ahead needs room too: 640 KiB lost up to 3 %
 constexpr i64 block = 16;              // of k: between them lines are fetched ahead
 constexpr i64 slack = 16;              // packing writes past a panel's end
 
@@ -76,7 +76,7 @@ ATTUNE_INLINE vf updated(vf product, const float* old, i64 count, const float* b
 
 /// Lines fetched into L2 while the multiply-adds run: `count` of them, `step` floats apart, for every block of k; then `jump` on.
 /// What lies in L3 or beyond is up to 500 cycles away and comes in pieces of rows, which the processor does not foresee:
-/// A's next panel so gave 1 to 4 % (6 % where rows are long and products narrow), B's next lines 5 to 15 % of dW.
+/// A's next panel so gave 1 to 4 %, B's next lines up to 15 % of dW.
 struct Fetch {
   const float* from;
   i64 step, count, jump;

@@ -134,7 +134,7 @@ ATTUNE_INLINE vf vexp(vf x) {
   p = p * r + broadcast(5.0000001201e-1f);
   p = p * (r * r) + r + broadcast(1.0f);
 #if defined(__AVX512F__)
-  // The same bits as below, in five instructions for eleven: attention at D gained 3 %.
+  // The same bits as below, in four instructions for eight: attention forward at D gained 3 %.
   const __mmask16 large = _mm512_cmp_ps_mask((__m512)x, (__m512)broadcast(-87.3f), _CMP_NLT_UQ);
   const vf y = (vf)_mm512_maskz_scalef_ps(large, (__m512)p, (__m512)n);
   return (vf)_mm512_mask_mov_ps((__m512)y, _mm512_cmp_ps_mask((__m512)x, (__m512)broadcast(88.7228f), _CMP_GT_OQ), (__m512)broadcast(INFINITY));
