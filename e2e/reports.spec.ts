@@ -40,8 +40,11 @@ test('a report is started, killed with the workbench, gone on with, and ends as 
 
   const file = join(workbench.folder, 'small.html');
   await page.keyboard.press('h');
-  await page.getByRole('dialog').getByRole('textbox').first().fill(file);
+  const saving = page.getByRole('dialog', { name: 'Save the report' });
+  await saving.getByRole('textbox', { name: 'Folder' }).fill(workbench.folder);
   await page.keyboard.press('Enter');
+  await expect(saving.getByRole('button', { name: 'library' })).toBeVisible();
+  await saving.getByRole('button', { name: 'Save' }).click();
   await expect(page.getByText(`Saved: ${file}`)).toBeVisible();
   const html = readFileSync(file, 'utf8');
   expect(html).toContain('<title>small · Method report</title>');
@@ -52,6 +55,7 @@ test('a report is started, killed with the workbench, gone on with, and ends as 
   await expect(page.getByRole('navigation')).toBeHidden();
   await expect(page.getByRole('button', { name: 'Save as HTML' })).toBeHidden();
   await expect(page.getByRole('heading', { name: 'Quality' })).toBeVisible();
+  expect(await page.evaluate(() => document.documentElement.scrollHeight)).toBeGreaterThan(800); // nothing is cut off at the window's edge
 });
 
 test('a model judges pairs: a judge whose labels are the place is called that, a judging can be cancelled, the labels are a dataset', async ({ workbench }) => {
