@@ -39,7 +39,7 @@ async function train(device: Device, model: LanguageModel, rows: Sequence[] | Pr
   if (isPairs(rows)) {
     const trainReference = reference ?? (await referenceLogprobs(model, rows, batch));
     const data = { train: rows, trainReference, steps, validation: [], validationReference: new Float64Array(0), evalSteps: 0, evalBatchSize: 1 };
-    reports = dpo(training, data, { beta: 0.1, lossType: 'sigmoid', labelSmoothing: 0 });
+    reports = dpo(training, data, { beta: 0.1, lossType: ['sigmoid'], labelSmoothing: 0 });
   } else {
     reports = sft(training, { train: rows, steps, validation: [], evalSteps: 0, evalTokens: 1 });
   }

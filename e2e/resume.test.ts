@@ -1,6 +1,7 @@
 /**
  * Bit-exact runs, proven on the real engine process: killed with SIGKILL at random instants and resumed, a run ends with the same sha256
- * as one never interrupted; so does the same recipe with another number of threads. Full weights, LoRA, DPO, reward models and classifiers.
+ * as one never interrupted; so does the same recipe with another number of threads. Full weights, LoRA, every method on preferences, reward models and
+ * classifiers.
  */
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Job } from '../src/shared/job.ts';
-import { Recipe } from '../src/shared/recipe.ts';
+import { Recipe, ROWS_OF } from '../src/shared/recipe.ts';
 import { startEngine } from '../src/main/engine.ts';
 
 const resources = fileURLToPath(new URL('../resources', import.meta.url));
@@ -63,7 +64,8 @@ async function drive(job: Job, killAt = Infinity): Promise<string | null> {
 }
 
 function job(name: string, overrides: Record<string, unknown>, model: string, threads = 2): Job {
-  const data = overrides.method === 'dpo' || overrides.method === 'reward' ? 'preferences' : overrides.method === 'classify' ? 'labels' : 'instructions';
+  const rows = ROWS_OF[overrides.method as Recipe['method']];
+  const data = rows === 'texts' ? 'instructions' : rows === 'labels' ? 'labels' : 'preferences';
   const recipe = Recipe.parse({
     model: 'tiny', dataset: data, perDeviceTrainBatchSize: 4, gradientAccumulationSteps: 2, maxLength: 64, evalSteps: 4, saveSteps: 2,
     optimizer: { learningRate: 1e-3 }, seed: 3, ...overrides,
@@ -110,6 +112,13 @@ describe('a run killed at random instants and resumed', () => {
   ])('ends bit-identical, with a head and its scores: %s', async (name, overrides) => {
     await expectSameAfterKills(name, overrides, await newest('pretrain-whole'), 2);
   }, 60_000);
+  it('ends bit-identical: KTO, whose KL is estimated from rows of the step; CPO and ORPO', async () => {
+    const start = await newest('pretrain-whole');
+    await expectSameAfterKills('kto', { method: 'kto', maxSteps: 20 }, start, 3);
+    await expectSameAfterKills('cpo', { method: 'cpo', lossType: 'simpo', maxSteps: 10 }, start, 1);
+    await expectSameAfterKills('orpo', { method: 'orpo', maxSteps: 10 }, start, 1);
+  }, 120_000);
+
   // two steps a batch of answers, checkpoints between them: the answers of a policy that is gone are read again
   const online = {
     rewards: [{ type: 'length', max: 6 }, { type: 'regex', pattern: '[aeiou]', weight: 0.5 }], perDeviceTrainBatchSize: 4, gradientAccumulationSteps: 2,
@@ -139,6 +148,12 @@ describe('a run killed at random instants and resumed', () => {
 });
 
 describe('the same recipe and seed', () => {
+  it.each(['dpo', 'cpo', 'orpo', 'kto'])('gives the same sha256 with 1 and 2 threads: %s', async (method) => {
+    const start = await newest('pretrain-whole');
+    const overrides = { method, maxSteps: 5 };
+    expect(await drive(job(`${method}-1`, overrides, start, 1))).toBe(await drive(job(`${method}-2`, overrides, start)));
+  }, 60_000);
+
   it('gives the same sha256 twice, and with 1 and 2 threads; another seed gives another', async () => {
     const overrides = { method: 'sft', maxSteps: 10 };
     const start = await newest('pretrain-whole');

@@ -5,7 +5,7 @@
  *
  * Dims as in device.ts; P tokens of a shared prompt.
  */
-import type { Lora } from '../shared/recipe.ts';
+import type { Lora, Recipe } from '../shared/recipe.ts';
 import type { RowLengths } from '../shared/job.ts';
 import type { ModelConfig } from './model/config.ts';
 import { targetLinears } from './model/lora.ts';
@@ -58,6 +58,13 @@ export function rowFlops({ config, lora, headOnly, gradientCheckpointing }: Shap
   const layersBackward = tokens * 2 * ((lora ? 1 : 2) * weights + 2 * adapter) + pairs * 10 * width;
   const headBackward = head * (lora ? 1 : 2); // from the logits kept; what ops/logprob.ts does not keep is made again
   return layers + head + layersBackward + headBackward + (gradientCheckpointing ? layers : 0);
+}
+
+/** What a row takes in a step of its method: ORPO's prompts carry loss, too; KTO runs every prompt forward with another answer for its KL. */
+export function stepFlops(recipe: Recipe, shapes: Shapes, row: RowLengths): number {
+  const flops = rowFlops(shapes, row);
+  if (recipe.method === 'orpo') return flops + (row[0] - 1) * 2 * shapes.config.hiddenSize * shapes.config.vocabSize * (shapes.lora ? 2 : 3);
+  return recipe.method === 'kto' && recipe.lossType === 'kto' ? flops + rowFlops(shapes, row, true) : flops;
 }
 
 /** Tokens the model computes, query-key pairs its attention does, and sites that carry loss. */

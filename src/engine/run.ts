@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { EngineEvent, ModelPath, TrainJob } from '../shared/job.ts';
 import { maxBatchTokens, rowsOfStep } from '../shared/recipe.ts';
 import { isEvaluationStep, judgement, type StepReport, type Training } from './algorithms/training.ts';
-import { countParameters, rowFlops, rowSizes } from './cost.ts';
+import { countParameters, rowFlops, rowSizes, stepFlops } from './cost.ts';
 import { findCheckpoint, pruneCheckpoints, readOptimizer, type RunState, writeCheckpoint } from './checkpoint.ts';
 import { planSteps } from './data/plan.ts';
 import type { Device } from './device/device.ts';
@@ -71,7 +71,7 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
   emit({ type: 'start', step: state.step, totalSteps: steps.length, parameters: base + adapter, trainableParameters: trainable });
   if (state.step === 0) await sample(0);
 
-  const flops = Float64Array.from(lengths, (row) => rowFlops(shapes, row));
+  const flops = Float64Array.from(lengths, (row) => stepFlops(recipe, shapes, row));
   const flopsOf = ({ step, computed }: StepReport): number =>
     computed
       ? computed.rows.reduce((sum, row) => sum + rowFlops(shapes, row) + computed.forwards * rowFlops(shapes, row, true), 0)

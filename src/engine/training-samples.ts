@@ -7,10 +7,10 @@ import type { Example, Message } from '../shared/dataset.ts';
 import type { EngineEvent, TrainJob } from '../shared/job.ts';
 import { Sampling } from '../shared/sampling.ts';
 import { readExamples } from './data/read.ts';
-import { tokenizeExample, tokenizePreference, tokenizeRanking } from './data/tokenize.ts';
+import { tokenizeExample, tokenizePreference, tokenizeRanking, tokenizeUnpaired } from './data/tokenize.ts';
 import type { LanguageModel } from './model/language-model.ts';
 import { generate } from './sampling/generate.ts';
-import { instructionMessages } from './tokenizer/template.ts';
+import { asMessages, instructionMessages } from './tokenizer/template.ts';
 import type { Tokenizer } from './tokenizer/tokenizer.ts';
 
 type Sample = Extract<EngineEvent, { type: 'samples' }>['samples'][number];
@@ -72,6 +72,8 @@ export function promptOf(example: Example, settings: Parameters<typeof tokenizeE
       return { tokens: Array.from(tokenizeRanking(example, settings).prompt), prompt: asMessages(example.prompt), expected: example.responses[0] };
     case 'classification':
       throw new Error(`${example.kind} rows train a model that scores, and has no answers to show`);
+    case 'unpaired':
+      return { tokens: Array.from(tokenizeUnpaired(example, settings).prompt), prompt: asMessages(example.prompt), expected: example.label ? example.completion : null };
     case 'text': {
       const given = FIRST_WORDS.exec(example.text)?.[0].trimEnd() ?? example.text.trim();
       const tokens = settings.tokenizer.encode(given, { addSpecialTokens: true });
@@ -95,8 +97,4 @@ function beforeAnswer(example: Example, settings: Parameters<typeof tokenizeExam
   const { tokens, loss } = tokenizeExample(example, settings);
   const start = loss.lastIndexOf(0, loss.lastIndexOf(1)) + 1;
   return Array.from(tokens.subarray(0, start));
-}
-
-function asMessages(prompt: string | Message[]): Message[] {
-  return typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt;
 }

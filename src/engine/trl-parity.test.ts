@@ -1,5 +1,5 @@
 /**
- * Ten-step runs of TRL's SFTTrainer and DPOTrainer, repeated by our algorithms from the same weights and the same token ids: every metric it
+ * Ten-step runs of TRL's SFT, DPO, CPO, ORPO and KTO trainers, repeated by our algorithms from the same weights and the same token ids: every metric it
  * logged and the weights it ended with. fixtures/trl holds them; fixtures/README.md tells what TRL computes and where we differ.
  * The last test gets those token ids from the rows' text. Not here: the run loop (run.ts), which orders rows by its own seed.
  */
@@ -8,11 +8,14 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import type { Example, Message, PreferenceExample } from '../shared/dataset.ts';
 import { type DpoRecipe, Recipe, type RewardRecipe, type SftRecipe } from '../shared/recipe.ts';
+import { cpo } from './algorithms/cpo.ts';
 import { dpo, referenceLogprobs } from './algorithms/dpo.ts';
+import { kto, referenceSequences, sequenceLogprobs } from './algorithms/kto.ts';
+import { orpo } from './algorithms/orpo.ts';
 import { reward } from './algorithms/reward.ts';
 import { sft } from './algorithms/sft.ts';
 import type { StepReport, Training } from './algorithms/training.ts';
-import type { PreferenceSequences, RankedSequences, Sequence } from './data/pack.ts';
+import type { PreferenceSequences, RankedSequences, Sequence, UnpairedSequence } from './data/pack.ts';
 import { tokenizeExample, tokenizePreference, tokenizeRanking } from './data/tokenize.ts';
 import type { Device } from './device/device.ts';
 import { createNativeDevice } from './device/native.ts';
@@ -28,7 +31,8 @@ import { loadTokenizer } from './tokenizer/tokenizer.ts';
 
 type Check = { shape: number[]; sum: number; norm: number; stride: number; elements: number[] };
 type SftRow = { input_ids: number[]; labels: number[] };
-type DpoRow = { prompt_ids: number[]; chosen_ids: number[]; rejected_ids: number[] };
+type UnpairedRow = { prompt_ids: number[]; completion_ids: number[]; label: boolean };
+type PairRow = { prompt_ids: number[]; chosen_ids: number[]; rejected_ids: number[] };
 type RewardRow = { chosen_ids: number[]; rejected_ids: number[]; margin?: number };
 type Run<Row> = { recipe: unknown; rows: Row[]; steps: number[][][]; metrics: Record<string, number>[]; weights: Record<string, Check> };
 
@@ -44,12 +48,6 @@ const devices: [string, () => Device][] = [['reference', createReferenceDevice]]
 if (existsSync(fileURLToPath(new URL('../../build/native/attune.node', import.meta.url)))) devices.push(['native', () => createNativeDevice(2)]);
 
 describe.each(devices)('on the %s device', (_, createDevice) => {
-  const load = async (device: Device, options: Partial<LoadOptions> = {}) => {
-    const folder = await openModelFolder(fixture('models/llama'));
-    const model = await loadLanguageModel(device, folder, { storage: 'f32', trainable: 'all', ...options });
-    await folder.close();
-    return model;
-  };
   const loadTrained = async (device: Device, name: string, { lora }: Recipe) =>
     lora ? load(device, { trainable: 'lora', adapter: await readAdapter(fixture(`trl/${name}/initial`)) }) : load(device);
 
@@ -69,21 +67,33 @@ describe.each(devices)('on the %s device', (_, createDevice) => {
     model.free();
   });
 
-  test.each(['dpo', 'dpo-accumulation', 'dpo-label-smoothing', 'dpo-ipo', 'dpo-lora'])('repeats the DPOTrainer run %s', async (name) => {
-    const run = readRun<DpoRow>(name);
-    const recipe = Recipe.parse(run.recipe) as DpoRecipe;
-    const device = createDevice();
-    const train: PreferenceSequences[] = run.rows.map((row) => ({
-      prompt: Int32Array.from(row.prompt_ids),
-      chosen: Int32Array.from(row.chosen_ids),
-      rejected: Int32Array.from(row.rejected_ids),
-    }));
-    const base = await load(device, { trainable: 'none' }); // with LoRA, too: TRL's reference is the base with the adapter off
-    const trainReference = await referenceLogprobs(base, train, 5);
-    base.free();
-    const model = await loadTrained(device, name, recipe);
-    const data = { train, trainReference, steps: plans(run), validation: [], validationReference: new Float64Array(), evalSteps: 0, evalBatchSize: 4 };
-    const reports = await collect(dpo(training(model, recipe, run.steps.length), data, recipe));
+  test.each([
+    'dpo', 'dpo-accumulation', 'dpo-label-smoothing', 'dpo-ipo', 'dpo-lora', 'dpo-hinge', 'dpo-robust', 'dpo-exo', 'dpo-sft', 'dpo-rarer',
+  ])('repeats the DPOTrainer run %s', async (name) => {
+    const run = readRun<PairRow>(name);
+    const recipe = Recipe.parse(run.recipe);
+    const model = await loadTrained(createDevice(), name, recipe);
+    const reports = await collect(await repeat(model, recipe, run));
+    checkMetrics(reports, run, recipe);
+    await checkWeights(model, name, run);
+    model.free();
+  });
+
+  test.each(['cpo', 'cpo-hinge', 'cpo-ipo', 'cpo-simpo', 'orpo'])('repeats the CPOTrainer or ORPOTrainer run %s', async (name) => {
+    const run = readRun<PairRow>(name);
+    const recipe = Recipe.parse(run.recipe);
+    const model = await load(createDevice());
+    const reports = await collect(await repeat(model, recipe, run));
+    checkMetrics(reports, run, recipe);
+    await checkWeights(model, name, run);
+    model.free();
+  });
+
+  test.each(['kto', 'kto-weights', 'kto-apo'])('repeats the KTOTrainer run %s', async (name) => {
+    const run = readRun<UnpairedRow>(name);
+    const recipe = Recipe.parse(run.recipe);
+    const model = await load(createDevice());
+    const reports = await collect(await repeat(model, recipe, run));
     checkMetrics(reports, run, recipe);
     await checkWeights(model, name, run);
     model.free();
@@ -98,6 +108,19 @@ describe.each(devices)('on the %s device', (_, createDevice) => {
     device.write(model.score!.tensor, Float32Array.from(JSON.parse(readFileSync(fixture('trl/reward-head.json'), 'utf8')) as number[]));
     const data = { train: run.rows.map(asRanking), steps: plans(run), validation: [], evalSteps: 0, evalBatchSize: 4 };
     const reports = await collect(reward(training(model, recipe, run.steps.length), data, recipe.centerRewardsCoefficient));
+    checkMetrics(reports, run, recipe);
+    await checkWeights(model, name, run);
+    model.free();
+  });
+});
+
+describe('a step cut into micro-batches repeats the run of whole ones, terms over tokens and the KL included', () => {
+  test.each(['dpo-sft', 'cpo', 'orpo', 'kto'])('%s', async (name) => {
+    const whole = readRun<PairRow & UnpairedRow>(name);
+    const run = { ...whole, steps: whole.steps.map(([rows]) => [rows.slice(0, 1), rows.slice(1)]) };
+    const recipe = Recipe.parse(run.recipe);
+    const model = await load(createReferenceDevice());
+    const reports = await collect(await repeat(model, recipe, run));
     checkMetrics(reports, run, recipe);
     await checkWeights(model, name, run);
     model.free();
@@ -135,7 +158,7 @@ describe('rows become the ids and masks TRL makes of them', () => {
   });
 
   test('dpo', async () => {
-    const run = readRun<DpoRow>('dpo');
+    const run = readRun<PairRow>('dpo');
     const how = await settings(Recipe.parse(run.recipe) as DpoRecipe);
     const got = rows<Omit<PreferenceExample, 'kind'>>('preferences.jsonl').map((row) => {
       const { prompt, chosen, rejected } = tokenizePreference({ kind: 'preference', ...row }, how);
@@ -161,6 +184,41 @@ function training(model: LanguageModel, recipe: Recipe, totalSteps: number): Tra
   return { model, adamw, settings: recipe.optimizer, totalSteps, startStep: 0, seed: recipe.seed };
 }
 
+async function load(device: Device, options: Partial<LoadOptions> = {}): Promise<LanguageModel> {
+  const folder = await openModelFolder(fixture('models/llama'));
+  const model = await loadLanguageModel(device, folder, { storage: 'f32', trainable: 'all', ...options });
+  await folder.close();
+  return model;
+}
+
+/** The steps of a run on preferences. The reference is the untouched model: with LoRA, too, where TRL's is the base with the adapter off. */
+async function repeat(model: LanguageModel, recipe: Recipe, run: Run<PairRow | UnpairedRow>): Promise<AsyncGenerator<StepReport, void, void>> {
+  const state = training(model, recipe, run.steps.length);
+  const steps = plans(run);
+  const base = await load(model.device, { trainable: 'none' });
+  try {
+    if (recipe.method === 'kto') {
+      const train: UnpairedSequence[] = (run.rows as UnpairedRow[]).map((row) => ({
+        prompt: Int32Array.from(row.prompt_ids), completion: Int32Array.from(row.completion_ids), label: row.label,
+      }));
+      const own = referenceSequences(train, steps, recipe.maxLength);
+      const trainReference = { rows: await sequenceLogprobs(base, own.rows, 5), mismatched: await sequenceLogprobs(base, own.mismatched, 5) };
+      const validationReference = { rows: new Float64Array(), mismatched: new Float64Array() };
+      return kto(state, { train, trainReference, steps, validation: [], validationReference, evalSteps: 0, evalBatchSize: 4, maxLength: recipe.maxLength }, recipe);
+    }
+    const train = (run.rows as PairRow[]).map((row): PreferenceSequences => ({
+      prompt: Int32Array.from(row.prompt_ids), chosen: Int32Array.from(row.chosen_ids), rejected: Int32Array.from(row.rejected_ids),
+    }));
+    const data = { train, steps, validation: [], evalSteps: 0, evalBatchSize: 4 };
+    if (recipe.method === 'cpo') return cpo(state, data, recipe);
+    if (recipe.method === 'orpo') return orpo(state, data, recipe);
+    if (recipe.method !== 'dpo') throw new Error(`${recipe.method} does not train on preferences`);
+    return dpo(state, { ...data, trainReference: await referenceLogprobs(base, train, 5), validationReference: new Float64Array() }, recipe);
+  } finally {
+    base.free();
+  }
+}
+
 const plans = (run: Run<unknown>) => run.steps.map((microBatches) => microBatches.map((rows) => Int32Array.from(rows)));
 
 async function collect(reports: AsyncGenerator<StepReport, void, void>): Promise<StepReport[]> {
@@ -178,6 +236,7 @@ function checkMetrics(reports: StepReport[], run: Run<unknown>, recipe: Recipe):
   for (const { step, values, tokens } of reports) {
     numTokens += tokens;
     const logged = { ...run.metrics[step - 1] };
+    if (recipe.method === 'cpo' && recipe.cpoAlpha === 0) delete logged.nll_loss; // TRL does not compute it then and logs 0
     for (const name of LEFT_OUT) delete logged[name];
     if (recipe.gradientAccumulationSteps > 1) {
       // TRL takes the mean of the micro-batches' means; we weigh them by tokens, as the loss is

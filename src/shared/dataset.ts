@@ -49,6 +49,14 @@ export const RankingExample = z.strictObject({
 /** A text and what it is, for a classifier. No template is applied. */
 export const ClassificationExample = z.strictObject({ kind: z.literal('classification'), text: z.string(), label: z.string().min(1) });
 
+/** One prompt, one answer to it, and whether it is wanted: a thumb up or down (TRL's unpaired preference). The prompt as in a preference. */
+export const UnpairedExample = z.strictObject({
+  kind: z.literal('unpaired'),
+  prompt: z.union([z.string(), z.array(Message).min(1)]),
+  completion: z.string(),
+  label: z.boolean(),
+});
+
 /** Plain text for next-token prediction. */
 export const TextExample = z.strictObject({ kind: z.literal('text'), text: z.string() });
 
@@ -59,6 +67,7 @@ export const Example = z.discriminatedUnion('kind', [
   PreferenceExample,
   RankingExample,
   ClassificationExample,
+  UnpairedExample,
   TextExample,
 ]);
 export type InstructionExample = z.infer<typeof InstructionExample>;
@@ -67,15 +76,20 @@ export type CompletionExample = z.infer<typeof CompletionExample>;
 export type PreferenceExample = z.infer<typeof PreferenceExample>;
 export type RankingExample = z.infer<typeof RankingExample>;
 export type ClassificationExample = z.infer<typeof ClassificationExample>;
+export type UnpairedExample = z.infer<typeof UnpairedExample>;
 export type TextExample = z.infer<typeof TextExample>;
 export type Example = z.infer<typeof Example>;
 
 /** What a dataset is edited as and trained on: rows of one dataset are all of one of these. */
-export type DatasetKind = 'examples' | 'preferences' | 'rankings' | 'labels';
+export type DatasetKind = 'examples' | 'preferences' | 'unpaired' | 'rankings' | 'labels';
 
 export function datasetKindOf(kind: Example['kind']): DatasetKind {
-  return kind === 'preference' ? 'preferences' : kind === 'ranking' ? 'rankings' : kind === 'classification' ? 'labels' : 'examples';
+  return KIND_OF_ROWS[kind] ?? 'examples';
 }
+
+const KIND_OF_ROWS: Partial<Record<Example['kind'], DatasetKind>> = {
+  preference: 'preferences', unpaired: 'unpaired', ranking: 'rankings', classification: 'labels',
+};
 
 export const Split = z.enum(['train', 'validation', 'test']);
 export type Split = z.infer<typeof Split>;
@@ -90,6 +104,7 @@ export const DatasetFormat = z.enum([
   'hh-rlhf',
   'ranking',
   'classification',
+  'unpaired',
   'text',
 ]);
 export type DatasetFormat = z.infer<typeof DatasetFormat>;

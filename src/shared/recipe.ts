@@ -6,23 +6,28 @@
 import { z } from 'zod';
 import type { DatasetKind } from './dataset.ts';
 import { GrpoRecipe, PpoRecipe, RejectionRecipe, RlooRecipe } from './recipes/online.ts';
-import { DpoRecipe } from './recipes/preferences.ts';
+import { CpoRecipe, DpoRecipe, KtoRecipe, OrpoRecipe } from './recipes/preferences.ts';
 import type { Reward } from './recipes/rewards.ts';
 import { ClassifyRecipe, RewardRecipe } from './recipes/scoring.ts';
 import { PretrainRecipe, SftRecipe } from './recipes/supervised.ts';
 
 export { Lora, Optimizer } from './recipes/common.ts';
 export { GrpoRecipe, PpoRecipe, RejectionRecipe, RlooRecipe } from './recipes/online.ts';
-export { DpoRecipe } from './recipes/preferences.ts';
+export { CpoRecipe, DpoRecipe, KtoRecipe, OrpoRecipe } from './recipes/preferences.ts';
 export { ClassifyRecipe, RewardRecipe } from './recipes/scoring.ts';
 export { PretrainRecipe, SftRecipe } from './recipes/supervised.ts';
 
-export const Recipe = z.discriminatedUnion('method', [PretrainRecipe, SftRecipe, DpoRecipe, RewardRecipe, ClassifyRecipe, GrpoRecipe, RlooRecipe, PpoRecipe, RejectionRecipe]);
+export const Recipe = z.discriminatedUnion('method', [
+  PretrainRecipe, SftRecipe, DpoRecipe, CpoRecipe, OrpoRecipe, KtoRecipe, RewardRecipe, ClassifyRecipe, GrpoRecipe, RlooRecipe, PpoRecipe, RejectionRecipe,
+]);
 export type Recipe = z.infer<typeof Recipe>;
 
-/** What rows a method trains on: texts with answers in them, pairs of answers, pairs or rankings of answers, texts with a label, or any that have a prompt. */
-export const ROWS_OF: Record<Recipe['method'], 'texts' | 'pairs' | 'rankings' | 'labels' | 'prompts'> = {
-  pretrain: 'texts', sft: 'texts', dpo: 'pairs', reward: 'rankings', classify: 'labels',
+/**
+ * What rows a method trains on: texts with answers in them, pairs of answers, answers marked good or bad (a pair is two of them), pairs or rankings
+ * of answers, texts with a label, or any that have a prompt.
+ */
+export const ROWS_OF: Record<Recipe['method'], 'texts' | 'pairs' | 'unpaired' | 'rankings' | 'labels' | 'prompts'> = {
+  pretrain: 'texts', sft: 'texts', dpo: 'pairs', cpo: 'pairs', orpo: 'pairs', kto: 'unpaired', reward: 'rankings', classify: 'labels',
   grpo: 'prompts', rloo: 'prompts', ppo: 'prompts', rejection: 'prompts',
 };
 
@@ -31,8 +36,8 @@ export function fitsMethod(kind: DatasetKind, method: Recipe['method']): boolean
   const wanted = ROWS_OF[method];
   if (wanted === 'texts') return kind === 'examples';
   if (wanted === 'prompts') return kind !== 'labels';
-  if (wanted === 'rankings') return kind === 'rankings' || kind === 'preferences';
-  return kind === (wanted === 'pairs' ? 'preferences' : 'labels');
+  if (wanted === 'labels') return kind === 'labels';
+  return kind === 'preferences' || kind === wanted;
 }
 
 /** Methods that train on answers they sample themselves. */
@@ -66,7 +71,7 @@ export function maxBatchTokens(recipe: Recipe): number | null {
 
 /** The recipe with every model it names besides its base put as `rename` says: frozen references, rewards. */
 export function mapOtherModels(recipe: Recipe, rename: (model: string) => string): Recipe {
-  if (recipe.method === 'dpo' && recipe.referenceModel) return { ...recipe, referenceModel: rename(recipe.referenceModel) };
+  if ((recipe.method === 'dpo' || recipe.method === 'kto') && recipe.referenceModel) return { ...recipe, referenceModel: rename(recipe.referenceModel) };
   if (!isOnline(recipe)) return recipe;
   const renamed = (reward: Reward): Reward => (reward.type === 'model' ? { ...reward, model: rename(reward.model) } : reward);
   return {

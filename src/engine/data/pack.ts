@@ -19,6 +19,15 @@ export type LabelledSequence = { tokens: Int32Array; label: number };
 /** A batch to be scored: a site is a text's last token, and nothing is predicted there. */
 export type ScoreBatch = Omit<Batch, 'targets'>;
 
+/** An answer to a prompt, whole; `label`: it is a wanted one. */
+export type UnpairedSequence = { prompt: Int32Array; completion: Int32Array; label: boolean };
+
+/** A prompt and what is answered, cut at the end to maxLength tokens; the answer carries loss. */
+export function answered(prompt: Int32Array, completion: Int32Array, maxLength: number): Sequence {
+  const tokens = Int32Array.from([...prompt, ...completion].slice(0, maxLength));
+  return { tokens, loss: new Uint8Array(tokens.length).fill(1, prompt.length) };
+}
+
 export function packSequences(sequences: Sequence[]): Batch {
   const packing = startPacking(sequences.reduce((sum, { tokens }) => sum + tokens.length, 0));
   for (const [index, { tokens, loss }] of sequences.entries()) {
@@ -28,19 +37,28 @@ export function packSequences(sequences: Sequence[]): Batch {
   return packing.finish(sequences.length);
 }
 
-/** Sequence 2i is the chosen answer of pair i, 2i + 1 the rejected one; every token of both carries loss. */
-export function packPreferences(pairs: PreferenceSequences[]): Batch {
+/**
+ * Sequence 2i is the chosen answer of pair i, 2i + 1 the rejected one; every token of both carries loss. `promptLoss`: so do the prompts'
+ * tokens after the first, once a pair, as sequence 2P + i.
+ */
+export function packPreferences(pairs: PreferenceSequences[], promptLoss = false): Batch {
   const packing = startPacking(pairs.reduce((sum, { prompt, chosen, rejected }) => sum + prompt.length + chosen.length + rejected.length, 0));
+  const starts: number[] = [];
   for (const [pair, { prompt, chosen, rejected }] of pairs.entries()) {
     if (prompt.length === 0) throw new Error('packPreferences: a pair has no prompt token, so nothing predicts the first token of its answers');
     const prefix = { start: packing.append(prompt, null), length: prompt.length };
+    starts.push(prefix.start);
     for (const [which, answer] of [chosen, rejected].entries()) {
       const start = packing.append(answer, prefix);
       // the prompt's last token predicts the first token of both answers
       answer.forEach((token, i) => packing.site(i === 0 ? prefix.start + prefix.length - 1 : start + i - 1, token, 2 * pair + which));
     }
   }
-  return packing.finish(2 * pairs.length);
+  if (!promptLoss) return packing.finish(2 * pairs.length);
+  for (const [pair, { prompt }] of pairs.entries()) {
+    for (let i = 1; i < prompt.length; i++) packing.site(starts[pair] + i - 1, prompt[i], 2 * pairs.length + pair);
+  }
+  return packing.finish(3 * pairs.length);
 }
 
 /** Sites are the answers in order, those of a prompt best first. */

@@ -1,10 +1,10 @@
 /** Example rows on disk → token sequences in memory, for a whole split. Says how many rows were cut or left out, and why. Not the tokenising itself. */
-import type { Example, Template } from '../../shared/dataset.ts';
+import type { Example, Template, UnpairedExample } from '../../shared/dataset.ts';
 import { templateWarnings } from '../tokenizer/template.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import type { PreferenceSequences, RankedSequences, Sequence } from './pack.ts';
+import type { PreferenceSequences, RankedSequences, Sequence, UnpairedSequence } from './pack.ts';
 import { readExamples } from './read.ts';
-import { tokenizeExample, tokenizePreference, tokenizeRanking, tokenizeText } from './tokenize.ts';
+import { tokenizeExample, tokenizePreference, tokenizeRanking, tokenizeText, tokenizeUnpaired } from './tokenize.ts';
 
 export type PrepareSettings = {
   template: Template;
@@ -51,6 +51,24 @@ export async function prepareTexts(path: string, settings: PrepareSettings): Pro
     const fits = tokens.length > 0 && tokens.length <= settings.maxLength;
     return { row: fits ? { tokens, label: example.label } : null, truncated: false };
   }, 'the text is longer than that, or empty');
+}
+
+/** Labelled answers; a pair is two of them, its chosen answer a wanted one (TRL unpairs the same way). */
+export async function prepareUnpaired(path: string, settings: PrepareSettings): Promise<UnpairedSequence[]> {
+  const rows = await prepare(path, settings, (example) => {
+    const unpaired = unpair(example).map((each) => tokenizeUnpaired(each, settings));
+    const left = unpaired.filter(({ prompt, completion }) => prompt.length < settings.maxLength && completion.length > 0);
+    const truncated = unpaired.some(({ prompt, completion }) => prompt.length + completion.length > settings.maxLength);
+    return { row: left.length > 0 ? left : null, truncated };
+  });
+  return rows.flat();
+}
+
+export function unpair(example: Example): UnpairedExample[] {
+  if (example.kind === 'unpaired') return [example];
+  if (example.kind !== 'preference') throw new Error(`a ${example.kind} row stands where answers with a label, or preference pairs, are needed`);
+  const { prompt, chosen, rejected } = example;
+  return [{ kind: 'unpaired', prompt, completion: chosen, label: true }, { kind: 'unpaired', prompt, completion: rejected, label: false }];
 }
 
 /** `tokenize` gives null for a row of whose answer nothing is left, and throws where a template refuses the row; both are counted and told. */

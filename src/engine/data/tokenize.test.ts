@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import type { Example, Message } from '../../shared/dataset.ts';
 import { createTokenizer, loadTokenizer } from '../tokenizer/tokenizer.ts';
 import { trainBpe } from '../tokenizer/train-bpe.ts';
-import { tokenizeExample, tokenizePreference } from './tokenize.ts';
+import { unpair } from './prepare.ts';
+import { tokenizeExample, tokenizePreference, tokenizeUnpaired } from './tokenize.ts';
 
 const bytes = createTokenizer(trainBpe([], { vocabSize: 259, specialTokens: ['<|im_start|>', '<|im_end|>', '<s>'] }) as never, { eos_token: '<|im_end|>' }, {
   where: 'tokenizer.json',
@@ -74,10 +75,15 @@ describe('TRL’s own trainers', () => {
     const { recipe, rows } = JSON.parse(readFileSync(join(fixtures, 'trl', name, 'run.json'), 'utf8'));
     const lines = readFileSync(join(fixtures, '..', recipe.dataset), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
     expect(rows.length).toBeGreaterThan(3);
-    rows.forEach((row: { prompt_ids: number[]; chosen_ids: number[]; rejected_ids: number[]; input_ids: number[]; labels: number[] }, i: number) => {
+    rows.forEach((row: { prompt_ids: number[]; chosen_ids: number[]; rejected_ids: number[]; completion_ids: number[]; input_ids: number[]; labels: number[] }, i: number) => {
       if (recipe.method === 'reward') return; // trl-parity.test.ts holds these
       const limits = { template: recipe.template, tokenizer, maxLength: recipe.maxLength, completionOnlyLoss: recipe.completionOnlyLoss ?? true };
-      if (recipe.method === 'dpo') {
+      if (recipe.method === 'kto') {
+        const { prompt, completion } = tokenizeUnpaired(unpair({ kind: 'preference', ...lines[i] })[i % 2], limits);
+        expect([prompt, completion].map((ids) => Array.from(ids))).toEqual([row.prompt_ids, row.completion_ids]);
+        return;
+      }
+      if (recipe.method !== 'sft') {
         const { prompt, chosen, rejected } = tokenizePreference({ kind: 'preference', ...lines[i] }, limits);
         expect([prompt, chosen, rejected].map((ids) => Array.from(ids))).toEqual([row.prompt_ids, row.chosen_ids, row.rejected_ids]);
         return;

@@ -2,10 +2,10 @@
  * One example → token ids and which of them are targets. The text is tokenised as a whole, so ids equal those of the rendered string
  * (transformers' apply_chat_template), and the mask follows from where the pieces lie in it. Rows over maxLength are cut at the end (TRL's keep_start).
  */
-import type { Example, Message, PreferenceExample, RankingExample, Template } from '../../shared/dataset.ts';
-import { renderConversation, renderExample, renderPrompt } from '../tokenizer/template.ts';
+import type { Example, Message, PreferenceExample, RankingExample, Template, UnpairedExample } from '../../shared/dataset.ts';
+import { asMessages, renderConversation, renderExample, renderPrompt } from '../tokenizer/template.ts';
 import type { Piece, Tokenizer } from '../tokenizer/tokenizer.ts';
-import type { PreferenceSequences, RankedSequences, Sequence } from './pack.ts';
+import type { PreferenceSequences, RankedSequences, Sequence, UnpairedSequence } from './pack.ts';
 
 export type TokenizeSettings = {
   template: Template;
@@ -58,13 +58,19 @@ export function tokenizeRanking(example: PreferenceExample | RankingExample, set
   };
 }
 
+/** The same with one answer (TRL's KTOTrainer), not cut: its answer is put after other prompts, too, and each of these is cut as a whole. */
+export function tokenizeUnpaired(example: UnpairedExample, settings: Pick<TokenizeSettings, 'template' | 'tokenizer'>): UnpairedSequence {
+  const { prompt, answers } = tokenizeAnswers(example.prompt, [example.completion], settings);
+  return { prompt: Int32Array.from(prompt), completion: Int32Array.from(answers[0]), label: example.label };
+}
+
 /** The ids all answers begin with, no further than the prompt's end, and what each goes on with. */
 function tokenizeAnswers(
   asking: string | Message[],
   responses: string[],
   { template, tokenizer }: Pick<TokenizeSettings, 'template' | 'tokenizer'>,
 ): { prompt: number[]; answers: number[][] } {
-  const messages: Message[] = typeof asking === 'string' ? [{ role: 'user', content: asking }] : asking;
+  const messages = asMessages(asking);
   const asked = encodePieces(renderPrompt(messages, template, tokenizer), tokenizer).tokens;
   const answers = responses.map((content) => {
     const { tokens, loss } = encodePieces(renderConversation([...messages, { role: 'assistant', content }], template, tokenizer), tokenizer);

@@ -34,7 +34,7 @@ export async function evaluate(job: EvaluateJob, device: Device, warn: (text: st
       reference = await referenceLogprobs(frozen, rows, BATCH_PAIRS);
       frozen.free();
     }
-    const rewards = await evaluateDpo(model, rows, reference, BATCH_PAIRS, { beta: job.beta, lossType: 'sigmoid', labelSmoothing: 0 });
+    const rewards = await evaluateDpo(model, rows, reference, BATCH_PAIRS, { beta: job.beta, lossType: ['sigmoid'], labelSmoothing: 0 });
     let preferred = 0;
     for (let i = 0; i < rows.length; i++) if (own[2 * i] > own[2 * i + 1]) preferred++;
     result.preferences = {

@@ -3,9 +3,9 @@ import type { Example } from '../../shared/dataset.ts';
 import type {
   EngineCommand, EngineEvent, LogprobsJob, LogprobsResult, RenderJob, ShowJob, ShownExample, TokenizeJob, TokenizeResult,
 } from '../../shared/job.ts';
-import { packSequences } from '../data/pack.ts';
+import { answered, packSequences } from '../data/pack.ts';
 import { readExamples } from '../data/read.ts';
-import { tokenizeExample, tokenizePreference, tokenizeRanking, tokenizeText, type TokenizeSettings } from '../data/tokenize.ts';
+import { tokenizeExample, tokenizePreference, tokenizeRanking, tokenizeText, type TokenizeSettings, tokenizeUnpaired } from '../data/tokenize.ts';
 import type { Device } from '../device/device.ts';
 import { openModel } from '../open-model.ts';
 import { createDecoder } from '../tokenizer/stream.ts';
@@ -74,6 +74,11 @@ function showExample(example: Example, settings: TokenizeSettings): ShownExample
   if (example.kind === 'classification') {
     const tokens = tokenizeText(example.text, tokenizer);
     return [{ pieces: showTokens([...tokens], tokenizer, (i) => i === tokens.length - 1), truncated: tokens.length > settings.maxLength }];
+  }
+  if (example.kind === 'unpaired') {
+    const { prompt, completion } = tokenizeUnpaired(example, settings);
+    const { tokens } = answered(prompt, completion, settings.maxLength);
+    return [{ pieces: showTokens([...tokens], tokenizer, (i) => i >= prompt.length), truncated: prompt.length + completion.length > tokens.length }];
   }
   const { tokens, loss, truncated } = tokenizeExample(example, settings);
   return [{ pieces: showTokens([...tokens], tokenizer, (i) => i > 0 && loss[i] === 1), truncated }];

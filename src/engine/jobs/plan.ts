@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import type { Example } from '../../shared/dataset.ts';
 import type { PlanJob, PlanResult, RowLengths } from '../../shared/job.ts';
 import { isOnline, maxBatchTokens, rowsOfStep } from '../../shared/recipe.ts';
-import { activationBytes, countParameters, rowFlops, rowSizes, type Shapes } from '../cost.ts';
+import { activationBytes, countParameters, rowFlops, rowSizes, type Shapes, stepFlops } from '../cost.ts';
 import { microBatches, planSteps } from '../data/plan.ts';
 import { readExamples } from '../data/read.ts';
-import { tokenizeExample, tokenizePreference, tokenizeRanking, type TokenizeSettings, tokenizeText } from '../data/tokenize.ts';
+import { tokenizeExample, tokenizePreference, tokenizeRanking, type TokenizeSettings, tokenizeText, tokenizeUnpaired } from '../data/tokenize.ts';
 import { onlineCost, plannedPrompt } from '../rollouts/cost.ts';
 import type { Device } from '../device/device.ts';
 import { openModelFolder } from '../formats/model-folder.ts';
@@ -43,8 +43,10 @@ export async function plan(job: PlanJob, device: Device): Promise<PlanResult> {
   const headOnly = recipe.method === 'classify' && recipe.freezeTrunk;
   const shapes: Shapes = { config, lora: recipe.lora, headOnly, gradientCheckpointing: recipe.gradientCheckpointing, bf16 };
   const counted = countParameters(shapes);
-  const trainRows = Math.max(1, Math.round((job.trainRows * rows.length) / Math.max(1, rows.length + sample.leftOut)));
-  const sizes = rows.map((each) => rowSizes(each));
+  const trained = recipe.method === 'kto' ? rows.flatMap(unpairLengths) : rows;
+  const validationRows = Math.round((job.validationRows * trained.length) / rows.length);
+  const trainRows = Math.max(1, Math.round((job.trainRows * trained.length) / Math.max(1, rows.length + sample.leftOut)));
+  const sizes = trained.map((each) => rowSizes(each));
   const mean = (of: (each: (typeof sizes)[number]) => number) => sizes.reduce((sum, each) => sum + of(each), 0) / sizes.length;
 
   const { steps, microBatchTokens: planned } = countSteps(job, trainRows, (i) => sizes[i % sizes.length].tokens);
@@ -54,11 +56,12 @@ export async function plan(job: PlanJob, device: Device): Promise<PlanResult> {
   const rowsInAll = steps.rows;
   const tokens = rowsInAll * mean((each) => each.tokens);
 
-  const meanRowFlops = rows.reduce((sum, each) => sum + rowFlops(shapes, each), 0) / rows.length;
-  const meanForward = rows.reduce((sum, each) => sum + rowFlops(shapes, each, true), 0) / rows.length;
+  const meanRowFlops = trained.reduce((sum, each) => sum + stepFlops(recipe, shapes, each), 0) / trained.length;
+  const meanForward = trained.reduce((sum, each) => sum + rowFlops(shapes, each, true), 0) / trained.length;
   const evaluations = evaluationsOf(job, steps.count);
-  const reference = recipe.method === 'dpo' ? trainRows + job.validationRows : 0;
-  const flops = online?.flops ?? rowsInAll * meanRowFlops + (evaluations * job.validationRows + reference) * meanForward;
+  const withKl = recipe.method === 'kto' && recipe.lossType === 'kto';
+  const referred = recipe.method === 'dpo' || recipe.method === 'kto' ? trainRows + validationRows + (withKl ? rowsInAll + validationRows : 0) : 0;
+  const flops = online?.flops ?? rowsInAll * meanRowFlops + ((withKl ? 2 : 1) * evaluations * validationRows + referred) * meanForward;
 
   return {
     parameters: counted.base + counted.adapter,
@@ -76,7 +79,7 @@ export async function plan(job: PlanJob, device: Device): Promise<PlanResult> {
       gradients: 4 * counted.trainable * (online?.trainedModels ?? 1),
       optimizer: 8 * counted.trainable * (online?.trainedModels ?? 1),
       activations: activationBytes(shapes, { tokens: microBatchTokens, sites, accumulated: recipe.gradientAccumulationSteps > 1 }) + (online?.cacheBytes ?? 0),
-      runtime: runtimeBytes(trainRows + job.validationRows, mean((each) => each.tokens)),
+      runtime: runtimeBytes(trainRows + validationRows, mean((each) => each.tokens)),
     },
     flops,
     flopsPerSecond: job.measureSpeed ? measureKernels(device, config) : null,
@@ -85,6 +88,13 @@ export async function plan(job: PlanJob, device: Device): Promise<PlanResult> {
 
 function evaluationsOf({ recipe, validationRows }: PlanJob, steps: number): number {
   return validationRows === 0 ? 0 : 1 + (recipe.evalSteps > 0 ? Math.floor((steps - 1) / recipe.evalSteps) : 0);
+}
+
+/** A pair under KTO: its answers are rows of their own. */
+function unpairLengths(row: RowLengths): RowLengths[] {
+  if (row.length === 2) return [row];
+  const [prompt, ...answers] = row;
+  return answers.map((answer) => [prompt + answer, answer]);
 }
 
 function runtimeBytes(rows: number, meanTokens: number): number {
@@ -138,6 +148,12 @@ function measureRow(example: Example, settings: TokenizeSettings, recipe: PlanJo
       const P = Math.min(prompt.length, maxLength);
       const row: RowLengths = [P, Math.min(chosen.length, maxLength - P), Math.min(rejected.length, maxLength - P)];
       return { row: row[1] > 0 && row[2] > 0 ? row : null, whole };
+    }
+    if (example.kind === 'unpaired') {
+      const { prompt, completion } = tokenizeUnpaired(example, settings);
+      const whole = prompt.length + completion.length;
+      const length = Math.min(maxLength, whole);
+      return { row: length > prompt.length ? [length, length - prompt.length] : null, whole };
     }
     const { tokens, loss } = tokenizeExample(example, settings);
     const sites = loss.subarray(1, maxLength).reduce((sum, marked) => sum + marked, 0);

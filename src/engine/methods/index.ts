@@ -3,7 +3,9 @@ import type { Recipe } from '../../shared/recipe.ts';
 import { prepareClassify } from './classify.ts';
 import { prepareDpo } from './dpo.ts';
 import { prepareGrpo } from './grpo.ts';
+import { prepareKto } from './kto.ts';
 import type { Method, MethodContext, PreparedMethod } from './method.ts';
+import { preparePairs } from './pairs.ts';
 import { prepareReward } from './reward.ts';
 import { preparePpo } from './ppo.ts';
 import { prepareRejection } from './rejection.ts';
@@ -20,6 +22,9 @@ const METHODS: { [Name in Recipe['method']]: Method<Extract<Recipe, { method: Na
   rloo: prepareRloo,
   ppo: preparePpo,
   rejection: prepareRejection,
+  cpo: preparePairs,
+  orpo: preparePairs,
+  kto: prepareKto,
 };
 
 export function prepareMethod(context: MethodContext): Promise<PreparedMethod> {

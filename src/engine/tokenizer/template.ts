@@ -16,7 +16,7 @@ export function renderPrompt(messages: Message[], template: Template, tokenizer:
   return [...prefix(tokenizer), ...alpaca(messages, tokenizer), fixed('### Response:')];
 }
 
-/** A whole example with its answers. Pairs and rankings are rendered answer by answer (data/tokenize.ts), not here. */
+/** A whole example with its answers. Answers that are judged, in pairs or not, are rendered one by one (data/tokenize.ts), not here. */
 export function renderExample(example: Example, template: Template, tokenizer: Tokenizer): Piece[] {
   switch (example.kind) {
     case 'text':
@@ -29,8 +29,9 @@ export function renderExample(example: Example, template: Template, tokenizer: T
     case 'conversation':
       return renderConversation(example.messages, template, tokenizer);
     case 'preference':
+    case 'unpaired':
     case 'ranking':
-      throw new Error(`renderExample: a ${example.kind} has several answers: render each with renderConversation`);
+      throw new Error(`renderExample: in a ${example.kind} row each answer stands alone, and only answers carry loss: render each with renderConversation`);
     case 'classification':
       return [...prefix(tokenizer), { text: example.text, loss: true }];
   }
@@ -57,6 +58,10 @@ export function instructionMessages({ instruction, input, output }: InstructionE
     { role: 'user', content: input.trim() === '' ? instruction : `${instruction}\n${input}` },
     { role: 'assistant', content: output },
   ];
+}
+
+export function asMessages(prompt: string | Message[]): Message[] {
+  return typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt;
 }
 
 const compiled = new WeakMap<Tokenizer, ChatTemplate>();

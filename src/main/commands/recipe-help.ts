@@ -17,14 +17,14 @@ export function recipeHelp(): string {
   ].join('\n');
 }
 
-type Field = z.ZodType & { unwrap?: () => Field; shape?: z.ZodRawShape; def: { defaultValue?: unknown } };
+type Field = z.ZodType & { unwrap?: () => Field; shape?: z.ZodRawShape; def: { defaultValue?: unknown; /** of a field that takes more than one spelling */ out?: Field } };
 
 function lines(shape: z.ZodRawShape, name: string, indent = '  '): string[] {
   const field = shape[name] as unknown as Field;
   let inner = field;
   while (inner.unwrap && !inner.shape) inner = inner.unwrap();
   const nested = name === 'lora' ? Lora.shape : inner.shape;
-  const standard = field.def.defaultValue;
+  const standard = (field.def.out ?? field).def.defaultValue;
   const value = nested && standard !== null ? '' : standard === undefined ? (field.safeParse(undefined).success ? '' : 'required') : show(standard);
   const head = `${indent}${name.padEnd(30 - indent.length)} ${value.padEnd(10)} ${field.description ?? ''}`.trimEnd();
   return nested ? [head, ...Object.keys(nested).flatMap((key) => lines(nested, key, `${indent}  `))] : [head];

@@ -189,7 +189,21 @@ describe('many rows', () => {
     await undo('pairs');
     expect(bodies()).toEqual(before);
     await importRows(library, 1);
-    await expect(edit(library, { type: 'swap', rows: { view: await viewOf(library) } })).rejects.toThrow(/no preference pair/);
+    await expect(edit(library, { type: 'swap', rows: { view: await viewOf(library) } })).rejects.toThrow(/neither a preference pair/);
+  });
+
+  test('that are labelled answers turn good into bad, and to the same bytes again when undone', async () => {
+    const answers = [{ kind: 'unpaired', prompt: 'q', completion: 'good', label: true }, { kind: 'unpaired', prompt: 'q', completion: 'bad / 한', label: false }];
+    const file = join(library.folder, 'answers.jsonl');
+    writeFileSync(file, answers.map((answer) => JSON.stringify(answer)).join('\n'));
+    await importDataset(library.workbench.library, { file, name: 'answers' });
+    const bodies = () => library.workbench.library.db.prepare('select body from examples order by position').pluck().all();
+    const before = bodies();
+    expect(summary('answers').kind).toBe('unpaired');
+    await edit(library, { type: 'swap', rows: { view: await viewOf(library, {}, 'answers') } }, 'answers');
+    expect((await rowsOf(library, {}, 'answers')).map(({ example }) => example)).toEqual(answers.map((answer) => ({ ...answer, label: !answer.label })));
+    await undo('answers');
+    expect(bodies()).toEqual(before);
   });
 
   test('cannot be chosen by a view that was closed, or that is of another dataset', async () => {

@@ -127,7 +127,7 @@ function settle(db: Database, datasetId: number): void {
 const reorders = (type: EditCommand['type']): boolean => type !== 'update' && type !== 'tag' && type !== 'swap';
 
 function nothingTouched(command: EditCommand): string {
-  if (command.type === 'swap') return 'there is no preference pair among these rows';
+  if (command.type === 'swap') return 'there is neither a preference pair nor a labelled answer among these rows';
   if (command.type === 'tag') return `${command.on ? 'these rows have' : 'none of these rows has'} the tag ${command.tag}${command.on ? ' already' : ''}`;
   if (command.type === 'split') return `these rows are in the ${command.split} split already`;
   if (command.type === 'split-randomly') return 'these rows are in the splits drawn for them already';
@@ -169,7 +169,7 @@ function planForRows(db: Database, dataset: Dataset, command: BulkCommand, asked
       return effect({ type: 'tag', ids: ids.filter((id) => tagged.has(id) !== on), tag, to: on });
     }
     case 'swap':
-      return effect({ type: 'swap', ids: ids.filter((id) => rows.get(id)!.kind === 'preference') });
+      return effect({ type: 'swap', ids: ids.filter((id) => ['preference', 'unpaired'].includes(rows.get(id)!.kind)) });
     case 'split':
     case 'split-randomly': {
       const splits = new Map(listDatasetFiles(db, dataset.id).map((file) => [file.id, file.split]));
@@ -218,7 +218,9 @@ function planInsert(db: Database, dataset: Dataset, { after, split, example }: E
 }
 
 function wrongKind(dataset: Dataset, { kind }: Example): string {
-  const held: Record<DatasetKind, string> = { examples: 'texts and answers', preferences: 'preference pairs', rankings: 'rankings', labels: 'labelled texts' };
+  const held: Record<DatasetKind, string> = {
+    examples: 'texts and answers', preferences: 'preference pairs', unpaired: 'answers marked good or bad', rankings: 'rankings', labels: 'labelled texts',
+  };
   return `${dataset.name} holds ${held[kindOf(dataset)]}: a row of kind ${kind} does not go there`;
 }
 
@@ -231,7 +233,9 @@ export function kindOf({ files }: Dataset): DatasetKind {
 }
 
 /** Of a file without rows yet. */
-const EDITED_AS: Partial<Record<DatasetFormat, DatasetKind>> = { preference: 'preferences', 'hh-rlhf': 'preferences', ranking: 'rankings', classification: 'labels' };
+const EDITED_AS: Partial<Record<DatasetFormat, DatasetKind>> = {
+  preference: 'preferences', 'hh-rlhf': 'preferences', unpaired: 'unpaired', ranking: 'rankings', classification: 'labels',
+};
 
 type Ids = ArrayLike<number> & { slice(from: number, to: number): Iterable<number> };
 

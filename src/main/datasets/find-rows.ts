@@ -87,6 +87,10 @@ function textOf(example: Example): string {
     }
     case 'classification':
       return `${example.text}\n${example.label}`;
+    case 'unpaired': {
+      const prompt = typeof example.prompt === 'string' ? example.prompt : example.prompt.map(({ content }) => content).join('\n');
+      return `${prompt}\n${example.completion}`;
+    }
     case 'text':
       return example.text;
   }

@@ -54,6 +54,17 @@ describe('formats', () => {
     ]);
   });
 
+  it('reads answers with a label (KTO), as strings or as messages, whatever way true and false are written', async () => {
+    const good = { kind: 'unpaired', prompt: 'a', completion: 'b', label: true };
+    expect(await readRow({ prompt: 'a', completion: 'b', label: true })).toMatchObject({ format: 'unpaired', examples: [good] });
+    expect((await readRow({ prompt: [user('a')], completion: [assistant('b')], label: false })).examples).toEqual([{ ...good, label: false }]);
+    expect((await readRow({ prompt: 'a', completion: 'b', label: 0 })).examples).toEqual([{ ...good, label: false }]);
+    expect((await readRow({ question: 'a', response: 'b', label: 'True' })).examples).toEqual([good]);
+    const talk = [{ role: 'system', content: 's' }, user('a')];
+    expect((await readRow({ prompt: talk, completion: 'b', label: true })).examples).toEqual([{ ...good, prompt: talk }]);
+    expect((await readRow(good)).examples).toEqual([good]); // as an export of ours has it
+  });
+
   it('reads prompt and completion, as strings or as messages', async () => {
     expect(await readRow({ prompt: 'a', completion: 'b' })).toMatchObject({
       format: 'prompt-completion',

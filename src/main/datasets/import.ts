@@ -100,10 +100,10 @@ export function warningsOf(example: Example, text: string): string[] {
   ];
 }
 
-/** The turns of a conversation or of a pair's prompt. */
+/** The turns of a conversation or of a prompt. */
 function turnsOf(example: Example): Message[] {
   if (example.kind === 'conversation') return example.messages;
-  return (example.kind === 'preference' || example.kind === 'ranking') && typeof example.prompt !== 'string' ? example.prompt : [];
+  return 'prompt' in example && typeof example.prompt !== 'string' ? example.prompt : [];
 }
 
 export function parseRow(text: string): Row {

@@ -44,6 +44,7 @@ const FORMAT_OF_KIND: Record<Example['kind'], DatasetFormat> = {
   preference: 'preference',
   ranking: 'ranking',
   classification: 'classification',
+  unpaired: 'unpaired',
   text: 'text',
 };
 

@@ -140,10 +140,12 @@ export function moveExamples(db: Database, ids: readonly number[], fileId: numbe
   db.prepare(`update examples set file_id = @fileId where id ${IN_IDS}`).run({ ids: JSON.stringify(ids), fileId });
 }
 
-/** chosen ↔ rejected. */
+/** chosen ↔ rejected; of a labelled answer, good ↔ bad. */
 export function swapPairs(db: Database, ids: readonly number[], edits: 1 | -1): void {
   const body = `json_object('kind', 'preference', 'prompt', body -> 'prompt', 'chosen', body -> 'rejected', 'rejected', body -> 'chosen')`;
   db.prepare(`update examples set body = ${body}, edits = edits + ${edits} where id ${IN_IDS} and kind = 'preference'`).run({ ids: JSON.stringify(ids) });
+  const flipped = `json_set(body, '$.label', json(iif(body ->> 'label', 'false', 'true')))`;
+  db.prepare(`update examples set body = ${flipped}, edits = edits + ${edits} where id ${IN_IDS} and kind = 'unpaired'`).run({ ids: JSON.stringify(ids) });
 }
 
 /** Copies of rows, each to stand right after its row; they begin deleted, as drafts do. Their ids, in the order of `ids`. */

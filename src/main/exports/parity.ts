@@ -96,6 +96,7 @@ function promptOf(example: Example): Prompt {
     }
     case 'preference':
     case 'ranking':
+    case 'unpaired':
       return { messages: typeof example.prompt === 'string' ? [{ role: 'user', content: example.prompt }] : example.prompt };
     case 'completion':
       return { raw: example.prompt };

@@ -18,6 +18,9 @@ const LEARNING_RATES: Record<Recipe['method'], { full: [number, number]; lora: [
   ppo: { full: [1e-7, 1e-5], lora: [1e-6, 1e-4] },
   rejection: { full: [1e-6, 1e-4], lora: [1e-5, 1e-3] },
   rloo: { full: [1e-7, 1e-5], lora: [1e-6, 1e-4] },
+  cpo: { full: [5e-8, 1e-5], lora: [5e-7, 1e-4] },
+  kto: { full: [5e-8, 1e-5], lora: [5e-7, 1e-4] },
+  orpo: { full: [1e-6, 5e-5], lora: [5e-6, 5e-4] },
 };
 
 export function warningsOf(recipe: Recipe, estimate: Estimate, { contextLength, leftOut }: { contextLength: number | null; leftOut: number }): string[] {

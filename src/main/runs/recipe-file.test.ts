@@ -43,8 +43,8 @@ test('a value out of range is told with its field, the range and what came', () 
 
 test('what is missing is named', () => {
   expect(refusal({ method: 'sft', dataset: 'rows' })).toBe('recipe.yaml: model: missing');
-  expect(refusal({ model: 'base', dataset: 'rows' })).toBe('recipe.yaml: method: expected pretrain, sft, dpo, reward, classify, grpo, rloo, ppo, rejection, got nothing');
-  expect(refusal({ ...good, method: 'ppp' })).toBe('recipe.yaml: method: expected pretrain, sft, dpo, reward, classify, grpo, rloo, ppo, rejection, got "ppp"');
+  expect(refusal({ model: 'base', dataset: 'rows' })).toBe('recipe.yaml: method: expected pretrain, sft, dpo, cpo, orpo, kto, reward, classify, grpo, rloo, ppo, rejection, got nothing');
+  expect(refusal({ ...good, method: 'ppp' })).toBe('recipe.yaml: method: expected pretrain, sft, dpo, cpo, orpo, kto, reward, classify, grpo, rloo, ppo, rejection, got "ppp"');
   expect(refusal(['sft'])).toBe('recipe.yaml: expected fields such as "method: sft", got a list');
 });
 

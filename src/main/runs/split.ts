@@ -85,6 +85,7 @@ const WANTED: Record<(typeof ROWS_OF)[Recipe['method']], string> = {
   prompts: 'rows that have a prompt',
   rankings: 'preference pairs or rankings (prompt, responses best first)',
   labels: 'labelled texts (text, label)',
+  unpaired: 'answers with a label (prompt, completion, label) or preference pairs',
 };
 
 /**

@@ -12,7 +12,7 @@ import { answers } from './answers.ts';
 
 export type DatasetSummary = {
   name: string;
-  /** Rows of which kind: a dataset is edited as preferences or as examples. */
+  /** Rows of which kind: what it is edited as and trains. */
   kind: DatasetKind;
   rows: number;
   splits: Record<Split, number>;
@@ -106,7 +106,7 @@ export const datasets = {
   /** What the import left out or warned of, a page at a time. */
   problems: oc.input(z.strictObject({ dataset: z.string(), from: z.int().min(0), count: z.int().min(1).max(1000) })).output(type<{ problems: (RowProblem & { split: Split })[]; total: number }>()),
   /** Empty, to be filled in the editor. */
-  create: oc.input(z.strictObject({ name: z.string().min(1).max(100), kind: z.enum(['instruction', 'conversation', 'completion', 'preference', 'ranking', 'classification', 'text']) })).output(type<void>()),
+  create: oc.input(z.strictObject({ name: z.string().min(1).max(100), kind: z.enum(['instruction', 'conversation', 'completion', 'preference', 'unpaired', 'ranking', 'classification', 'text']) })).output(type<void>()),
   rename: oc.input(z.strictObject({ dataset: z.string(), name: z.string().min(1).max(100) })).output(type<void>()),
   remove: oc.input(dataset).output(type<void>()),
   /** JSONL of the rows of a split (or all), as a task (kind `export-dataset`). */

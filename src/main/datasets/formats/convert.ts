@@ -4,6 +4,7 @@ import type { DatasetFormat, Example, Message } from '../../../shared/dataset.ts
 import { readPreference, readTranscripts } from './preference.ts';
 import { readRanking } from './ranking.ts';
 import { answerOf, optionalText, type Row, RowError, textOf } from './row.ts';
+import { isLabel, readUnpaired } from './unpaired.ts';
 import { checkConversation, isTranscript, readTurns } from './turns.ts';
 
 /** A field that a format reads; `or`: other names of the column. */
@@ -60,6 +61,12 @@ export const FORMATS: Record<DatasetFormat, Format> = {
     fits: (row) => has(row, 'instruction') && (has(row, 'output') || has(row, 'response')),
     read: readInstruction,
   },
+  unpaired: {
+    needs: 'prompt, completion and label (true or false)',
+    fields: [required('prompt', ['messages', 'question', 'instruction']), required('completion', ['response']), required('label'), optional('system')],
+    fits: (row) => isLabel(row.label) && (has(row, 'completion') || has(row, 'response')) && PROMPTS.some((field) => has(row, field)),
+    read: readUnpaired,
+  },
   'prompt-completion': {
     needs: 'prompt and completion',
     fields: [required('prompt'), required('completion', ['response'])],
@@ -89,6 +96,7 @@ const FORMAT_OF_KIND = new Map<unknown, DatasetFormat>([
   ['preference', 'preference'],
   ['ranking', 'ranking'],
   ['classification', 'classification'],
+  ['unpaired', 'unpaired'],
   ['text', 'text'],
 ] satisfies [Example['kind'], DatasetFormat][]);
 
@@ -97,7 +105,7 @@ const PROMPTS = ['prompt', 'conversations', 'messages', 'question', 'instruction
 const TURNS = ['messages', 'conversations', 'conversation'];
 
 export function convertRow(row: Row, format: DatasetFormat): Example {
-  if (row.label === false) throw new RowError('the row is marked as unwanted (label: false)');
+  if (row.label === false && format !== 'unpaired') throw new RowError('the row is marked as unwanted (label: false)');
   if (FORMATS[format].fits(row)) return FORMATS[format].read(row);
   const own = FORMAT_OF_KIND.get(row.kind); // anyone may call a column kind: it counts only where the row is as we write it
   return FORMATS[own !== undefined && FORMATS[own].fits(row) ? own : format].read(row);

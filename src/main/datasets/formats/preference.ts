@@ -48,7 +48,7 @@ export function askedBy(prompt: Message[]): PreferenceExample['prompt'] {
   return prompt.length === 1 && last.role === 'user' ? last.content : prompt;
 }
 
-function readSide(value: unknown, field: string): Message[] {
+export function readSide(value: unknown, field: string): Message[] {
   if (Array.isArray(value)) return readTurns(value, field);
   if (typeof value === 'object' && value !== null) return [readTurn(value, field)];
   return [{ role: 'assistant', content: textOf(value, field) }];

@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest';
 import { Example } from '../../../shared/dataset.ts';
-import { columnsOf, emptyExample, hasCell, readCell, turnsOf, writeCell } from './columns.ts';
+import { columnsOf, emptyExample, hasCell, labelOf, readCell, turnsOf, writeCell } from './columns.ts';
 
-const KINDS = ['instruction', 'conversation', 'completion', 'preference', 'text'] as const;
+const KINDS = ['instruction', 'conversation', 'completion', 'preference', 'unpaired', 'text'] as const;
 
 test('every kind of row can be read and written through each of its own columns', () => {
   for (const kind of KINDS) {
     const empty = emptyExample(kind);
     expect(Example.parse(empty)).toEqual(empty);
-    for (const column of columnsOf([kind])) {
+    for (const column of columnsOf([kind]).filter((column) => column !== 'label')) {
       expect(hasCell(empty, column)).toBe(true);
       const written = writeCell(empty, column, 'a\nb');
       expect(readCell(written, column)).toBe('a\nb');
@@ -16,6 +16,13 @@ test('every kind of row can be read and written through each of its own columns'
       expect(readCell(empty, column)).toBe('');
     }
   }
+});
+
+test('the label of an answer is a mark, not a text', () => {
+  const bad: Example = { kind: 'unpaired', prompt: 'q', completion: 'a', label: false };
+  expect(labelOf(bad)).toBe(false);
+  expect(hasCell(bad, 'label')).toBe(false);
+  expect(labelOf({ kind: 'text', text: 't' })).toBeNull();
 });
 
 test('kinds together show question and answer, and a text has no question', () => {

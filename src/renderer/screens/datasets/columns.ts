@@ -14,6 +14,7 @@ const COLUMNS: Record<RowKind, ColumnId[]> = {
   preference: ['prompt', 'chosen', 'rejected'],
   ranking: ['prompt', 'best', 'worst'],
   classification: ['text', 'label'],
+  unpaired: ['prompt', 'completion', 'label'],
   text: ['text'],
 };
 /** Shares of the width. */
@@ -23,13 +24,18 @@ export const WIDTHS: Record<ColumnId, number> = {
 /** What the rows of a file become. */
 export const KIND_OF_FORMAT: Record<DatasetFormat, RowKind> = {
   alpaca: 'instruction', 'prompt-completion': 'completion', messages: 'conversation', sharegpt: 'conversation', preference: 'preference', 'hh-rlhf': 'preference',
-  ranking: 'ranking', classification: 'classification', text: 'text',
+  unpaired: 'unpaired', ranking: 'ranking', classification: 'classification', text: 'text',
 };
 
 /** One kind of row: its fields. Several: what every row has, a question and an answer. */
 export function columnsOf(kinds: Iterable<RowKind>): ColumnId[] {
   const all = [...new Set(kinds)];
   return all.length === 1 ? COLUMNS[all[0]] : ['question', 'answer'];
+}
+
+/** Whether an answer is marked as good; null where rows have no such mark. A mark is no text: it is flipped, not written. */
+export function labelOf(example: Example): boolean | null {
+  return example.kind === 'unpaired' ? example.label : null;
 }
 
 export function readCell(example: Example, column: ColumnId): string {
@@ -69,6 +75,8 @@ export function emptyExample(kind: RowKind): Example {
       return { kind, prompt: '', responses: ['', ''] };
     case 'classification':
       return { kind, text: '', label: '?' };
+    case 'unpaired':
+      return { kind, prompt: '', completion: '', label: true };
     case 'text':
       return { kind, text: '' };
   }
@@ -81,7 +89,7 @@ export function turnsOf(example: Example): number | null {
 
 function messagesOf(example: Example): Message[] | null {
   if (example.kind === 'conversation') return example.messages;
-  return (example.kind === 'preference' || example.kind === 'ranking') && typeof example.prompt !== 'string' ? example.prompt : null;
+  return (example.kind === 'preference' || example.kind === 'ranking' || example.kind === 'unpaired') && typeof example.prompt !== 'string' ? example.prompt : null;
 }
 
 /** Columns of a ranking that show one of its answers. */
@@ -111,6 +119,10 @@ function fieldOf(example: Example, column: ColumnId): string | number | null {
       const first = example.messages.findIndex(({ role }) => role === 'user');
       return asked && first >= 0 ? first : null;
     }
+    case 'unpaired':
+      if (answered) return 'completion';
+      if (!asked) return null;
+      return typeof example.prompt === 'string' ? 'prompt' : lastTurn(example.prompt, null);
     case 'ranking':
       if (column === 'worst' || column === 'rejected') return example.responses.length - 1;
       if (isAnswer(column)) return 0;

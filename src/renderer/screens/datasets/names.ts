@@ -12,13 +12,14 @@ const COLUMNS: Record<ColumnId, () => string> = {
 };
 const KINDS: Record<RowKind, () => string> = {
   instruction: m.datasets_kind_instruction, conversation: m.datasets_kind_conversation, completion: m.datasets_kind_completion,
-  preference: m.datasets_kind_preference, ranking: m.datasets_kind_ranking, classification: m.datasets_kind_classification, text: m.datasets_kind_text,
+  preference: m.datasets_kind_preference, unpaired: m.datasets_kind_unpaired, ranking: m.datasets_kind_ranking,
+  classification: m.datasets_kind_classification, text: m.datasets_kind_text,
 };
 const SPLITS: Record<Split, () => string> = { train: m.datasets_split_train, validation: m.datasets_split_validation, test: m.datasets_split_test };
 const FORMATS: Record<DatasetFormat, () => string> = {
   alpaca: m.datasets_format_alpaca, 'prompt-completion': m.datasets_format_prompt_completion, messages: m.datasets_format_messages,
   sharegpt: m.datasets_format_sharegpt, preference: m.datasets_format_preference, 'hh-rlhf': m.datasets_format_hh_rlhf,
-  ranking: m.datasets_format_ranking, classification: m.datasets_format_classification, text: m.datasets_format_text,
+  unpaired: m.datasets_format_unpaired, ranking: m.datasets_format_ranking, classification: m.datasets_format_classification, text: m.datasets_format_text,
 };
 const ROLES: Record<Message['role'], () => string> = { system: m.datasets_role_system, user: m.datasets_role_user, assistant: m.datasets_role_assistant, tool: m.datasets_role_tool };
 const COMMANDS: Record<EditCommand['type'], (inputs: { rows: string }) => string> = {
@@ -31,5 +32,6 @@ export const kindTitle = (kind: RowKind): string => KINDS[kind]();
 export const splitTitle = (split: Split): string => SPLITS[split]();
 export const formatTitle = (format: DatasetFormat): string => FORMATS[format]();
 export const roleTitle = (role: Message['role']): string => ROLES[role]();
+export const labelTitle = (good: boolean): string => (good ? m.datasets_label_good() : m.datasets_label_bad());
 /** What undo takes back: `deleting (3 rows)`. */
 export const commandTitle = ({ type, rows }: { type: EditCommand['type']; rows: number }): string => COMMANDS[type]({ rows: formatCount(rows) });

@@ -20,6 +20,7 @@ export type Field = {
   /** Undefined where there is none. */
   standard: unknown;
   range: { minimum?: number; exclusiveMinimum?: number; maximum?: number; exclusiveMaximum?: number };
+  /** Of a list: what its elements may be. */
   choices: string[];
   /** English, one line; may be empty. */
   description: string;
@@ -66,7 +67,7 @@ function walk(object: Node, at: string[]): Field[] {
       required: object.required?.includes(name) ?? false,
       standard: node.default,
       range: rangeOf(node),
-      choices: node.enum ?? [],
+      choices: node.enum ?? node.items?.enum ?? [],
       description: node.description ?? '',
     };
     return optional ? [field, ...walk(optional, path)] : [field];

@@ -20,6 +20,8 @@ const LABELS: Record<string, string> = {
   evalSteps: 'Evaluate every',
   saveSteps: 'Checkpoint every',
   loggingSteps: 'Log every',
+  cpoAlpha: 'CPO alpha',
+  simpoGamma: 'SimPO gamma',
 };
 
 /** `optimizer.learningRate` → Learning rate. */
