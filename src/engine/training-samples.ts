@@ -3,7 +3,7 @@
  * trainer sees them. It draws no random number and touches neither weights nor optimiser, so a run ends with the same bits with or without it.
  * Where nothing is held out, prompts are of training rows.
  */
-import type { Example, Message } from '../shared/dataset.ts';
+import type { Example } from '../shared/dataset.ts';
 import type { EngineEvent, TrainJob } from '../shared/job.ts';
 import { Sampling } from '../shared/sampling.ts';
 import { readExamples } from './data/read.ts';
