@@ -32,7 +32,7 @@ test('a recipe is filled in, checked as one types, estimated, and kept over a re
   await expect(estimate).toContainText('as last readable');
   await rate.fill('5e-4');
   await page.getByRole('textbox', { name: 'Max steps' }).fill('7');
-  await page.getByRole('radio', { name: 'On' }).click();
+  await page.getByRole('radio', { name: 'On', exact: true }).click();
   await page.getByRole('textbox', { name: 'LoRA rank (r)' }).fill('4');
   await expect(estimate.getByText('Steps').locator('+ dd')).toHaveText('7');
   await expect(estimate).not.toContainText('5.8 M 100%');
