@@ -16,6 +16,7 @@ import { EVALUATED } from '../rollouts/cost.ts';
 import type { Judged, Rollout } from '../rollouts/rollout.ts';
 import { sampleRollouts } from '../rollouts/sample.ts';
 import { createRolloutStore } from '../rollouts/store.ts';
+import { createGoldWatch } from '../rollouts/watch.ts';
 import { type Prompt, promptOf } from '../training-samples.ts';
 import type { MethodContext } from './method.ts';
 
@@ -67,12 +68,18 @@ export async function openOnline(context: MethodContext<OnlineRecipe>, training:
     const rollouts = await sampleRollouts(training.model, tokenizer, asked, { count, maxTokens, temperature, seed, step });
     return scoreRollouts(rollouts, prompts, rewards, gold);
   };
+  const watch = createGoldWatch((text) => context.emit({ type: 'note', text }));
   return {
     prompts: train.map(({ tokens }) => Int32Array.from(tokens)),
     steps,
     numGenerations,
     batchSize: recipe.perDeviceTrainBatchSize,
-    judge: (step, rows) => judge(train, rows, numGenerations, recipe.seed, step),
+    async judge(step, rows) {
+      const judged = await judge(train, rows, numGenerations, recipe.seed, step);
+      const { reward, gold } = judgedMetrics(judged);
+      if (judged.gold) watch(reward, gold);
+      return judged;
+    },
     reference: wantsReference ? await openReference(context, training) : null,
     store: createRolloutStore(job.folder, (row) => promptText(train[row])),
     evaluate: validation.length === 0 ? null : async () => {

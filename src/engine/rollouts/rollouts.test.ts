@@ -12,6 +12,7 @@ import { loadTokenizer } from '../tokenizer/tokenizer.ts';
 import type { Experience } from './rollout.ts';
 import { drawToken, sampleRollouts } from './sample.ts';
 import { createRolloutStore } from './store.ts';
+import { createGoldWatch } from './watch.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'attune-rollouts-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -72,5 +73,24 @@ describe('rejection sampling keeps', () => {
   });
   it('or the best share of all', () => {
     expect(selectAnswers(judged, 2, { ...options, keep: 'fraction' })).toEqual([0, 1]);
+  });
+});
+
+describe('a gamed reward', () => {
+  const run = (gold: (step: number) => number) => {
+    const notes: string[] = [];
+    const watch = createGoldWatch((text) => notes.push(text));
+    for (let step = 0; step < 40; step++) watch(step / 40 + 0.01 * (step % 2), gold(step) + 0.01 * (step % 2));
+    return notes;
+  };
+  it('is told once, with the numbers, when gold falls as the reward climbs', () => {
+    const notes = run((step) => 0.5 - step / 100);
+    expect(notes).toHaveLength(1);
+    // means of steps 0 to 9 and 10 to 19: 4.5/40 + 0.005 and 14.5/40 + 0.005; 0.5 − 0.045 + 0.005 and 0.5 − 0.145 + 0.005
+    expect(notes[0]).toContain('risen from 0.118 to 0.368 while gold has fallen from 0.460 to 0.360');
+  });
+  it('is not told when gold follows, or only wavers', () => {
+    expect(run((step) => step / 100)).toEqual([]);
+    expect(run((step) => 0.5 - 0.2 * (step % 2))).toEqual([]);
   });
 });

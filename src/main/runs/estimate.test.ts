@@ -72,6 +72,21 @@ test.each([
   expect(speedFrom).toBe('kernels');
 });
 
+test.each([
+  ['grpo', { numGenerations: 4, beta: 0.04, numIterations: 2 }],
+  ['rloo', { numGenerations: 4 }],
+  ['ppo', { numPpoEpochs: 2, numMiniBatches: 2 }],
+  ['rejection', { numGenerations: 4, rounds: 2 }],
+])('of %s: steps are those of the run, memory and tokens the most it can take', async (method, more) => {
+  const recipe = embedded({ method, rewards: [{ type: 'length', max: 8 }], maxCompletionLength: 16, perDeviceTrainBatchSize: 8, ...more });
+  const before = await estimate(recipe);
+  const run = await train(recipe);
+  expect(before.steps).toBe(run.totalSteps);
+  expect(before.memory.total / run.peakMemoryBytes!).toBeGreaterThan(0.85);
+  expect(before.memory.total / run.peakMemoryBytes!).toBeLessThan(1.6);
+  expect(before.seconds).toBeGreaterThan(0);
+});
+
 test('the same question is answered at once, another batch size without reading the rows again; a finished run tells the speed', async () => {
   const first = await estimate(embedded({ maxSteps: 12 }));
   expect(first).toMatchObject({ sampledRows: expect.any(Number), speedFrom: 'kernels', warnings: [] });
