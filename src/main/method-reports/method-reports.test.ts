@@ -9,7 +9,7 @@ import { createTestPlace, type TestPlace, until } from '../runs/testing.ts';
 import { saveReport } from './save.ts';
 import { reportHtml } from './html.ts';
 import { compare } from './measure.ts';
-import { planMethods } from './methods.ts';
+import { planMethods, REPORT_METHODS } from './methods.ts';
 
 let place: TestPlace;
 const settings = (more: object = {}) => ReportSettings.parse({ name: 'tiny-report', model: join(place.folder, 'tiny'), instructions: 'texts', preferences: 'pairs', prompts: 6, maxTokens: 8, maxSteps: 3, ...more });
@@ -69,7 +69,7 @@ test('the page holds what was measured, in both languages, and what a model or a
 test('what cannot be reported is said before anything is trained', () => {
   const { library, methodReports } = place.workbench;
   createDataset(library, 'empty', 'preference');
-  expect(() => methodReports.start(settings({ methods: ['magic'] }))).toThrow(/magic: no method of reports; there is sft, dpo/);
+  expect(() => methodReports.start(settings({ methods: ['magic'] }))).toThrow(/magic: no method of reports; there is sft, dpo, /);
   expect(() => methodReports.start(settings({ preferences: 'texts' }))).toThrow(/texts: its rows are no preference pairs/);
   expect(() => methodReports.start(settings({ preferences: 'empty' }))).toThrow(/empty: it has no training rows/);
   expect(() => methodReports.start(settings({ instructions: 'nothing' }))).toThrow(/nothing: the library has no dataset/);
@@ -78,6 +78,7 @@ test('what cannot be reported is said before anything is trained', () => {
 
 test('a method stands on what its recipe names; SFT is always there', () => {
   expect(planMethods({ methods: ['dpo'] }).map(({ method, needs }) => ({ method, needs }))).toEqual([{ method: 'sft', needs: [] }, { method: 'dpo', needs: ['sft'] }]);
+  for (const { method } of REPORT_METHODS) expect(planMethods({ methods: [method] }).map((one) => one.method)).toEqual([...new Set(['sft', method])]);
 });
 
 test('answers are compared prompt by prompt; a tie counts half a win', () => {

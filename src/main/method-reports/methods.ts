@@ -14,6 +14,10 @@ import { UserError } from '../user-error.ts';
 export const REPORT_METHODS: { method: string; recipe: string; models: number }[] = [
   { method: 'sft', recipe: 'sft.yaml', models: 1 },
   { method: 'dpo', recipe: 'dpo.yaml', models: 1 },
+  { method: 'rejection', recipe: 'rejection.yaml', models: 1 },
+  { method: 'ppo', recipe: 'ppo.yaml', models: 3 },
+  { method: 'grpo', recipe: 'grpo.yaml', models: 2 },
+  { method: 'rloo', recipe: 'rloo.yaml', models: 2 },
 ];
 
 const FOLDER = join(RESOURCES, 'recipes');
@@ -50,7 +54,7 @@ export function recipeFor({ method, recipe }: PlannedMethod, settings: ReportSet
     ...mapOtherModels(recipe, (other) => modelOf(other) ?? other),
     name: `${name}-${method}`,
     model: modelOf(recipe.model) ?? model,
-    dataset: ROWS_OF[recipe.method] === 'texts' ? instructions : preferences,
+    dataset: ['texts', 'prompts'].includes(ROWS_OF[recipe.method]) ? instructions : preferences,
     evalSamples: 0, // the report asks its own prompts
     ...(maxSteps > 0 ? { maxSteps } : {}),
   };
