@@ -41,7 +41,9 @@ test('a report is started, killed with the workbench, gone on with, and ends as 
   const file = join(workbench.folder, 'small.html');
   await page.keyboard.press('h');
   const saving = page.getByRole('dialog', { name: 'Save the report' });
-  await saving.getByRole('textbox', { name: 'Folder' }).fill(workbench.folder);
+  const folder = saving.getByRole('textbox', { name: 'Folder' });
+  await expect(folder).not.toHaveValue(''); // the first listing fills it
+  await folder.fill(workbench.folder);
   await page.keyboard.press('Enter');
   await expect(saving.getByRole('button', { name: 'library' })).toBeVisible();
   await saving.getByRole('button', { name: 'Save' }).click();
