@@ -10,6 +10,7 @@ import { about } from './about.ts';
 import { forgetExport, listExports, startExport, suggestFolder, verifyExport } from './exports/desk.ts';
 import { chooseFile, listFolder, makeFolder, revealFile } from './files.ts';
 import { savePair } from './playground/pairs.ts';
+import { rank, saveRanking, undoRanking } from './playground/rankings.ts';
 import { listVotes, scores, vote } from './playground/votes.ts';
 import { REPORT_METHODS } from './method-reports/methods.ts';
 import { saveReport } from './method-reports/save.ts';
@@ -113,6 +114,9 @@ export const router = os.router({
     stop: os.playground.stop.handler(({ context, input }) => context.playground.stop(input.id)),
     vote: os.playground.vote.handler(({ context, input }) => vote(context, input)),
     savePair: os.playground.savePair.handler(({ context, input }) => savePair(context, input)),
+    rank: os.playground.rank.handler(({ context, input }) => rank(context, input)),
+    saveRanking: os.playground.saveRanking.handler(({ context, input }) => saveRanking(context, input)),
+    undoRanking: os.playground.undoRanking.handler(({ context, input }) => undoRanking(context, input)),
   },
   votes: {
     scores: os.votes.scores.handler(({ context }) => scores(context.library)),

@@ -11,11 +11,12 @@ import { sql as history } from './migrations/0005-history.ts';
 import { sql as judging } from './migrations/0006-judging.ts';
 import { sql as kinds } from './migrations/0007-kinds.ts';
 import { sql as runReports } from './migrations/0008-run-reports.ts';
+import { sql as rankings } from './migrations/0009-rankings.ts';
 
 export type Database = Sqlite.Database;
 
 /** In order; the n-th brings user_version from n − 1 to n. One that has shipped never changes. */
-const MIGRATIONS: string[] = [library, editing, runs, playground, history, judging, kinds, runReports];
+const MIGRATIONS: string[] = [library, editing, runs, playground, history, judging, kinds, runReports, rankings];
 
 /** Safe for several processes at once: WAL, writers wait up to 15 s for each other, each migration is one transaction. */
 export function openDatabase(path: string): Database {

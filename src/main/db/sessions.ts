@@ -17,13 +17,26 @@ export type AnswerRow = {
   tokensPerSecond: number | null;
   error: string | null;
 };
+/** How far the answers of a turn are ranked. `order`: columns, best first. `saved`: the row of a dataset it was saved as. `told`: names were shown. */
+export type RankingRow = { order: number[]; saved: { dataset: string; datasetId: number; row: number } | null; told: boolean };
 /** `answers` by column. */
-export type TurnRow = { prompt: string; blind: boolean; /** the models heard the turns before it */ history: boolean; voteId: number | null; answers: AnswerRow[] };
+export type TurnRow = {
+  prompt: string;
+  blind: boolean;
+  /** The models heard the turns before it. */
+  history: boolean;
+  voteId: number | null;
+  /** null where answers are not ranked. */
+  ranking: RankingRow | null;
+  answers: AnswerRow[];
+};
 export type SessionRow = {
   id: number;
   title: string;
   models: string[];
   blind: boolean;
+  /** So many a prompt, to be ranked; null: one a model. */
+  answersToRank: number | null;
   /** Of the turns to come. */
   history: boolean;
   system: string;
@@ -34,19 +47,20 @@ export type SessionRow = {
 
 /** Newest first. */
 export function listSessions(db: Database): SessionSummary[] {
-  const sql = `select id, title, models, blind, created_at as createdAt, (select count(*) from turns where session_id = id) as turns
+  const sql = `select id, title, models, blind, answers_to_rank as answersToRank, created_at as createdAt, (select count(*) from turns where session_id = id) as turns
                from sessions order by id desc`;
   const rows = db.prepare(sql).all() as (Omit<SessionSummary, 'models' | 'blind'> & { models: string; blind: number })[];
   return rows.map((row) => ({ ...row, models: JSON.parse(row.models) as string[], blind: row.blind === 1 }));
 }
 
 export function getSession(db: Database, id: number): SessionRow | undefined {
-  const row = db.prepare('select id, title, models, blind, history, system, sampling, created_at as createdAt from sessions where id = ?').get(id) as
-    | { id: number; title: string; models: string; blind: number; history: number; system: string; sampling: string; createdAt: string }
+  const sql = 'select id, title, models, blind, answers_to_rank as answersToRank, history, system, sampling, created_at as createdAt from sessions where id = ?';
+  const row = db.prepare(sql).get(id) as
+    | { id: number; title: string; models: string; blind: number; answersToRank: number | null; history: number; system: string; sampling: string; createdAt: string }
     | undefined;
   if (!row) return undefined;
-  const turns = db.prepare('select prompt, blind, history, vote_id as voteId from turns where session_id = ? order by position').all(id) as
-    { prompt: string; blind: number; history: number; voteId: number | null }[];
+  const turns = db.prepare('select prompt, blind, history, vote_id as voteId, ranking from turns where session_id = ? order by position').all(id) as
+    { prompt: string; blind: number; history: number; voteId: number | null; ranking: string | null }[];
   const answers = db
     .prepare(
       `select position, slot, model, text, tokens, state, finish_reason as finishReason, tokens_per_second as tokensPerSecond, error
@@ -63,6 +77,7 @@ export function getSession(db: Database, id: number): SessionRow | undefined {
       ...turn,
       blind: turn.blind === 1,
       history: turn.history === 1,
+      ranking: turn.ranking === null ? null : (JSON.parse(turn.ranking) as RankingRow),
       answers: answers
         .filter(({ position }) => position === at)
         .map(({ position: _, tokens, ...answer }) => ({ ...answer, tokens: JSON.parse(tokens) as GeneratedToken[] })),
@@ -70,10 +85,10 @@ export function getSession(db: Database, id: number): SessionRow | undefined {
   };
 }
 
-export function insertSession(db: Database, session: Pick<SessionRow, 'models' | 'blind' | 'history' | 'sampling'>): number {
-  const sql = `insert into sessions (title, models, blind, history, system, sampling, created_at) values ('', ?, ?, ?, '', ?, ?)`;
-  const { models, blind, history, sampling } = session;
-  return Number(db.prepare(sql).run(JSON.stringify(models), blind ? 1 : 0, history ? 1 : 0, JSON.stringify(sampling), new Date().toISOString()).lastInsertRowid);
+export function insertSession(db: Database, session: Pick<SessionRow, 'models' | 'blind' | 'answersToRank' | 'history' | 'sampling'>): number {
+  const sql = `insert into sessions (title, models, blind, answers_to_rank, history, system, sampling, created_at) values ('', ?, ?, ?, ?, '', ?, ?)`;
+  const { models, blind, answersToRank, history, sampling } = session;
+  return Number(db.prepare(sql).run(JSON.stringify(models), blind ? 1 : 0, answersToRank, history ? 1 : 0, JSON.stringify(sampling), new Date().toISOString()).lastInsertRowid);
 }
 
 /** All but its turns. */
@@ -82,7 +97,7 @@ export function updateSession(db: Database, { id, title, models, blind, history,
   db.prepare(sql).run(title, JSON.stringify(models), blind ? 1 : 0, history ? 1 : 0, system, JSON.stringify(sampling), id);
 }
 
-/** With its turns; votes stay. */
+/** With its turns; votes and saved rows stay. */
 export function deleteSession(db: Database, id: number): void {
   db.prepare('delete from sessions where id = ?').run(id);
 }
@@ -91,8 +106,8 @@ export function deleteSession(db: Database, id: number): void {
 export function putTurn(db: Database, sessionId: number, position: number, turn: TurnRow): void {
   const put = db.transaction(() => {
     db.prepare('delete from turns where session_id = ? and position = ?').run(sessionId, position);
-    db.prepare('insert into turns (session_id, position, prompt, blind, history, vote_id) values (?, ?, ?, ?, ?, ?)')
-      .run(sessionId, position, turn.prompt, turn.blind ? 1 : 0, turn.history ? 1 : 0, turn.voteId);
+    db.prepare('insert into turns (session_id, position, prompt, blind, history, vote_id, ranking) values (?, ?, ?, ?, ?, ?, ?)')
+      .run(sessionId, position, turn.prompt, turn.blind ? 1 : 0, turn.history ? 1 : 0, turn.voteId, rankingText(turn));
     const insert = db.prepare(
       `insert into answers (session_id, position, column_index, slot, model, text, tokens, state, finish_reason, tokens_per_second, error)
        values (@sessionId, @position, @column, @slot, @model, @text, @tokens, @state, @finishReason, @tokensPerSecond, @error)`,
@@ -110,9 +125,14 @@ export function updateAnswer(db: Database, sessionId: number, position: number, 
   db.prepare(sql).run({ text, state, finishReason, tokensPerSecond, error, tokens: JSON.stringify(answer.tokens), sessionId, position, column });
 }
 
-/** `voteId` alone, so that an answer that streams meanwhile is not touched. */
-export function updateTurn(db: Database, sessionId: number, position: number, { blind, voteId }: Pick<TurnRow, 'blind' | 'voteId'>): void {
-  db.prepare('update turns set blind = ?, vote_id = ? where session_id = ? and position = ?').run(blind ? 1 : 0, voteId, sessionId, position);
+/** What was judged alone, so that an answer that streams meanwhile is not touched. */
+export function updateTurn(db: Database, sessionId: number, position: number, turn: Pick<TurnRow, 'blind' | 'voteId' | 'ranking'>): void {
+  db.prepare('update turns set blind = ?, vote_id = ?, ranking = ? where session_id = ? and position = ?')
+    .run(turn.blind ? 1 : 0, turn.voteId, rankingText(turn), sessionId, position);
+}
+
+function rankingText({ ranking }: Pick<TurnRow, 'ranking'>): string | null {
+  return ranking && JSON.stringify(ranking);
 }
 
 /** This turn and those after it. */

@@ -1,7 +1,7 @@
 /**
  * The playground while it lives: sessions in use with what streams into them at this moment. Main holds the truth, windows watch it; what is
  * written here outlives them in db/sessions.ts. Not here: processes (engines.ts), who hears what when (audience.ts), what a blind turn
- * hides (shown-session.ts), votes (votes.ts) and pairs (pairs.ts).
+ * hides (shown-session.ts), votes (votes.ts), pairs (pairs.ts), and how ranked answers are asked for and saved (rankings.ts).
  */
 import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
@@ -9,8 +9,8 @@ import type { GeneratedToken, PlaygroundEvent, Session, SessionSummary, Vote } f
 import { Sampling } from '../../shared/sampling.ts';
 import type { Changes } from '../changes.ts';
 import {
-  type AnswerRow, deleteSession, deleteTurnsFrom, getSession, insertSession, listSessions, putTurn, type SessionRow, type TurnRow, updateAnswer,
-  updateSession, updateTurn,
+  type AnswerRow, deleteSession, deleteTurnsFrom, getSession, insertSession, listSessions, putTurn, type RankingRow, type SessionRow, type TurnRow,
+  updateAnswer, updateSession, updateTurn,
 } from '../db/sessions.ts';
 import { getVote, type VoteRow } from '../db/votes.ts';
 import type { Library } from '../library.ts';
@@ -18,7 +18,8 @@ import { resolveModel } from '../models/index.ts';
 import { UserError } from '../user-error.ts';
 import { type Audience, createAudience } from './audience.ts';
 import { historyOf } from './conversation.ts';
-import { type ChatEngines, type ChatModel, createChatEngines, type TokenEvent } from './engines.ts';
+import { type Ask, type ChatEngines, type ChatModel, createChatEngines, type TokenEvent } from './engines.ts';
+import { planAnswers } from './rankings.ts';
 import { type EngineOf, isHidden, showSession } from './shown-session.ts';
 
 /** A streaming answer is stored this often, ms, for the case that main is killed. */
@@ -31,7 +32,7 @@ type Configuration = { title?: string; models?: string[]; blind?: boolean; histo
 
 export type Playground = {
   list(): SessionSummary[];
-  create(options: { models: string[]; blind: boolean; /** true when not said */ history?: boolean; sampling?: Partial<Sampling> }): number;
+  create(options: { models: string[]; blind: boolean; answersToRank?: number; /** true when not said */ history?: boolean; sampling?: Partial<Sampling> }): number;
   watch(id: number, signal?: AbortSignal): AsyncGenerator<PlaygroundEvent, void, void>;
   /** Holds from the next turn on. */
   configure(id: number, configuration: Configuration): void;
@@ -43,6 +44,8 @@ export type Playground = {
   /** The turn as it is stored, models' names and all. Throws while it still streams. */
   endedTurn(id: number, turn: number): { session: SessionRow; turn: TurnRow };
   setVote(id: number, turn: number, voteId: number): void;
+  /** Does nothing where the turn is gone. */
+  setRanking(id: number, turn: number, ranking: RankingRow): void;
   /** Resolves when nothing streams in the session. */
   ended(id: number): Promise<void>;
   engines: ChatEngines;
@@ -112,13 +115,14 @@ export function createPlayground(library: Library, changes: Changes): Playground
   function begin(live: Live, text: string): void {
     const { row } = live;
     const position = row.turns.length;
-    const slots = row.models.map((_, slot) => slot);
-    const blind = row.blind && slots.length > 1;
-    if (blind) shuffle(slots);
-    const answers = slots.map((slot): AnswerRow => ({
+    const asked = planAnswers(row);
+    const blind = row.blind && asked.length > 1;
+    if (blind) shuffle(asked);
+    const answers = asked.map(({ slot }): AnswerRow => ({
       slot, model: row.models[slot], text: '', tokens: [], state: 'waiting', finishReason: null, tokensPerSecond: null, error: null,
     }));
-    const turn: TurnRow = { prompt: text, blind, history: row.history, voteId: null, answers };
+    const ranking = row.answersToRank === null ? null : { order: answers.map((_, column) => column), saved: null, told: false };
+    const turn: TurnRow = { prompt: text, blind, history: row.history, voteId: null, ranking, answers };
     row.turns.push(turn);
     putTurn(db, row.id, position, turn);
     if (row.title === '') {
@@ -127,7 +131,7 @@ export function createPlayground(library: Library, changes: Changes): Playground
     }
     const controller = new AbortController();
     const threads = Math.max(1, Math.floor(availableParallelism() / new Set(row.models).size));
-    const ended = Promise.all(answers.map((_, column) => stream(live, position, column, threads, controller.signal))).then(() => {
+    const ended = Promise.all(asked.map(({ sampling }, column) => stream(live, position, column, { threads, sampling, signal: controller.signal }))).then(() => {
       live.streaming = null;
       live.audience.changed();
       changes.tell('playground');
@@ -139,11 +143,10 @@ export function createPlayground(library: Library, changes: Changes): Playground
   }
 
   /** One column's answer, from waiting to its end. Never throws: a failure is the column's own. */
-  async function stream(live: Live, position: number, column: number, threads: number, signal: AbortSignal): Promise<void> {
+  async function stream(live: Live, position: number, column: number, how: Pick<Ask, 'threads' | 'sampling' | 'signal'>): Promise<void> {
     const { row, audience } = live;
     const { prompt, answers } = row.turns[position];
     const answer = answers[column];
-    const { sampling } = row;
     let first = 0;
     let last = 0;
     let kept = performance.now();
@@ -167,7 +170,7 @@ export function createPlayground(library: Library, changes: Changes): Playground
       models.set(answer.model, model);
       audience.changed();
       const messages = [...historyOf(row, position, answer.slot), { role: 'user' as const, content: prompt }];
-      answer.finishReason = await engines.ask({ model, threads, messages, sampling, signal, onToken });
+      answer.finishReason = await engines.ask({ model, messages, onToken, ...how });
       answer.state = answer.finishReason === 'cancelled' ? 'stopped' : 'done';
     } catch (error) {
       answer.state = 'failed';
@@ -184,9 +187,9 @@ export function createPlayground(library: Library, changes: Changes): Playground
 
   return {
     list: () => listSessions(db),
-    create({ models: names, blind, history, sampling }) {
+    create({ models: names, blind, answersToRank = null, history, sampling }) {
       for (const name of names) find(name);
-      const id = insertSession(db, { models: names, blind, history: history ?? true, sampling: Sampling.parse(sampling ?? {}) });
+      const id = insertSession(db, { models: names, blind: blind || answersToRank !== null, answersToRank, history: history ?? answersToRank === null, sampling: Sampling.parse(sampling ?? {}) });
       changes.tell('playground');
       return id;
     },
@@ -254,6 +257,15 @@ export function createPlayground(library: Library, changes: Changes): Playground
       live.audience.changed();
       release(live);
     },
+    setRanking(id, position, ranking) {
+      const live = open(id);
+      const turn = live.row.turns[position];
+      if (!turn) return;
+      turn.ranking = ranking;
+      updateTurn(db, id, position, turn);
+      live.audience.changed();
+      release(live);
+    },
     async ended(id) {
       await sessions.get(id)?.streaming?.ended;
     },
@@ -286,9 +298,9 @@ function titleOf(text: string): string {
 }
 
 /** Fisher–Yates with the system's randomness: nobody can guess a blind order. */
-function shuffle(slots: number[]): void {
-  for (let i = slots.length - 1; i > 0; i--) {
+function shuffle(columns: unknown[]): void {
+  for (let i = columns.length - 1; i > 0; i--) {
     const j = randomInt(i + 1);
-    [slots[i], slots[j]] = [slots[j], slots[i]];
+    [columns[i], columns[j]] = [columns[j], columns[i]];
   }
 }

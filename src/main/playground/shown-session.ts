@@ -1,5 +1,5 @@
 /**
- * A session as windows see it. In a blind turn nothing says which model wrote which column before the vote: no name, no speed, no engine that
+ * A session as windows see it. In a blind turn nothing says which model wrote which column before the vote or the saved ranking: no name, no speed, no engine that
  * is busy or failed while one column is, and no error that names a folder.
  */
 import type { Answer, Session, Turn, Vote } from '../../shared/api/playground.ts';
@@ -10,16 +10,16 @@ export type EngineOf = (model: string) => { state: EngineState; error: string | 
 
 /** A turn whose names are not to be known yet. */
 export function isHidden(turn: TurnRow): boolean {
-  return turn.blind && turn.voteId === null;
+  return turn.blind && turn.voteId === null && !turn.ranking?.told;
 }
 
 export function showSession(row: SessionRow, engineOf: EngineOf, voteOf: (id: number) => Vote | null): Session {
-  const { id, title, models, blind, history, system, sampling, createdAt } = row;
+  const { id, title, models, blind, answersToRank, history, system, sampling, createdAt } = row;
   const engines = models.map((model) => ({ model, ...engineOf(model) }));
   const secret = row.turns.some((turn) => isHidden(turn) && turn.answers.some(({ state }) => state === 'waiting' || state === 'streaming' || state === 'failed'));
   const common = mostPressing(engines.map(({ state }) => state));
   return {
-    id, title, models, blind, history, system, sampling, createdAt,
+    id, title, models, blind, answersToRank, history, system, sampling, createdAt,
     turns: row.turns.map((turn) => showTurn(turn, voteOf)),
     engines: secret || blind ? engines.map(({ model }) => ({ model, state: common, error: null })) : engines,
   };
@@ -30,10 +30,16 @@ function showTurn(turn: TurnRow, voteOf: (id: number) => Vote | null): Turn {
   const answers = turn.answers.map(({ slot: _, ...live }): Answer => {
     const answer = { ...live, tokens: [...live.tokens] }; // it may go on growing while this is on its way
     if (!hidden) return answer;
-    const error = answer.error === null ? null : 'this model could not answer; which one and why is shown when you have voted';
+    const error = answer.error === null ? null : 'this model could not answer; which one and why is shown when you have judged';
     return { ...answer, model: null, tokensPerSecond: null, error };
   });
-  return { prompt: turn.prompt, answers, vote: turn.voteId === null ? null : voteOf(turn.voteId) };
+  const { ranking } = turn;
+  return {
+    prompt: turn.prompt,
+    answers,
+    vote: turn.voteId === null ? null : voteOf(turn.voteId),
+    ranking: ranking && { order: ranking.order, savedTo: ranking.saved?.dataset ?? null },
+  };
 }
 
 /** One word for all: what the slowest is doing. A failed one is not told apart: its column says so. */

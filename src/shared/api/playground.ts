@@ -1,6 +1,7 @@
 /**
  * The playground: conversations with one to four checkpoints in columns, streamed together, kept in the library. In a blind session
- * main shuffles the columns of every turn and says no name before the vote.
+ * main shuffles the columns of every turn and says no name before the vote. Where answers are ranked, a prompt gets two to nine of them, blind too,
+ * and names come when the order is saved.
  */
 import { eventIterator, oc, type } from '@orpc/contract';
 import { z } from 'zod';
@@ -27,7 +28,10 @@ export type Answer = {
 
 export type Vote = { /** column of the better one; null: a tie */ best: number | null; /** 1 to 7 per column, null where none was given */ ratings: (number | null)[] };
 
-export type Turn = { prompt: string; answers: Answer[]; vote: Vote | null };
+/** `order`: columns, best first. `savedTo`: the dataset that has it. */
+export type Ranking = { order: number[]; savedTo: string | null };
+
+export type Turn = { prompt: string; answers: Answer[]; vote: Vote | null; /** null where answers are not ranked */ ranking: Ranking | null };
 
 export type Session = {
   id: number;
@@ -35,6 +39,8 @@ export type Session = {
   /** Models in columns; in a blind session the order here says nothing of the order in a turn. */
   models: string[];
   blind: boolean;
+  /** So many a prompt, to be ranked; null: one a model. */
+  answersToRank: number | null;
   /** The next prompt goes with the turns before it; false: each prompt is asked by itself. */
   history: boolean;
   system: string;
@@ -45,7 +51,7 @@ export type Session = {
   createdAt: string;
 };
 
-export type SessionSummary = Pick<Session, 'id' | 'title' | 'models' | 'blind' | 'createdAt'> & { turns: number };
+export type SessionSummary = Pick<Session, 'id' | 'title' | 'models' | 'blind' | 'answersToRank' | 'createdAt'> & { turns: number };
 
 /** `session` first, and whenever anything but a token changed; tokens of all columns in between, in order. */
 export type PlaygroundEvent = { type: 'session'; session: Session } | { type: 'tokens'; turn: number; tokens: { column: number; token: GeneratedToken; text: string }[] };
@@ -60,7 +66,7 @@ const Columns = z.array(z.string()).min(1).max(4);
 
 export const playground = {
   list: answers<SessionSummary[]>(),
-  create: oc.input(z.strictObject({ models: Columns, blind: z.boolean().default(false), history: z.boolean().optional(), sampling: Sampling.partial().optional() })).output(type<{ id: number }>()),
+  create: oc.input(z.strictObject({ models: Columns, blind: z.boolean().default(false), answersToRank: z.int().min(2).max(9).optional(), history: z.boolean().optional(), sampling: Sampling.partial().optional() })).output(type<{ id: number }>()),
   watch: oc.input(session).output(eventIterator(type<PlaygroundEvent>())),
   configure: oc
     .input(z.strictObject({ id: z.int(), title: z.string().max(100).optional(), models: Columns.optional(), blind: z.boolean().optional(), history: z.boolean().optional(), system: z.string().optional(), sampling: Sampling.optional() }))
@@ -77,6 +83,14 @@ export const playground = {
   savePair: oc
     .input(z.strictObject({ id: z.int(), turn: z.int().min(0), chosen: z.union([z.int(), z.string()]), rejected: z.union([z.int(), z.string()]), dataset: z.string().min(1).max(100) }))
     .output(type<{ dataset: string; rows: number }>()),
+  /** The order of a turn's answers as it stands: columns, best first. */
+  rank: oc.input(z.strictObject({ id: z.int(), turn: z.int().min(0), order: z.array(z.int().min(0)).max(9) })).output(type<void>()),
+  /** The prompt and its answers in order as a row of a dataset of rankings (made when new). Failed, empty and repeated answers are left out. */
+  saveRanking: oc
+    .input(z.strictObject({ id: z.int(), turn: z.int().min(0), dataset: z.string().min(1).max(100) }))
+    .output(type<{ dataset: string; responses: number; rows: number }>()),
+  /** Takes the saved row back; the order stays, and names stay known. */
+  undoRanking: oc.input(z.strictObject({ id: z.int(), turn: z.int().min(0) })).output(type<void>()),
 };
 
 export const votes = {

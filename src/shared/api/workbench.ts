@@ -30,6 +30,8 @@ export const Settings = z.strictObject({
   trainDraft: z.string().max(100_000).nullable(),
   /** Dataset that pairs are saved to from the playground; null: not chosen yet. */
   pairDataset: z.string().max(100).nullable(),
+  /** Where rankings of the playground go. */
+  rankingDataset: z.string().max(100).nullable(),
 });
 export type Settings = z.infer<typeof Settings>;
 
