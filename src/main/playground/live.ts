@@ -189,7 +189,7 @@ export function createPlayground(library: Library, changes: Changes): Playground
     list: () => listSessions(db),
     create({ models: names, blind, answersToRank = null, history, sampling }) {
       for (const name of names) find(name);
-      const id = insertSession(db, { models: names, blind: blind || answersToRank !== null, answersToRank, history: history ?? answersToRank === null, sampling: Sampling.parse(sampling ?? {}) });
+      const id = insertSession(db, { models: names, blind: blind || answersToRank !== null, answersToRank, history: answersToRank === null && (history ?? true), sampling: Sampling.parse(sampling ?? {}) });
       changes.tell('playground');
       return id;
     },
@@ -200,7 +200,9 @@ export function createPlayground(library: Library, changes: Changes): Playground
       const { row } = live;
       for (const name of names ?? []) if (!row.models.includes(name)) find(name);
       Object.assign(row, {
-        title: title ?? row.title, models: names ?? row.models, blind: blind ?? row.blind, history: history ?? row.history,
+        title: title ?? row.title, models: names ?? row.models, blind: blind ?? row.blind,
+        // of several answers by one model, which would it have given?
+        history: row.answersToRank === null && (history ?? row.history),
         system: system ?? row.system, sampling: sampling ?? row.sampling,
       });
       updateSession(db, row);

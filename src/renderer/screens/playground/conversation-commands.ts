@@ -3,6 +3,7 @@ import * as m from '../../paraglide/messages.js';
 import type { Command } from '../../state/commands.svelte.ts';
 import type { Conversation } from './conversation.svelte.ts';
 import type { Judging } from './judging.svelte.ts';
+import { rankingCommands } from './ranking-commands.ts';
 import { view } from './view.svelte.ts';
 
 type Doing = {
@@ -26,12 +27,16 @@ export function conversationCommands({ conversation, judging, current: { turn, c
   const resting = live?.atRest === true;
   const canVote = resting && columns > 1;
   const command = (id: string, title: string, keys: string, run: () => void, disabled = false): Command => ({ id: `playground-${id}`, title, group, keys, run, disabled });
-  return [
+  const common = [
     command('stop', m.playground_stop(), 'Escape', act.stop, !streaming),
     command('compose', m.playground_compose(), '/', act.compose),
     command('edit', m.playground_edit_prompt(), 'E', act.edit, !live || streaming),
     command('regenerate', m.playground_regenerate(), 'R', act.regenerate, !live || streaming),
     command('dice', m.playground_seed_dice(), 'S', act.dice, !session || streaming),
+  ];
+  if (live?.ranking) return [...common, ...rankingCommands(live, turn, column, judging, act.focus)];
+  return [
+    ...common,
     command('good', m.playground_command_good(), 'G', () => judging.pick(turn, 'good', column), !resting),
     command('bad', m.playground_command_bad(), 'B', () => judging.pick(turn, 'bad', column), !resting),
     command('pair', m.playground_pair_save(), 'P', () => void judging.savePair(turn), !resting),

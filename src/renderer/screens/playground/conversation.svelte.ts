@@ -2,7 +2,7 @@
  * One conversation as main streams it: whole at first and after every change, tokens in between. Only what streams is drawn anew: an answer is
  * blocks of tokens, and a token touches the last block alone. It keeps nothing that main does not have.
  */
-import type { Answer, GeneratedToken, PlaygroundEvent, Session, Vote } from '../../../shared/api/playground.ts';
+import type { Answer, GeneratedToken, PlaygroundEvent, Ranking, Session, Vote } from '../../../shared/api/playground.ts';
 import { attempt } from '../../state/prompts.svelte.ts';
 import { api, stream } from '../../state/workbench.svelte.ts';
 import { markDifferences } from '../../word-diff.ts';
@@ -82,8 +82,11 @@ export class LiveTurn {
   prompt = $state('');
   answers = $state.raw<LiveAnswer[]>([]);
   vote = $state.raw<Vote | null>(null);
+  ranking = $state.raw<Ranking | null>(null);
+  /** Orders that main has not answered yet: until then what it tells is older than what is shown. */
+  ordering = 0;
   readonly atRest = $derived(this.answers.every(({ atRest }) => atRest));
-  /** A blind turn before its vote. */
+  /** A blind turn before its vote, or its saved ranking. */
   readonly hidden = $derived(this.answers.some(({ model }) => model === null));
   /** Where each answer differs; while one is being written nothing is marked. */
   readonly differences = $derived(this.atRest ? markDifferences(this.answers.map(({ text }) => text)) : this.answers.map(() => null));
@@ -122,6 +125,7 @@ export class Conversation {
       const live = this.turns[i] ?? new LiveTurn();
       live.prompt = turn.prompt;
       live.vote = turn.vote;
+      if (live.ordering === 0) live.ranking = turn.ranking;
       if (live.answers.length !== turn.answers.length) live.answers = turn.answers.map((_, column) => live.answers[column] ?? new LiveAnswer());
       for (const [column, answer] of turn.answers.entries()) live.answers[column].take(answer);
       if (i >= this.turns.length) this.turns = [...this.turns, live];
@@ -143,6 +147,18 @@ export class Conversation {
 
   async vote(turn: number, best: number | null, ratings: (number | null)[]): Promise<boolean> {
     return (await attempt(async () => (await api.playground.vote({ id: this.id, turn, best, ratings }), true))) ?? false;
+  }
+
+  /** Shown at once: keys come faster than main answers. */
+  async rank(turn: number, order: number[]): Promise<boolean> {
+    const live = this.turns[turn];
+    const before = live.ranking;
+    if (before) live.ranking = { ...before, order };
+    live.ordering++;
+    const done = await attempt(async () => (await api.playground.rank({ id: this.id, turn, order }), true));
+    live.ordering--;
+    if (!done) live.ranking = before;
+    return done ?? false;
   }
 
   async configure(changes: Partial<Pick<Session, 'title' | 'models' | 'blind' | 'history' | 'system' | 'sampling'>>): Promise<boolean> {

@@ -2,13 +2,13 @@
  * Judging answers, half made until it is sent: ratings before a vote, and which answer is the good and which the bad one before the pair is saved.
  * A pair can also take a text that is no answer of the turn: one written by hand, or an earlier try. What is sent is main's.
  */
-import { askPairDataset } from './pair-dataset.svelte.ts';
 import type { Conversation } from './conversation.svelte.ts';
+import { chooseTargetDataset, targetDataset } from './target-dataset.svelte.ts';
 import { formatCount } from '../../format.ts';
 import * as m from '../../paraglide/messages.js';
 import { attempt, notify } from '../../state/prompts.svelte.ts';
 import { go } from '../../state/route.svelte.ts';
-import { api, saveSettings, workbench } from '../../state/workbench.svelte.ts';
+import { api } from '../../state/workbench.svelte.ts';
 
 /** An answer by its column, or a text. */
 export type Candidate = number | string;
@@ -18,6 +18,7 @@ const NONE: Picks = { good: null, bad: null };
 
 export class Judging {
   readonly #conversation: Conversation;
+  #busy = false;
   #picks = $state.raw<Record<number, Picks>>({});
   #ratings = $state.raw<Record<number, (number | null)[]>>({});
   /** Of a single column: answers to the same prompt that another try replaced, newest first. */
@@ -66,7 +67,7 @@ export class Judging {
   async savePair(turn: number): Promise<void> {
     const pair = this.pair(turn);
     if (!pair) return notify('info', m.playground_pair_missing());
-    const dataset = workbench.settings?.pairDataset ?? (await this.chooseDataset());
+    const dataset = targetDataset('preferences') ?? (await chooseTargetDataset('preferences'));
     if (!dataset) return;
     const key = JSON.stringify([pair, this.#conversation.turns[turn]?.prompt]);
     const saved = await attempt(() => api.playground.savePair({ id: this.#conversation.id, turn, ...pair, dataset }));
@@ -78,11 +79,29 @@ export class Judging {
     });
   }
 
-  /** Asks which dataset pairs go to and remembers it; null when cancelled. */
-  async chooseDataset(): Promise<string | null> {
-    const dataset = await askPairDataset();
-    if (dataset) await attempt(() => saveSettings({ pairDataset: dataset }));
-    return dataset;
+  rank(turn: number, order: number[]): Promise<boolean> {
+    return this.#conversation.rank(turn, order);
+  }
+
+  /** Once, however often the key is pressed. */
+  async saveRanking(turn: number): Promise<void> {
+    if (this.#busy) return;
+    this.#busy = true;
+    const dataset = targetDataset('rankings') ?? (await chooseTargetDataset('rankings'));
+    const saved = dataset ? await attempt(() => api.playground.saveRanking({ id: this.#conversation.id, turn, dataset })) : undefined;
+    this.#busy = false;
+    if (!saved) return;
+    notify('good', m.playground_rank_saved({ dataset: saved.dataset, answers: formatCount(saved.responses), rows: formatCount(saved.rows) }), {
+      label: m.playground_rank_undo(),
+      run: () => void this.undoRanking(turn),
+    });
+  }
+
+  async undoRanking(turn: number): Promise<void> {
+    if (this.#busy) return;
+    this.#busy = true;
+    await attempt(() => api.playground.undoRanking({ id: this.#conversation.id, turn }));
+    this.#busy = false;
   }
 
   ratings(turn: number): (number | null)[] {
