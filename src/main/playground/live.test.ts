@@ -211,7 +211,7 @@ describe('a blind session', () => {
     place.playground.send(id, 'The dog');
     const { session } = await follow(place.playground, id, isOver);
     const failed = session.turns[0].answers.find(({ state }) => state === 'failed')!;
-    expect(failed).toMatchObject({ model: null, error: 'this model could not answer; which one and why is shown when you have voted' });
+    expect(failed).toMatchObject({ model: null, error: 'this model could not answer; which one and why is shown when you have judged' });
     expect(session.engines.every(({ error, state }) => error === null && state !== 'failed')).toBe(true);
   });
 

@@ -1,5 +1,5 @@
 /** Rankings of answers: how they are asked for, hidden until the order is saved, kept through a restart, and a row that a reward model can train on. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -62,6 +62,18 @@ describe('a ranking', () => {
     expect(() => rank(workbench, { id, turn: 0, order: [0, 1, 2] })).toThrow(/each of the 4 answers once/);
     expect(() => rank(workbench, { id, turn: 0, order: [0, 1, 2, 2] })).toThrow(/each of the 4 answers once/);
     await expect(undoRanking(workbench, { id, turn: 0 })).rejects.toThrow(/not saved/);
+  });
+
+  it('of a model that cannot answer says why: there is nothing to be blind about', async () => {
+    cpSync(TINY, join(root, 'gone'), { recursive: true });
+    addModel(workbench.library, join(root, 'gone'), 'gone');
+    const gone = workbench.playground.create({ models: ['gone'], blind: false, answersToRank: 2, sampling });
+    rmSync(join(root, 'gone'), { recursive: true });
+    workbench.playground.send(gone, 'The dog');
+    const { answers } = (await follow(workbench.playground, gone, isOver)).session.turns[0];
+    expect(answers).toMatchObject([{ model: 'gone', state: 'failed' }, { model: 'gone', state: 'failed' }]);
+    expect(answers[0].error).not.toMatch(/shown when/);
+    await expect(saveRanking(workbench, { id: gone, turn: 0, dataset: 'ranked' })).rejects.toThrow(/two answers that differ/);
   });
 
   it('becomes a row, best first; names are told; what is taken back can be ordered and saved again', async () => {

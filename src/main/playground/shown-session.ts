@@ -8,9 +8,9 @@ import type { EngineState } from './engines.ts';
 
 export type EngineOf = (model: string) => { state: EngineState; error: string | null };
 
-/** A turn whose names are not to be known yet. */
+/** A turn whose names are not to be known yet. Where every answer failed there is nothing to judge, and why is all there is to know. */
 export function isHidden(turn: TurnRow): boolean {
-  return turn.blind && turn.voteId === null && !turn.ranking?.told;
+  return turn.blind && turn.voteId === null && !turn.ranking?.told && turn.answers.some(({ state }) => state !== 'failed');
 }
 
 export function showSession(row: SessionRow, engineOf: EngineOf, voteOf: (id: number) => Vote | null): Session {
