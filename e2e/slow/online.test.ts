@@ -6,19 +6,26 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { listMetrics } from '../../src/main/db/metrics.ts';
+import { getRunByName } from '../../src/main/db/runs.ts';
+import { openLibrary } from '../../src/main/library.ts';
 import { createWorkplace, ROOT, type Workplace } from '../attune.ts';
 
 type Metrics = Record<string, number>;
 let place: Workplace;
 const recipe = (name: string) => parse(readFileSync(join(ROOT, 'resources', 'recipes', `${name}.yaml`), 'utf8')) as Record<string, unknown>;
 
+/** By the recipe; the values of its steps. */
 async function train(fields: Record<string, unknown>): Promise<Metrics[]> {
   const absolute = (path: unknown) => (String(path).startsWith('resources/') ? join(ROOT, String(path)) : path);
-  const file = place.write(`${String(fields.name)}.yaml`, { ...fields, model: absolute(fields.model), dataset: absolute(fields.dataset) });
-  const run = await place.attune(['train', file, '--json']);
+  const name = String(fields.name);
+  const file = place.write(`${name}.yaml`, { ...fields, model: absolute(fields.model), dataset: absolute(fields.dataset) });
+  const run = await place.attune(['train', file]);
   expect(run.code, run.stderr).toBe(0);
-  const events = run.stdout.trim().split('\n').map((line) => JSON.parse(line) as { type: string; values?: Metrics });
-  return events.flatMap(({ type, values }) => (type === 'metrics' ? [values!] : []));
+  const { db } = openLibrary(place.library);
+  const steps = listMetrics(db, getRunByName(db, name)!.id).map(({ values }) => values);
+  db.close();
+  return steps;
 }
 
 const mean = (steps: Metrics[], name: string) => steps.reduce((sum, values) => sum + values[name], 0) / steps.length;
