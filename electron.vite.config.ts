@@ -1,6 +1,6 @@
 /**
- * The build: main (both shells, the engine's entry, the thread that finds rows), the sandboxed preload (CommonJS, as Electron wants it) and
- * the renderer, into build/app/.
+ * The build: main (both shells, the engine's entry, the threads that find rows and run a reward's code), the sandboxed preload (CommonJS, as
+ * Electron wants it) and the renderer, into build/app/.
  * Packages stay outside main's bundle; the renderer's is whole, since a browser has no node_modules.
  */
 import { fileURLToPath } from 'node:url';
@@ -23,6 +23,7 @@ export default defineConfig({
           host: path('src/main/host.ts'),
           engine: path('src/engine/index.ts'),
           'find-thread': path('src/main/datasets/find-thread.ts'),
+          'sandbox-worker': path('src/engine/rewards/sandbox-worker.ts'),
         },
         output: { format: 'es', entryFileNames: '[name].js', chunkFileNames: 'chunks/[name]-[hash].js' },
       },

@@ -12,7 +12,7 @@ import { node24, setup } from './setup.mjs';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const output = join(root, 'build', 'app');
 const stamp = join(output, 'stamp');
-const whole = ['main/desktop.js', 'main/host.js', 'main/engine.js', 'main/find-thread.js', 'preload/index.cjs', 'renderer/index.html'];
+const whole = ['main/desktop.js', 'main/host.js', 'main/engine.js', 'main/find-thread.js', 'main/sandbox-worker.js', 'preload/index.cjs', 'renderer/index.html'];
 
 /** What the build says is shown when it fails, or else only its length. */
 export function build({ say = console.log } = {}) {

@@ -18,6 +18,7 @@ import { readSettings, saveSettings } from './settings.ts';
 import { RUBRIC } from './judging/index.ts';
 import { addModelFolder, listModelSummaries, removeModelName } from './models/summaries.ts';
 import { readWholeCurves } from './runs/curves.ts';
+import { listSampledSteps, readSampledAnswers } from './runs/sampled-answers.ts';
 import { listRunSummaries } from './runs/summaries.ts';
 import { measureFootprint } from './runs/upkeep.ts';
 import { watchRun } from './runs/watch.ts';
@@ -95,6 +96,8 @@ export const router = os.router({
     list: os.runs.list.handler(({ context }) => listRunSummaries(context.library, context.runs.state)),
     watch: os.runs.watch.handler(({ context, input, signal }) => watchRun(context.library, context.runs, input.id, signal)),
     curves: os.runs.curves.handler(({ context, input }) => readWholeCurves(context.library, input.id)),
+    sampledSteps: os.runs.sampledSteps.handler(({ context, input }) => listSampledSteps(context.library, input.id)),
+    sampledAnswers: os.runs.sampledAnswers.handler(({ context, input }) => readSampledAnswers(context.library, input)),
     pause: os.runs.pause.handler(({ context, input }) => context.runs.pause(input.id)),
     resume: os.runs.resume.handler(({ context, input }) => context.runs.resume(input.id)),
     stop: os.runs.stop.handler(({ context, input }) => context.runs.stop(input.id)),

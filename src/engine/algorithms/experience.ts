@@ -34,9 +34,9 @@ export type OnlineData = {
 
 /**
  * The answers that step `step` learns from, sampled at step `first`. Where they were kept (the run was resumed among the steps on them, or killed
- * before its checkpoint) they are read: the policy that gave them may be gone.
+ * before its checkpoint) they are read: the policy that gave them may be gone. `select`: which the method keeps, noted beside the answers for people.
  */
-export async function gatherExperience({ model }: Training, data: OnlineData, step: number, first: number, keepOld: boolean): Promise<Experience> {
+export async function gatherExperience({ model }: Training, data: OnlineData, step: number, first: number, keepOld: boolean, select?: (judged: Judged) => number[]): Promise<Experience> {
   const kept = await data.store.read(first);
   if (kept) return kept;
   if (step !== first) throw new Error(`step ${step + 1}: the answers sampled at step ${first + 1} are gone from the run's folder (rollouts/): start the run anew`);
@@ -46,7 +46,7 @@ export async function gatherExperience({ model }: Training, data: OnlineData, st
     oldLogprobs: keepOld ? await logprobsOf({ model, adapter: true }, judged.rollouts, data) : null,
     refLogprobs: data.reference ? await logprobsOf(data.reference, judged.rollouts, data) : null,
   };
-  await data.store.write(first, experience);
+  await data.store.write(first, experience, select?.(judged));
   return experience;
 }
 

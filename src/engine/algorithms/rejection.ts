@@ -31,8 +31,9 @@ export async function* rejection(training: Training, data: OnlineData, options: 
     if (round === null || round.first !== first) {
       const rows = [...new Set(data.steps.slice(first, first + stepsOfRound).flatMap((batches) => batches.flatMap((batch) => [...batch])))];
       const whole = { ...data, steps: { ...data.steps, [first]: [Int32Array.from(rows)] } };
-      const candidates = await gatherExperience(training, whole, step, first, false);
-      const indices = selectAnswers(candidates, data.numGenerations, options);
+      const select = (candidates: Judged): number[] => selectAnswers(candidates, data.numGenerations, options);
+      const candidates = await gatherExperience(training, whole, step, first, false, select);
+      const indices = select(candidates);
       if (indices.length === 0) {
         throw new Error(`step ${step + 1}: none of ${candidates.rollouts.length} answers is kept (their mean score is ${judgedMetrics(candidates).reward.toFixed(3)}): lower scoreThreshold, raise maxCompletionLength, or start from a better model`);
       }

@@ -17,9 +17,12 @@ const MEMORY = 64;
 /** Starting the thread, and what stands between two answers, ms. */
 const SLACK = 10_000;
 
+/** Beside this file: source run as it is, or in the build, where it is an entry of its own (electron.vite.config.ts). */
+const WORKER = new URL(import.meta.url.endsWith('.ts') ? './sandbox-worker.ts' : './sandbox-worker.js', import.meta.url);
+
 /** `code` is an expression that is a function; `name` stands in errors; `timeLimit` in ms is of one answer. */
 export function createSandbox(name: string, code: string, timeLimit: number): Sandbox {
-  const worker = new Worker(new URL('./sandbox-worker.ts', import.meta.url), {
+  const worker = new Worker(WORKER, {
     workerData: { code, timeLimit },
     resourceLimits: { maxOldGenerationSizeMb: MEMORY, maxYoungGenerationSizeMb: 16, stackSizeMb: 4 },
     env: {},

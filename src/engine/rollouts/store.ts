@@ -3,34 +3,19 @@
  * itself, which reads them where a resumed step learns from answers that an earlier policy gave. Written beside and renamed in.
  */
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { z } from 'zod';
+import { dirname, join } from 'node:path';
+import { RolloutLine, rolloutFile } from '../../shared/rollout-line.ts';
 import type { Experience } from './rollout.ts';
-
-/** JSON keeps every number to the last bit. */
-const Line = z.object({
-  row: z.int(),
-  sample: z.int(),
-  prompt: z.string(),
-  completion: z.string(),
-  finished: z.boolean(),
-  score: z.number(),
-  rewards: z.record(z.string(), z.number()),
-  gold: z.number().optional(),
-  ids: z.array(z.int()),
-  oldLogprobs: z.array(z.number()).optional(),
-  refLogprobs: z.array(z.number()).optional(),
-});
 
 export type RolloutStore = {
   read(step: number): Promise<Experience | null>;
-  write(step: number, experience: Experience): Promise<void>;
+  /** `kept`: which of them the model is trained on, where that is not all. */
+  write(step: number, experience: Experience, kept?: number[]): Promise<void>;
 };
 
 /** `promptText` of a row. Steps count from 0, file names from 1, as people count. */
 export function createRolloutStore(runFolder: string, promptText: (row: number) => string): RolloutStore {
-  const folder = join(runFolder, 'rollouts');
-  const path = (step: number) => join(folder, `step-${String(step + 1).padStart(6, '0')}.jsonl`);
+  const path = (step: number) => join(runFolder, rolloutFile(step + 1));
   return {
     async read(step) {
       const text = await readFile(path(step), 'utf8').catch((error: NodeJS.ErrnoException) => {
@@ -38,7 +23,7 @@ export function createRolloutStore(runFolder: string, promptText: (row: number) 
         throw error;
       });
       if (text === null) return null;
-      const lines = text.trim().split('\n').map((line) => Line.parse(JSON.parse(line)));
+      const lines = text.trim().split('\n').map((line) => RolloutLine.parse(JSON.parse(line)));
       const logprobs = (field: 'oldLogprobs' | 'refLogprobs') => (lines[0][field] ? lines.map((line) => Float32Array.from(line[field]!)) : null);
       const names = Object.keys(lines[0].rewards);
       return {
@@ -50,8 +35,9 @@ export function createRolloutStore(runFolder: string, promptText: (row: number) 
         refLogprobs: logprobs('refLogprobs'),
       };
     },
-    async write(step, { rollouts, scores, rewards, gold, oldLogprobs, refLogprobs }) {
-      const lines = rollouts.map(({ row, sample, ids, text, finished }, i): z.infer<typeof Line> => ({
+    async write(step, { rollouts, scores, rewards, gold, oldLogprobs, refLogprobs }, kept) {
+      const isKept = kept && new Set(kept);
+      const lines = rollouts.map(({ row, sample, ids, text, finished }, i): RolloutLine => ({
         row,
         sample,
         prompt: promptText(row),
@@ -60,11 +46,12 @@ export function createRolloutStore(runFolder: string, promptText: (row: number) 
         score: scores[i],
         rewards: Object.fromEntries(Object.entries(rewards).map(([name, values]) => [name, values[i]])),
         ...(gold && { gold: gold[i] }),
+        ...(isKept && { kept: isKept.has(i) }),
         ids: Array.from(ids),
         ...(oldLogprobs && { oldLogprobs: Array.from(oldLogprobs[i]) }),
         ...(refLogprobs && { refLogprobs: Array.from(refLogprobs[i]) }),
       }));
-      await mkdir(folder, { recursive: true });
+      await mkdir(dirname(path(step)), { recursive: true });
       await writeFile(`${path(step)}.writing`, lines.map((line) => JSON.stringify(line)).join('\n') + '\n');
       await rename(`${path(step)}.writing`, path(step));
     },

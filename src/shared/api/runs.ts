@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { Message } from '../dataset.ts';
 import { Recipe } from '../recipe.ts';
 import type { RunReport } from '../reports.ts';
+import type { RolloutLine } from '../rollout-line.ts';
 import { answers } from './answers.ts';
 
 export type RunStatus = 'queued' | 'running' | 'paused' | 'finished' | 'stopped' | 'failed' | 'interrupted';
@@ -62,6 +63,15 @@ export type RunEvent =
   | { type: 'samples'; samples: SampleCompletion[] }
   | { type: 'log'; lines: LogLine[] };
 
+/** An answer that training sampled, and what it scored: `score` is the weighted sum of `rewards`. */
+export type SampledAnswer = Pick<RolloutLine, 'sample' | 'completion' | 'finished' | 'score' | 'rewards' | 'gold' | 'kept'> & { tokens: number };
+
+/** Answers of one step in the order asked for, those to one prompt together. */
+export type SampledPage = { /** of the whole step */ prompts: number; answers: number; groups: { row: number; prompt: string; answers: SampledAnswer[] }[] };
+
+/** As sampled; or by score, prompts by the mean of their answers and within a prompt the answers. */
+export const ANSWER_ORDERS = ['sampled', 'best', 'worst'] as const;
+
 /** What a recipe would take, before it starts. */
 export type Estimate = {
   parameters: number;
@@ -99,6 +109,12 @@ export const runs = {
   watch: oc.input(run).output(eventIterator(type<RunEvent>())),
   /** For overlays: of more than 10,000 points every n-th, and all with an evaluation. A watch gives them all. */
   curves: oc.input(run).output(type<Curves>()),
+  /** Of an online method, ascending: the steps that sampled answers. */
+  sampledSteps: oc.input(run).output(type<number[]>()),
+  /** `offset` and `count` count answers. */
+  sampledAnswers: oc
+    .input(z.strictObject({ id: z.int(), step: z.int().min(1), order: z.enum(ANSWER_ORDERS), offset: z.int().min(0), count: z.int().min(1).max(200) }))
+    .output(type<SampledPage>()),
   pause: oc.input(run).output(type<void>()),
   /** A paused run goes on; an interrupted, stopped or failed one is queued again from its newest checkpoint. */
   resume: oc.input(run).output(type<void>()),
