@@ -1,6 +1,8 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import Sqlite from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Recipe } from '../../shared/recipe.ts';
@@ -33,6 +35,28 @@ test('a new database is in WAL mode, enforces foreign keys, and every table is s
   const tables = db.prepare("select name, strict from pragma_table_list where schema = 'main' and type = 'table' and name not like 'sqlite_%'").all() as { name: string; strict: number }[];
   expect(tables.length).toBeGreaterThan(8);
   expect(tables.filter(({ strict }) => strict !== 1)).toEqual([]);
+});
+
+test('threads that make the same new database at the same moment all get it', async () => {
+  const code = `
+    const { parentPort, workerData } = require('node:worker_threads');
+    import(workerData.module).then(({ openDatabase }) => {
+      parentPort.on('message', ({ path, at }) => {
+        while (Date.now() < at);
+        openDatabase(path).close();
+        parentPort.postMessage('open');
+      });
+      parentPort.postMessage('ready');
+    });`;
+  const workerData = { module: new URL('./database.ts', import.meta.url).href };
+  const workers = [1, 2].map(() => new Worker(code, { eval: true, workerData }));
+  await Promise.all(workers.map((worker) => once(worker, 'message')));
+  for (let round = 0; round < 40; round++) {
+    const opened = workers.map((worker) => once(worker, 'message')); // throws what the thread throws
+    for (const worker of workers) worker.postMessage({ path: join(folder, `new-${round}.db`), at: Date.now() + 20 });
+    expect((await Promise.all(opened)).flat()).toEqual(['open', 'open']);
+  }
+  await Promise.all(workers.map((worker) => worker.terminate()));
 });
 
 test('a database of a newer schema is refused with a sentence and left as it is', () => {

@@ -18,11 +18,14 @@ export type Database = Sqlite.Database;
 /** In order; the n-th brings user_version from n − 1 to n. One that has shipped never changes. */
 const MIGRATIONS: string[] = [library, editing, runs, playground, history, judging, kinds, runReports, rankings];
 
-/** Safe for several processes at once: WAL, writers wait up to 15 s for each other, each migration is one transaction. */
+/** How long a writer waits for another, ms. */
+const TIMEOUT = 15_000;
+
+/** Safe for several processes at once: WAL, writers wait for each other, each migration is one transaction. */
 export function openDatabase(path: string): Database {
-  const db = new Sqlite(path, { timeout: 15_000 });
+  const db = new Sqlite(path, { timeout: TIMEOUT });
   try {
-    db.pragma('journal_mode = WAL');
+    turnOnWal(db);
     db.pragma('synchronous = NORMAL');
     db.pragma('foreign_keys = ON');
     migrate(db, path);
@@ -33,6 +36,22 @@ export function openDatabase(path: string): Database {
       throw new Error(`${path}: not a SQLite database: move it away, or set ATTUNE_HOME to another folder`, { cause: error });
     }
     throw error;
+  }
+}
+
+/**
+ * The first to open a new library turns the log on for good. That step alone does not wait for locks, whatever the timeout: two processes
+ * that make the library at the same moment would fail each other.
+ */
+function turnOnWal(db: Database): void {
+  for (const until = Date.now() + TIMEOUT; ; ) {
+    try {
+      db.pragma('journal_mode = WAL');
+      return;
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'SQLITE_BUSY' || Date.now() > until) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+    }
   }
 }
 
