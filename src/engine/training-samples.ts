@@ -43,6 +43,12 @@ export async function createTrainingSampler(job: TrainJob, model: LanguageModel,
   };
 }
 
+/** So many of the items, at even distances; all where there are fewer. */
+export function spread<T>(items: T[], count: number): T[] {
+  const wanted = Math.min(count, items.length);
+  return Array.from({ length: wanted }, (_, i) => items[Math.floor((i * items.length) / wanted)]);
+}
+
 async function choosePrompts({ recipe, train, validation }: TrainJob, maxPositions: number, tokenizer: Tokenizer): Promise<Prompt[]> {
   const rows: Example[] = [];
   for await (const example of readExamples(validation ?? train)) {
@@ -50,9 +56,7 @@ async function choosePrompts({ recipe, train, validation }: TrainJob, maxPositio
     if (rows.length === ROWS) break;
   }
   const settings = { template: recipe.template, tokenizer, maxLength: recipe.maxLength, completionOnlyLoss: true };
-  const wanted = Math.min(recipe.evalSamples, rows.length);
-  const chosen = Array.from({ length: wanted }, (_, i) => rows[Math.floor((i * rows.length) / wanted)]);
-  return chosen.flatMap((example) => {
+  return spread(rows, recipe.evalSamples).flatMap((example) => {
     try {
       const prompt = promptOf(example, settings);
       return prompt.tokens.length > 0 && prompt.tokens.length + 1 < maxPositions ? [prompt] : [];

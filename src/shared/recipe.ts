@@ -51,6 +51,11 @@ export function answersPerPrompt(recipe: OnlineRecipe): number {
   return recipe.method === 'ppo' ? 1 : recipe.numGenerations;
 }
 
+/** Whether a frozen reference lies beside the policy. */
+export function hasReference(recipe: OnlineRecipe): boolean {
+  return recipe.method === 'ppo' || (recipe.method !== 'rejection' && (recipe.beta > 0 || recipe.klBudget !== null));
+}
+
 /** How rows are dealt to steps. Where batch sizes count answers in groups, a step is one batch of prompts. */
 export function rowsOfStep(recipe: Recipe): { perDeviceTrainBatchSize: number; gradientAccumulationSteps: number; repeats: number } {
   const { perDeviceTrainBatchSize, gradientAccumulationSteps } = recipe;

@@ -3,16 +3,13 @@ import type { ClassifyRecipe } from '../../shared/recipe.ts';
 import { classify } from '../algorithms/classify.ts';
 import type { LabelledSequence } from '../data/pack.ts';
 import { type LabelledText, prepareTexts } from '../data/prepare.ts';
-import { type MethodContext, padTokenOf, type PreparedMethod, prepareSettings } from './method.ts';
+import { type MethodContext, padTokenOf, type PreparedMethod, prepareSettings, prepareSplits } from './method.ts';
 
 export async function prepareClassify(context: MethodContext<ClassifyRecipe>): Promise<PreparedMethod> {
-  const { recipe, ...job } = context.job;
+  const { recipe } = context.job;
   if (recipe.freezeTrunk && recipe.lora) throw new Error('freezeTrunk trains the head alone and lora the trunk: set one of the two (lora: null, or freezeTrunk: false)');
   const settings = prepareSettings(context);
-  const texts = {
-    train: await prepareTexts(job.train, settings),
-    validation: job.validation ? await prepareTexts(job.validation, settings) : [],
-  };
+  const texts = await prepareSplits(context.job, (path) => prepareTexts(path, settings));
   // sorted: the same labels make the same head, in whatever order rows come
   const labels = [...new Set([...texts.train, ...texts.validation].map((row) => row.label))].sort();
   if (labels.length < 2) throw new Error(`every row has the label ${JSON.stringify(labels[0])}; a classifier needs two labels at least`);

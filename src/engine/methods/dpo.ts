@@ -5,15 +5,14 @@
 import type { DpoRecipe } from '../../shared/recipe.ts';
 import { dpo, referenceLogprobs } from '../algorithms/dpo.ts';
 import { preparePreferences } from '../data/prepare.ts';
-import { type MethodContext, type PreparedMethod, prepareSettings } from './method.ts';
+import { type MethodContext, type PreparedMethod, prepareSettings, prepareSplits } from './method.ts';
 import { pairLengths } from './pairs.ts';
 import { keptReference } from './reference.ts';
 
 export async function prepareDpo(context: MethodContext<DpoRecipe>): Promise<PreparedMethod> {
-  const { recipe, ...job } = context.job;
+  const { recipe } = context.job;
   const settings = prepareSettings(context);
-  const train = await preparePreferences(job.train, settings);
-  const validation = job.validation ? await preparePreferences(job.validation, settings) : [];
+  const { train, validation } = await prepareSplits(context.job, (path) => preparePreferences(path, settings));
   return {
     lengths: train.map(pairLengths),
     async start(training, steps) {

@@ -5,15 +5,14 @@
 import type { KtoRecipe } from '../../shared/recipe.ts';
 import { kto, type KtoReference, mismatch, referenceSequences, sequenceLogprobs } from '../algorithms/kto.ts';
 import { prepareUnpaired } from '../data/prepare.ts';
-import { type MethodContext, type PreparedMethod, prepareSettings } from './method.ts';
+import { type MethodContext, type PreparedMethod, prepareSettings, prepareSplits } from './method.ts';
 import { keptReference } from './reference.ts';
 
 export async function prepareKto(context: MethodContext<KtoRecipe>): Promise<PreparedMethod> {
-  const { recipe, ...job } = context.job;
+  const { recipe } = context.job;
   const { maxLength } = recipe;
   const settings = prepareSettings(context);
-  const train = await prepareUnpaired(job.train, settings);
-  const validation = job.validation ? await prepareUnpaired(job.validation, settings) : [];
+  const { train, validation } = await prepareSplits(context.job, (path) => prepareUnpaired(path, settings));
   warnOfBalance(context, train.filter(({ label }) => label).length, train.length);
   return {
     lengths: train.map(({ prompt, completion }) => {

@@ -31,6 +31,11 @@ export type PreparedMethod = {
 
 export type Method<R extends Recipe> = (context: MethodContext<R>) => Promise<PreparedMethod>;
 
+/** The rows of both files of the job, read alike; none where there is no validation file. */
+export async function prepareSplits<Row>({ train, validation }: TrainJob, prepare: (path: string) => Promise<Row[]>): Promise<{ train: Row[]; validation: Row[] }> {
+  return { train: await prepare(train), validation: validation ? await prepare(validation) : [] };
+}
+
 /** How rows of the job are tokenised. */
 export function prepareSettings({ job: { recipe }, tokenizer, emit }: MethodContext, completionOnlyLoss = true): PrepareSettings {
   const { template, maxLength } = recipe;

@@ -1,27 +1,29 @@
 /**
  * What the methods that train on sampled answers share: prompts of the rows, rewards, the frozen reference, and the sampling itself.
- * Not a method.
+ * Not a method: each says in its own file what it learns from the answers.
  */
 import type { EngineEvent, TrainJob } from '../../shared/job.ts';
-import { answersPerPrompt, type OnlineRecipe } from '../../shared/recipe.ts';
+import { answersPerPrompt, hasReference, type OnlineRecipe } from '../../shared/recipe.ts';
 import { judgedMetrics, type OnlineData, type Reference } from '../algorithms/experience.ts';
-import type { Training } from '../algorithms/training.ts';
+import type { StepReport, Training } from '../algorithms/training.ts';
 import type { StepPlan } from '../data/plan.ts';
 import { readExamples } from '../data/read.ts';
 import { openModel } from '../open-model.ts';
 import { openRewardModel } from '../rewards/reward-model.ts';
 import { openRewards, type Rewards } from '../rewards/rewards.ts';
 import type { Answer } from '../rewards/rules.ts';
-import { EVALUATED } from '../rollouts/cost.ts';
+import { EVALUATED, plannedLengths } from '../rollouts/cost.ts';
 import type { Judged, Rollout } from '../rollouts/rollout.ts';
 import { sampleRollouts } from '../rollouts/sample.ts';
 import { createRolloutStore } from '../rollouts/store.ts';
 import { createGoldWatch } from '../rollouts/watch.ts';
-import { type Prompt, promptOf } from '../training-samples.ts';
-import type { MethodContext } from './method.ts';
+import { type Prompt, promptOf, spread } from '../training-samples.ts';
+import type { MethodContext, PreparedMethod } from './method.ts';
+
+type Reports = AsyncGenerator<StepReport, void, void>;
 
 /** Rows with a prompt that leaves room for an answer; how many were left out is told. */
-export async function preparePrompts({ job: { recipe }, tokenizer, emit }: MethodContext<OnlineRecipe>, path: string): Promise<Prompt[]> {
+async function preparePrompts({ job: { recipe }, tokenizer, emit }: MethodContext<OnlineRecipe>, path: string): Promise<Prompt[]> {
   const settings = { template: recipe.template, tokenizer, maxLength: Number.MAX_SAFE_INTEGER, completionOnlyLoss: true };
   const most = recipe.maxLength - recipe.maxCompletionLength;
   if (most < 1) throw new Error(`maxLength (${recipe.maxLength} tokens) holds prompt and answer: raise it over maxCompletionLength (${recipe.maxCompletionLength})`);
@@ -47,8 +49,21 @@ export async function preparePrompts({ job: { recipe }, tokenizer, emit }: Metho
   return prompts;
 }
 
+/** A method whose rows are prompts; `takeSteps` learns from the answers sampled to them. */
+export async function prepareOnline(
+  context: MethodContext<OnlineRecipe>,
+  takeSteps: (training: Training, data: OnlineData) => Reports | Promise<Reports>,
+): Promise<PreparedMethod> {
+  const { recipe, train } = context.job;
+  const prompts = await preparePrompts(context, train);
+  return {
+    lengths: prompts.map(({ tokens }) => plannedLengths(tokens.length, recipe)),
+    start: async (training, steps) => takeSteps(training, await openOnline(context, training, steps, prompts)),
+  };
+}
+
 /** Everything the algorithms need but their own settings. */
-export async function openOnline(context: MethodContext<OnlineRecipe>, training: Training, steps: StepPlan[], train: Prompt[], wantsReference: boolean): Promise<OnlineData> {
+async function openOnline(context: MethodContext<OnlineRecipe>, training: Training, steps: StepPlan[], train: Prompt[]): Promise<OnlineData> {
   const { job, tokenizer } = context;
   const { recipe } = job;
   const numGenerations = answersPerPrompt(recipe);
@@ -80,7 +95,7 @@ export async function openOnline(context: MethodContext<OnlineRecipe>, training:
       if (judged.gold) watch(reward, gold);
       return judged;
     },
-    reference: wantsReference ? await openReference(context, training) : null,
+    reference: hasReference(recipe) ? await openReference(context, training) : null,
     store: createRolloutStore(job.folder, (row) => promptText(train[row])),
     evaluate: validation.length === 0 ? null : async () => {
       // always the same draws, so that evaluations differ by the model alone
@@ -104,11 +119,6 @@ async function openReference({ job, device, tokenizer }: { job: TrainJob & { rec
   if (!named && recipe.lora && !job.model.adapter) return { model, adapter: false };
   const reference = await openModel(device, named ?? job.model, tokenizer, { storage: 'bf16-if-stored', trainable: 'none' });
   return { model: reference.model, adapter: true };
-}
-
-function spread<T>(items: T[], count: number): T[] {
-  const wanted = Math.min(count, items.length);
-  return Array.from({ length: wanted }, (_, i) => items[Math.floor((i * items.length) / wanted)]);
 }
 
 function promptText({ prompt }: Prompt): string {

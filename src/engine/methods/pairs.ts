@@ -5,13 +5,12 @@ import { cpo } from '../algorithms/cpo.ts';
 import { orpo } from '../algorithms/orpo.ts';
 import type { PreferenceSequences } from '../data/pack.ts';
 import { preparePreferences } from '../data/prepare.ts';
-import { type MethodContext, type PreparedMethod, prepareSettings } from './method.ts';
+import { type MethodContext, type PreparedMethod, prepareSettings, prepareSplits } from './method.ts';
 
 export async function preparePairs(context: MethodContext<CpoRecipe | OrpoRecipe>): Promise<PreparedMethod> {
-  const { recipe, ...job } = context.job;
+  const { recipe } = context.job;
   const settings = prepareSettings(context);
-  const train = await preparePreferences(job.train, settings);
-  const validation = job.validation ? await preparePreferences(job.validation, settings) : [];
+  const { train, validation } = await prepareSplits(context.job, (path) => preparePreferences(path, settings));
   return {
     lengths: train.map(pairLengths),
     async start(training, steps) {

@@ -6,21 +6,15 @@ import { readCritic } from '../checkpoint.ts';
 import { REWARD_LABELS } from '../model/heads.ts';
 import { openModel } from '../open-model.ts';
 import { createAdamW } from '../optim/adamw.ts';
-import { plannedLengths } from '../rollouts/cost.ts';
 import type { MethodContext, PreparedMethod } from './method.ts';
-import { openOnline, preparePrompts } from './online.ts';
+import { prepareOnline } from './online.ts';
 
-export async function preparePpo(context: MethodContext<PpoRecipe>): Promise<PreparedMethod> {
-  const { recipe, train } = context.job;
-  const prompts = await preparePrompts(context, train);
-  return {
-    lengths: prompts.map(({ tokens }) => plannedLengths(tokens.length, recipe)),
-    async start(training, steps) {
-      const critic = await openCritic(context, training);
-      training.critic = critic;
-      return ppo(training, critic, await openOnline(context, training, steps, prompts, true), recipe);
-    },
-  };
+export function preparePpo(context: MethodContext<PpoRecipe>): Promise<PreparedMethod> {
+  return prepareOnline(context, async (training, data) => {
+    const critic = await openCritic(context, training);
+    training.critic = critic;
+    return ppo(training, critic, data, context.job.recipe);
+  });
 }
 
 /** A model of its own, trained as the policy is: every weight, or an adapter; its score head always. A resumed run's is the checkpoint's. */

@@ -4,15 +4,12 @@ import { reward } from '../algorithms/reward.ts';
 import type { RankedSequences } from '../data/pack.ts';
 import { prepareRankings } from '../data/prepare.ts';
 import { REWARD_LABELS } from '../model/heads.ts';
-import { type MethodContext, padTokenOf, type PreparedMethod, prepareSettings } from './method.ts';
+import { type MethodContext, padTokenOf, type PreparedMethod, prepareSettings, prepareSplits } from './method.ts';
 
 export async function prepareReward(context: MethodContext<RewardRecipe>): Promise<PreparedMethod> {
-  const { recipe, train, validation } = context.job;
+  const { recipe } = context.job;
   const settings = prepareSettings(context);
-  const rows = {
-    train: await prepareRankings(train, settings),
-    validation: validation ? await prepareRankings(validation, settings) : [],
-  };
+  const rows = await prepareSplits(context.job, (path) => prepareRankings(path, settings));
   const { evalSteps, perDeviceTrainBatchSize: evalBatchSize, centerRewardsCoefficient } = recipe;
   const answers = rows.train.flatMap((row) => row.answers);
   return {

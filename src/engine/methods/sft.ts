@@ -3,15 +3,12 @@ import type { PretrainRecipe, SftRecipe } from '../../shared/recipe.ts';
 import { sft } from '../algorithms/sft.ts';
 import type { Sequence } from '../data/pack.ts';
 import { prepareSequences } from '../data/prepare.ts';
-import { type MethodContext, type PreparedMethod, prepareSettings } from './method.ts';
+import { type MethodContext, type PreparedMethod, prepareSettings, prepareSplits } from './method.ts';
 
 export async function prepareSft(context: MethodContext<PretrainRecipe | SftRecipe>): Promise<PreparedMethod> {
-  const { recipe, train, validation } = context.job;
+  const { recipe } = context.job;
   const settings = prepareSettings(context, recipe.method === 'sft' && recipe.completionOnlyLoss);
-  const rows = {
-    train: await prepareSequences(train, settings),
-    validation: validation ? await prepareSequences(validation, settings) : [],
-  };
+  const rows = await prepareSplits(context.job, (path) => prepareSequences(path, settings));
   const { evalSteps, perDeviceTrainBatchSize, maxLength } = recipe;
   return {
     lengths: rows.train.map(sequenceLengths),

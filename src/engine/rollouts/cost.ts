@@ -4,7 +4,7 @@
  */
 import type { Example } from '../../shared/dataset.ts';
 import type { RowLengths } from '../../shared/job.ts';
-import { answersPerPrompt, type OnlineRecipe, rowsOfStep } from '../../shared/recipe.ts';
+import { answersPerPrompt, hasReference, type OnlineRecipe, rowsOfStep } from '../../shared/recipe.ts';
 import { countParameters, rowFlops, rowSizes, type Shapes } from '../cost.ts';
 import type { TokenizeSettings } from '../data/tokenize.ts';
 import { promptOf } from '../training-samples.ts';
@@ -45,7 +45,7 @@ export function onlineCost(shapes: Shapes, recipe: OnlineRecipe, sample: RowLeng
   const passes = recipe.method === 'ppo' ? recipe.numPpoEpochs : 1;
   const trainedModels = recipe.method === 'ppo' ? 2 : 1;
   const iterations = 'numIterations' in recipe ? recipe.numIterations : 1;
-  const reference = recipe.method === 'ppo' || (recipe.method !== 'rejection' && (recipe.beta > 0 || recipe.klBudget !== null));
+  const reference = hasReference(recipe);
   const old = recipe.method === 'ppo' ? 2 : Number(recipe.method === 'rloo' || iterations > 1); // PPO: policy and values
   const scoring = [...recipe.rewards, recipe.goldReward].filter((reward) => reward?.type === 'model').length;
 
