@@ -133,11 +133,8 @@ test('keys alone: rows are added, edited, duplicated, tagged, split, filtered, d
   await expect(page.getByText('19 rows', { exact: true })).toBeVisible();
   const undo = page.getByRole('button', { name: /^Undo/ }).first();
   await grid(page).focus();
-  for (let i = 0; i < 20 && (await undo.isEnabled()); i++) {
-    const before = await undo.getAttribute('title');
-    await press(page, 'Control+z');
-    await expect.poll(async () => (await undo.getAttribute('title')) !== before || (await undo.isDisabled()) || i > 0).toBe(true);
-  }
+  // faster than main answers: presses are never lost, and what is shown at the end is the last answer
+  for (let i = 0; i < 20; i++) await press(page, 'Control+z');
   await expect(page.getByText('20 rows', { exact: true })).toBeVisible();
   await expect(cell(page, 1, 1)).toHaveText('question 0');
   await expect(undo).toBeDisabled();

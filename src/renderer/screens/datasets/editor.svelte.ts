@@ -42,6 +42,8 @@ export class Editor {
   readonly #typing = new Map<number, Typing>(); // eslint-disable-line svelte/prefer-svelte-reactivity -- nobody shows it
   #kind: RowKind = 'instruction';
   #number = 0;
+  /** Goes up with everything main has said it changed for us: what was asked before that may be older than it. */
+  #changes = 0;
   #lastOwn = -OWN;
   #closed = false;
 
@@ -71,6 +73,7 @@ export class Editor {
     const same = JSON.stringify(filter) === JSON.stringify(this.filter);
     this.filter = filter;
     this.opening = true;
+    const changes = this.#changes;
     try {
       const { view, count, total, history } = await api.datasets.openView({ dataset: this.dataset, filter });
       const pages = new RowPages(view, count, (message) => this.#lost(pages, message));
@@ -78,13 +81,14 @@ export class Editor {
       const located = goTo === undefined || number !== this.#number ? null : await api.datasets.locate({ view, id: goTo });
       if (located !== null) row = located;
       if (count > 0 && number === this.#number) await pages.load(Math.max(0, row - 40), Math.min(count, row + 60));
+      if (changes !== this.#changes && number === this.#number) await pages.refetch();
       if (number !== this.#number || this.#closed) return void api.datasets.closeView({ view }).catch(() => {});
       const old = this.pages;
       if (old) void api.datasets.closeView({ view: old.view }).catch(() => {});
       for (const [id, draft] of old?.drafts ?? []) pages.drafts.set(id, draft);
       this.pages = pages;
       this.total = total;
-      this.history = history;
+      if (changes === this.#changes) this.history = history;
       this.row = row;
       this.allSelected = false;
       this.anchor = null;
@@ -209,13 +213,18 @@ export class Editor {
 
   /** After an edit: the rows as they are now, and the eye where it happened. */
   async #settle({ history, ids, reordered }: EditResult, look: boolean): Promise<void> {
-    this.history = history;
+    this.#changed(history);
     if (reordered) return this.open(this.filter, look ? ids[0] : undefined);
     await this.pages?.refetch();
     const pages = this.pages;
     if (!look || !pages || ids.length === 0 || ids.includes(this.current?.id ?? -1)) return;
     const row = await attempt(() => api.datasets.locate({ view: pages.view, id: ids[0] }));
     if (typeof row === 'number' && pages === this.pages) this.focus(row);
+  }
+
+  #changed(history: EditHistory): void {
+    this.#changes++;
+    this.history = history;
   }
 
   /** A new row after the one in focus; its id, which a filter may hide. */
@@ -248,7 +257,7 @@ export class Editor {
         },
         saved: (id, example, history) => {
           this.#lastOwn = performance.now();
-          this.history = history;
+          this.#changed(history);
           this.pages?.patch(id, (row) => ({ ...row, example, edited: true }));
         },
       },

@@ -1,5 +1,6 @@
 /** A model's facts as words: kind, form, method, size. Only words; what stands where is the components'. */
 import type { ModelSummary } from '../../../shared/api/models.ts';
+import { methodName } from '../../components/method-names.ts';
 import { formatLarge } from '../../format.ts';
 import * as m from '../../paraglide/messages.js';
 import type { Kind } from './model-list.ts';
@@ -28,8 +29,7 @@ export function formOf({ form, adapterRank }: ModelSummary): string {
 }
 
 export function methodOf({ method }: Pick<ModelSummary, 'method'>): string {
-  if (method === null) return '–';
-  return method === 'export' ? m.library_method_export() : method === 'pretrain' ? m.library_method_pretrain() : method === 'reward' ? m.library_reward_model() : method === 'classify' ? m.library_classifier() : method.toUpperCase();
+  return method === null ? '–' : methodName(method);
 }
 
 export const parametersOf = ({ parameters }: ModelSummary): string => (parameters === null ? '–' : formatLarge(parameters));

@@ -1,5 +1,7 @@
 /** Words of this screen for what the contract calls by short names. */
 import type { MethodReport, ReportStatus } from '../../../shared/method-report.ts';
+import type { Recipe } from '../../../shared/recipe.ts';
+import { methodName } from '../../components/method-names.ts';
 import { formatCount } from '../../format.ts';
 import * as m from '../../paraglide/messages.js';
 
@@ -10,7 +12,7 @@ export const statusTitle = (status: ReportStatus): string => STATUS[status]();
 export const statusTone = (status: ReportStatus): 'good' | 'warn' | 'bad' | 'info' => ({ running: 'info', done: 'good', stopped: 'warn', failed: 'bad', interrupted: 'warn' } as const)[status];
 
 /** `base`, SFT, DPO. */
-export const methodTitle = (method: string): string => (method === 'base' ? m.reports_base() : method.toUpperCase());
+export const methodTitle = (method: string): string => (method === 'base' ? m.reports_base() : methodName(method as Recipe['method']));
 
 export function doingTitle(doing: NonNullable<MethodReport['doing']>): string {
   const method = methodTitle(doing.method);

@@ -1,4 +1,4 @@
-/** What runs, methods and metrics are called on screen. Metrics keep TRL's names: people look them up. */
+/** What runs and metrics are called on screen. Metrics keep TRL's names: people look them up. */
 import type { RunStatus, RunSummary } from '../../../shared/api/runs.ts';
 import { formatMetric, formatPercent } from '../../format.ts';
 import * as m from '../../paraglide/messages.js';
@@ -23,13 +23,6 @@ export function statusWord({ status, asked }: Pick<RunSummary, 'status' | 'asked
   if (asked === 'pause' && status === 'running') return m.runs_pausing();
   if (asked === 'stop' && (status === 'running' || status === 'paused')) return m.runs_stopping();
   return statuses[status]();
-}
-
-export function methodName(method: RunSummary['method']): string {
-  const named: Partial<Record<RunSummary['method'], () => string>> = {
-    pretrain: m.runs_method_pretrain, reward: m.runs_method_reward, classify: m.runs_method_classify, rejection: m.runs_method_rejection,
-  };
-  return named[method]?.() ?? method.toUpperCase();
 }
 
 /** A file or folder by its last part; names of the library as they are. */
