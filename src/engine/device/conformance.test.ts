@@ -141,9 +141,9 @@ describe('the reference', () => {
 
 const native = tryNative(1);
 // a person's own install, found where Node finds packages (NODE_PATH too); without it there is nothing to test
-const tensorflow = await createTfjsDevice('tensorflow').catch((error: Error) => error.message);
+const tensorflow = await createTfjsDevice('tfjs-node').catch((error: Error) => error.message);
 const devices = [
-  createReferenceDevice(), native, await createTfjsDevice('cpu'), await createTfjsDevice('wasm'), tensorflow,
+  createReferenceDevice(), native, await createTfjsDevice('tfjs-cpu'), await createTfjsDevice('tfjs-wasm'), tensorflow,
 ].filter((device) => typeof device !== 'string');
 
 for (const device of devices) {

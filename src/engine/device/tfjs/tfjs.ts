@@ -17,7 +17,7 @@ const LOGITS = 2 ** 25;
 
 export async function createTfjsDevice(name: TfjsBackend): Promise<Device> {
   const { tf, backend, description } = await openBackend(name);
-  const memory = createMemory(tf, 'tfjs device', totalmem());
+  const memory = createMemory(tf, name, totalmem());
   const { get, set } = memory;
   const matrix = (x: Tensor, rows: number, columns: number): Tensor2D => tf.reshape(get(x, 0, rows * columns), [rows, columns]);
 
@@ -50,7 +50,7 @@ export async function createTfjsDevice(name: TfjsBackend): Promise<Device> {
   const column = (x: Tensor, from: number, rows: number): Tensor2D => tf.reshape(get(x, from, rows), [rows, 1]);
 
   return {
-    name: 'tfjs',
+    name,
     description,
 
     alloc: (length, storage = 'f32') => memory.alloc(length, storage),
