@@ -37,7 +37,7 @@ const mayImport = [
   { files: ['src/engine/**'], imports: ['zod$', String.raw`\.{1,2}/(?!.*${above})`] },
   {
     files: ['src/engine/*.ts', 'src/engine/{jobs,methods,formats,device,tokenizer}/**', 'src/engine/data/read.ts', 'src/engine/rewards/sandbox*.ts', 'src/engine/rollouts/store.ts'],
-    imports: ['node:', 'zod$', '@huggingface/', String.raw`\.{1,2}/(?!.*${above})`],
+    imports: ['node:', 'zod$', '@huggingface/', '@tensorflow/', String.raw`\.{1,2}/(?!.*${above})`],
   },
   { files: ['src/engine/losses/**'], imports: [] },
   { files: ['src/engine/ops/**'], imports: [String.raw`\./`, String.raw`\.\./device/device\.ts$`], types: [String.raw`\.\./data/batch\.ts$`] },

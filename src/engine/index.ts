@@ -1,12 +1,13 @@
 /**
  * The engine process: a job comes in over the IPC channel, events go out, and the process ends with the job.
- * The only file that picks a device. It never sees the library or the database, and it dies with main: a closed channel ends it.
+ * It never sees the library or the database, and it dies with main: a closed channel ends it.
  */
 import { z } from 'zod';
 import { type EngineCommand, type EngineEvent, Job } from '../shared/job.ts';
 import type { Device } from './device/device.ts';
 import { createNativeDevice } from './device/native.ts';
-import { createReferenceDevice } from './device/reference.ts';
+import { openDevice } from './device/open.ts';
+import { selfTest } from './device/self-test.ts';
 import { describe } from './jobs/describe.ts';
 import { divergence } from './jobs/divergence.ts';
 import { evaluate } from './jobs/evaluate.ts';
@@ -60,7 +61,7 @@ async function start(received: unknown): Promise<void> {
     const parsed = Job.safeParse(received);
     if (!parsed.success) throw new Error(`the job is not what src/shared/job.ts says: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`);
     const job = parsed.data;
-    const device = 'device' in job ? pickDevice(job) : null;
+    const device = 'device' in job ? await openDevice(job.device, job.threads) : null;
     emit({ type: 'ready', device: device?.description ?? 'no device', engineVersion: ENGINE_VERSION });
     const stopped = await run(job, device);
     if (job.type === 'chat' || job.type === 'render') return; // stays, and ends with its channel
@@ -111,6 +112,7 @@ async function run(job: Job, device: Device | null): Promise<boolean> {
       result(await checkParity(job, device!, count));
       return false;
     case 'device':
+      if (job.selfTest) result(await selfTest(device!));
       return false;
     case 'show':
       result(await show(job));
@@ -126,10 +128,6 @@ async function run(job: Job, device: Device | null): Promise<boolean> {
       result(await plan(job, device!));
       return false;
   }
-}
-
-function pickDevice(job: { device: 'native' | 'reference'; threads: number }): Device {
-  return job.device === 'native' ? createNativeDevice(job.threads) : createReferenceDevice();
 }
 
 function fail(error: unknown): void {

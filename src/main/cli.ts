@@ -5,6 +5,7 @@
 import { Command, CommanderError } from 'commander';
 import { addCompareCommands } from './commands/compare.ts';
 import { addDataCommands } from './commands/data.ts';
+import { addDevicesCommand } from './commands/devices.ts';
 import { addJudge } from './commands/judge.ts';
 import { addModelCommands } from './commands/models.ts';
 import { addQuickstart } from './commands/quickstart.ts';
@@ -42,6 +43,7 @@ addCompareCommands(program);
 addJudge(program);
 addScoreCommand(program);
 addModelCommands(program);
+addDevicesCommand(program);
 addQuickstart(program);
 addReport(program);
 

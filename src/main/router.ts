@@ -8,6 +8,7 @@ import { editDataset, turnEdit } from './datasets/editing.ts';
 import { previewImport } from './datasets/preview.ts';
 import { about } from './about.ts';
 import { forgetExport, listExports, startExport, suggestFolder, verifyExport } from './exports/desk.ts';
+import { listDevices, testDevice } from './devices.ts';
 import { chooseFile, listFolder, makeFolder, revealFile } from './files.ts';
 import { savePair } from './playground/pairs.ts';
 import { rank, saveRanking, undoRanking } from './playground/rankings.ts';
@@ -43,6 +44,8 @@ export const router = os.router({
     changes: os.workbench.changes.handler(({ context, signal }) => context.changes.watch(signal)),
     settings: os.workbench.settings.handler(({ context }) => readSettings(context.library)),
     saveSettings: os.workbench.saveSettings.handler(({ context, input }) => saveSettings(context.library, context.changes, input)),
+    devices: os.workbench.devices.handler(() => listDevices()),
+    testDevice: os.workbench.testDevice.handler(({ input }) => testDevice(input.device)),
   },
   tasks: {
     watch: os.tasks.watch.handler(({ context, signal }) => context.tasks.watch(signal)),

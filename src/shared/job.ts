@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { type Example, Message, Template } from './dataset.ts';
+import { DeviceName } from './devices.ts';
 import type { Judgement } from './judging.ts';
 import { MetricPoint } from './metrics.ts';
 import { Recipe } from './recipe.ts';
@@ -14,7 +15,7 @@ import { type FinishReason, Sampling } from './sampling.ts';
 export const ModelPath = z.strictObject({ folder: z.string(), adapter: z.string().optional() });
 export type ModelPath = z.infer<typeof ModelPath>;
 
-const device = { device: z.enum(['native', 'reference']).default('native'), threads: z.int().min(0).default(0).describe('0: all cores') };
+const device = { device: DeviceName.default('native'), threads: z.int().min(0).default(0).describe('0: all cores') };
 
 /** How a model that only answers keeps its matrices: as they are stored, or in ggml's Q8_0, made from them as it loads. */
 export const Dtype = z.enum(['stored', 'q8_0']);
@@ -130,7 +131,7 @@ export const ParityJob = z.strictObject({
 });
 
 /** Says what training would run on (its `ready` event), and ends. */
-export const DeviceJob = z.strictObject({ type: z.literal('device'), ...device });
+export const DeviceJob = z.strictObject({ type: z.literal('device'), ...device, selfTest: z.boolean().default(false) });
 
 /** Facts of model and adapter folders, off their config files and the headers of their weights: no tensor is read. Answers FolderFacts[] in order. */
 export const DescribeJob = z.strictObject({ type: z.literal('describe'), folders: z.array(z.string()).min(1) });

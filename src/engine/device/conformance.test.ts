@@ -13,6 +13,7 @@ import { describe, expect, test } from 'vitest';
 import { cases, createNormal, type Case, type Tensors } from './conformance-cases.ts';
 import type { Device, HostArray, Storage, Tensor } from './device.ts';
 import { createNativeDevice } from './native.ts';
+import { createTfjsDevice } from './tfjs/tfjs.ts';
 import { createReferenceDevice, type ReferenceTensor } from './reference.ts';
 
 /** Elements after the end of every tensor: NaN, to poison what reads them and to show what writes them. */
@@ -139,10 +140,14 @@ describe('the reference', () => {
 });
 
 const native = tryNative(1);
-const devices = [createReferenceDevice(), ...(typeof native === 'string' ? [] : [native])];
+// a person's own install, found where Node finds packages (NODE_PATH too); without it there is nothing to test
+const tensorflow = await createTfjsDevice('tfjs-node').catch((error: Error) => error.message);
+const devices = [
+  createReferenceDevice(), native, await createTfjsDevice('tfjs-cpu'), await createTfjsDevice('tfjs-wasm'), tensorflow,
+].filter((device) => typeof device !== 'string');
 
 for (const device of devices) {
-  describe(device.name, () => {
+  describe(device.description, () => {
     test.for(cases)('$name', async (c) => {
       const [got, expected] = [await run(device, c), await want(c)];
       for (const name of Object.keys(c.tensors)) {
@@ -231,6 +236,10 @@ for (const device of devices) {
     });
   });
 }
+
+describe('TensorFlow', () => {
+  test.skipIf(typeof tensorflow !== 'string')('is installed', ({ skip }) => skip(tensorflow as string));
+});
 
 describe('native', () => {
   if (typeof native === 'string') {

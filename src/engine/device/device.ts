@@ -33,7 +33,7 @@ export type Activation = 'silu' | 'gelu_pytorch_tanh';
 
 export interface Device {
   readonly name: string;
-  /** One line for people: what really runs, e.g. `native, AVX-512, 2 threads`. */
+  /** One line for people: its name, then what really runs, e.g. `native, AVX-512, 2 threads`. */
   readonly description: string;
 
   // ── memory ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,6 +7,7 @@
 import { dequantizeQ80, Q8_0_BLOCK, Q8_0_BYTES, quantizeQ80 } from '../formats/q8-0.ts';
 import type { Activation, Device, HostArray, Storage, Tensor } from './device.ts';
 import { SEGMENT_FIELDS } from './device.ts';
+import { dropoutMask } from './dropout-mask.ts';
 
 type Reals = Float32Array | Float64Array;
 
@@ -61,13 +62,6 @@ function bf16Bits(values: Float32Array): Uint16Array {
     out[i] = Number.isNaN(values[i]) ? (bits[i] >>> 16) | 0x40 : (bits[i] + 0x7fff + ((bits[i] >>> 16) & 1)) >>> 16;
   }
   return out;
-}
-
-/** MurmurHash3's 32-bit finaliser. */
-function mix(h: number): number {
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-  return (h ^ (h >>> 16)) >>> 0;
 }
 
 function dot(a: Reals, aStart: number, b: Reals, bStart: number, n: number): number {
@@ -191,8 +185,8 @@ export function createReferenceDevice(real: Float32ArrayConstructor | Float64Arr
 
     dropout(out, x, n, p, seed) {
       const [o, a] = [f32(out), f32(x)];
-      const salt = mix(seed);
-      for (let i = 0; i < n; i++) o[i] = (mix(i ^ salt) >>> 8) * 2 ** -24 >= p ? a[i] / (1 - p) : 0;
+      const kept = dropoutMask(n, p, seed);
+      for (let i = 0; i < n; i++) o[i] = kept[i] ? a[i] / (1 - p) : 0;
     },
 
     // ── rows ────────────────────────────────────────────────────────────────────────────────────────────────────────

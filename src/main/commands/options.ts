@@ -2,17 +2,18 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { z } from 'zod';
 import { Template } from '../../shared/dataset.ts';
+import { DeviceName } from '../../shared/devices.ts';
 import { Sampling } from '../../shared/sampling.ts';
 import type { Model } from '../models/index.ts';
 import { explainIssues } from '../schema-errors.ts';
 import { UserError } from '../user-error.ts';
 
-export type MachineOptions = { device: 'native' | 'reference'; threads: number };
+export type MachineOptions = { device: DeviceName; threads: number };
 
 export function addMachineOptions(command: Command): Command {
   return command
-    .addOption(new Option('--device <device>', 'what computes: native kernels, or the slow reference').choices(['native', 'reference']).default('native'))
-    .option('--threads <n>', 'threads; 0 is all cores. The result is the same with any number', parseCount, 0);
+    .addOption(new Option('--device <device>', 'what computes; attune devices tells which work here').choices(DeviceName.options).default('native'))
+    .option('--threads <n>', 'threads of the native device; 0 is all cores. The result is the same with any number', parseCount, 0);
 }
 
 export function addTemplateOption(command: Command): Command {

@@ -3,6 +3,7 @@
  * ended after minutes of quiet. One answers one prompt at a time; others wait their turn. It knows no session.
  */
 import type { Message, Template } from '../../shared/dataset.ts';
+import type { DeviceName } from '../../shared/devices.ts';
 import type { EngineEvent, ModelPath } from '../../shared/job.ts';
 import type { FinishReason, Sampling } from '../../shared/sampling.ts';
 import { type Engine, startEngine } from '../engine.ts';
@@ -19,8 +20,9 @@ export type ChatModel = { path: ModelPath; template: Template };
 
 export type Ask = {
   model: ChatModel;
-  /** Of this engine alone; one that runs with another number is started anew when it is idle. */
+  /** Of this engine alone; one that runs with another number, or on another device, is started anew when it is idle. */
   threads: number;
+  device: DeviceName;
   messages: Message[];
   sampling: Sampling;
   /** Stops the answer; what was written so far stays. */
@@ -40,6 +42,7 @@ export type ChatEngines = {
 type Waiting = Ask & { resolve: (reason: FinishReason) => void; reject: (error: Error) => void };
 type Slot = {
   threads: number;
+  device: DeviceName;
   engine: Engine | null;
   state: EngineState;
   error: string | null;
@@ -89,12 +92,13 @@ export function createChatEngines(onState: () => void, { idleMs = IDLE_MS, mostL
     }
   }
 
-  async function load(slot: Slot, { model, threads }: Ask): Promise<Engine> {
+  async function load(slot: Slot, { model, device, threads }: Ask): Promise<Engine> {
     await makeRoom(slot);
     if (closed) throw new Error('Attune is closing');
     setState(slot, 'loading');
     slot.threads = threads;
-    const engine = startEngine({ type: 'chat', device: 'native', threads, ...{ model: model.path, template: model.template, dtype: 'stored' } });
+    slot.device = device;
+    const engine = startEngine({ type: 'chat', device, threads, ...{ model: model.path, template: model.template, dtype: 'stored' } });
     slot.engine = engine;
     for (;;) {
       const { value: event, done } = await engine.events.next();
@@ -104,7 +108,7 @@ export function createChatEngines(onState: () => void, { idleMs = IDLE_MS, mostL
   }
 
   async function answer(slot: Slot, ask: Waiting): Promise<FinishReason> {
-    if (slot.engine && slot.threads !== ask.threads) await unload(slot);
+    if (slot.engine && (slot.threads !== ask.threads || slot.device !== ask.device)) await unload(slot);
     const kept = slot.engine;
     const engine = kept ?? (await load(slot, ask));
     if (ask.signal.aborted) return 'cancelled';
@@ -161,7 +165,7 @@ export function createChatEngines(onState: () => void, { idleMs = IDLE_MS, mostL
       new Promise((resolve, reject) => {
         const key = keyOf(ask.model);
         const slot = slots.get(key) ?? {
-          threads: ask.threads, engine: null, state: 'off', error: null, waiting: [], working: false, lastUsed: 0, timer: null,
+          threads: ask.threads, device: ask.device, engine: null, state: 'off', error: null, waiting: [], working: false, lastUsed: 0, timer: null,
         };
         slots.set(key, slot);
         const waiting: Waiting = { ...ask, resolve, reject };

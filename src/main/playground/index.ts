@@ -1,5 +1,6 @@
 /** Answers to many prompts by one model, with their lengths and log-probabilities. Who judges them is another matter. */
 import type { Template } from '../../shared/dataset.ts';
+import type { DeviceName } from '../../shared/devices.ts';
 import type { Prompt } from '../../shared/job.ts';
 import type { FinishReason, Sampling } from '../../shared/sampling.ts';
 import { startEngine } from '../engine.ts';
@@ -19,7 +20,7 @@ export type Answer = {
 export type AnswerOptions = {
   template: Template;
   sampling: Sampling;
-  device?: 'native' | 'reference';
+  device?: DeviceName;
   threads?: number;
   batchSize?: number;
   onAnswer?: (index: number) => void;

@@ -15,6 +15,7 @@ import {
 import { getVote, type VoteRow } from '../db/votes.ts';
 import type { Library } from '../library.ts';
 import { resolveModel } from '../models/index.ts';
+import { readSettings } from '../settings.ts';
 import { UserError } from '../user-error.ts';
 import { type Audience, createAudience } from './audience.ts';
 import { historyOf } from './conversation.ts';
@@ -131,7 +132,8 @@ export function createPlayground(library: Library, changes: Changes): Playground
     }
     const controller = new AbortController();
     const threads = Math.max(1, Math.floor(availableParallelism() / new Set(row.models).size));
-    const ended = Promise.all(asked.map(({ sampling }, column) => stream(live, position, column, { threads, sampling, signal: controller.signal }))).then(() => {
+    const { device } = readSettings(library);
+    const ended = Promise.all(asked.map(({ sampling }, column) => stream(live, position, column, { threads, device, sampling, signal: controller.signal }))).then(() => {
       live.streaming = null;
       live.audience.changed();
       changes.tell('playground');
@@ -143,7 +145,7 @@ export function createPlayground(library: Library, changes: Changes): Playground
   }
 
   /** One column's answer, from waiting to its end. Never throws: a failure is the column's own. */
-  async function stream(live: Live, position: number, column: number, how: Pick<Ask, 'threads' | 'sampling' | 'signal'>): Promise<void> {
+  async function stream(live: Live, position: number, column: number, how: Pick<Ask, 'threads' | 'device' | 'sampling' | 'signal'>): Promise<void> {
     const { row, audience } = live;
     const { prompt, answers } = row.turns[position];
     const answer = answers[column];

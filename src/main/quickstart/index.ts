@@ -16,7 +16,7 @@ import { RESOURCES } from '../paths.ts';
 import { type Answer, answerPrompts } from '../playground/index.ts';
 import { countVerdicts, judgeAnswer, type Judged } from '../playground/judge.ts';
 import { readPrompts } from '../prompts.ts';
-import { createRun, findRun, startRun } from '../runs/index.ts';
+import { createRun, findRun, type Machine, startRun } from '../runs/index.ts';
 import { readRecipe } from '../runs/recipe-file.ts';
 
 const INSTRUCTIONS = join(RESOURCES, 'datasets', 'instructions.validation.jsonl');
@@ -47,13 +47,11 @@ export type QuickstartResult = {
   peakMemoryBytes: number;
 };
 
-type Machine = { device: 'native' | 'reference'; threads: number };
-
 export type QuickstartStage = 'sft' | 'dpo' | 'evaluate' | 'compare' | 'export';
 
 export async function quickstart(
   library: Library,
-  machine: Machine,
+  machine: Required<Machine>,
   onEvent: (stage: QuickstartStage, event: EngineEvent | null) => void,
 ): Promise<QuickstartResult> {
   const start = performance.now();

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { DeviceName } from '../../shared/devices.ts';
 import type { EngineEvent, TrainJob } from '../../shared/job.ts';
 import { mapOtherModels } from '../../shared/recipe.ts';
 import { insertCheckpoint, listCheckpoints, markPruned } from '../db/checkpoints.ts';
@@ -19,7 +20,7 @@ import type { Library } from '../library.ts';
 import { resolveModel } from '../models/index.ts';
 import { writeSplit } from './split.ts';
 
-export type Machine = { device?: 'native' | 'reference'; threads?: number };
+export type Machine = { device?: DeviceName; threads?: number };
 
 /** A run under way. Read `events` to its end: it is what drives the run and stores what happens. */
 export type TrainingRun = {

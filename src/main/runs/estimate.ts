@@ -6,6 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Estimate } from '../../shared/api/runs.ts';
+import type { DeviceName } from '../../shared/devices.ts';
 import type { ModelPath, PlanJob, PlanResult } from '../../shared/job.ts';
 import { type Recipe, ROWS_OF } from '../../shared/recipe.ts';
 import type { Changes } from '../changes.ts';
@@ -15,8 +16,8 @@ import { askEngine } from '../engine.ts';
 import type { Library } from '../library.ts';
 import { readFacts } from '../models/facts.ts';
 import { resolveModel } from '../models/index.ts';
+import { readSettings } from '../settings.ts';
 import { warningsOf } from './estimate-warnings.ts';
-import type { Machine } from './index.ts';
 import { sampleRows } from './sampled-rows.ts';
 
 export type Estimator = { estimate(recipe: Recipe): Promise<Estimate>; close(): void };
@@ -32,8 +33,7 @@ const START_SECONDS = 0.5;
 
 type Sample = { trainRows: number; validationRows: number; read: PlanResult | null; rows: string[] };
 
-export function createEstimator(library: Library, changes: Changes, machine: Machine = {}): Estimator {
-  const { device = 'native', threads = 0 } = machine;
+export function createEstimator(library: Library, changes: Changes): Estimator {
   const samples = new Map<string, Promise<Sample>>();
   const plans = new Map<string, Promise<{ plan: PlanResult; sample: Sample }>>();
   const speeds = new Map<string, number>();
@@ -50,16 +50,16 @@ export function createEstimator(library: Library, changes: Changes, machine: Mac
     }
   }
 
-  function plan(recipe: Recipe, model: ModelPath): Promise<{ plan: PlanResult; sample: Sample }> {
+  function plan(device: DeviceName, recipe: Recipe, model: ModelPath): Promise<{ plan: PlanResult; sample: Sample }> {
     const result = last.then(async () => {
       const sample = await keep(samples, KEPT_SAMPLES, sampleKey(recipe, model), async () => ({ ...(await sampleRows(library, recipe)), read: null }));
       const { trainRows, validationRows, read } = sample;
-      const measureSpeed = !speeds.has(model.folder) && speedOfRuns(library, recipe, null) === null;
-      const job = (rows: PlanJob['sample']): PlanJob => ({ type: 'plan', device, threads, recipe, model, sample: rows, trainRows, validationRows, measureSpeed });
+      const measureSpeed = !speeds.has(speedKey(device, model)) && speedOfRuns(library, device, recipe, null) === null;
+      const job = (rows: PlanJob['sample']): PlanJob => ({ type: 'plan', device, threads: 0, recipe, model, sample: rows, trainRows, validationRows, measureSpeed });
       const plan = read
         ? await askEngine<PlanResult>(job({ rows: read.rows }))
         : await withFile(sample.rows, (examples) => askEngine<PlanResult>(job({ examples })));
-      if (plan.flopsPerSecond !== null) speeds.set(model.folder, plan.flopsPerSecond);
+      if (plan.flopsPerSecond !== null) speeds.set(speedKey(device, model), plan.flopsPerSecond);
       sample.read ??= plan;
       sample.rows = [];
       return { plan, sample };
@@ -72,12 +72,13 @@ export function createEstimator(library: Library, changes: Changes, machine: Mac
     async estimate(given) {
       const model = resolveModel(library, given.model);
       const recipe = { ...given, dataset: resolveDataset(library, given.dataset) };
-      const { plan: planned, sample } = await keep(plans, KEPT_PLANS, planKey(recipe, model.path), () => plan(recipe, model.path));
+      const { device } = readSettings(library);
+      const { plan: planned, sample } = await keep(plans, KEPT_PLANS, planKey(device, recipe, model.path), () => plan(device, recipe, model.path));
       const read = sample.read!;
       const { weights, gradients, optimizer, activations, runtime } = planned.memory;
       const total = weights + gradients + optimizer + activations + runtime;
-      const fromRuns = speedOfRuns(library, recipe, planned.parameters);
-      const speed = fromRuns ?? speeds.get(model.path.folder) ?? null;
+      const fromRuns = speedOfRuns(library, device, recipe, planned.parameters);
+      const speed = fromRuns ?? speeds.get(speedKey(device, model.path)) ?? null;
       const seconds = speed === null ? null : START_SECONDS + planned.flops / speed;
       const facts = (await readFacts(library, [model.path.folder])).get(model.path.folder)!;
       const estimate: Estimate = {
@@ -109,16 +110,18 @@ function sampleKey(recipe: Recipe, model: ModelPath): string {
 }
 
 /** What the plan depends on: all but names, how often things are written down, and the optimiser. */
-function planKey(recipe: Recipe, model: ModelPath): string {
+function planKey(device: DeviceName, recipe: Recipe, model: ModelPath): string {
   const { name: _name, optimizer: _optimizer, saveSteps: _save, saveTotalLimit: _limit, loggingSteps: _logging, evalSamples: _samples, ...parts } = recipe;
-  return JSON.stringify([model, parts]);
+  return JSON.stringify([device, model, parts]);
 }
 
-/** FLOP/s of the run nearest in size, the newest of those; null when none is like it. `parameters` null: of any size. */
-function speedOfRuns({ db }: Library, { method, lora, gradientCheckpointing }: Recipe, parameters: number | null): number | null {
+const speedKey = (device: DeviceName, model: ModelPath): string => JSON.stringify([device, model.folder]);
+
+/** FLOP/s of the run nearest in size on that device, the newest of those; null when none is like it. `parameters` null: of any size. */
+function speedOfRuns({ db }: Library, device: DeviceName, { method, lora, gradientCheckpointing }: Recipe, parameters: number | null): number | null {
   const like = listRuns(db).filter(
     (run) =>
-      run.flopsPerSecond !== null && run.parameters !== null && run.step >= TELLING_STEPS && run.method === method &&
+      run.flopsPerSecond !== null && run.parameters !== null && run.step >= TELLING_STEPS && run.method === method && run.device?.split(',')[0] === device &&
       (run.recipe.lora === null) === (lora === null) && run.recipe.gradientCheckpointing === gradientCheckpointing,
   );
   const distance = (run: (typeof like)[number]): number => (parameters === null ? 0 : Math.abs(Math.log(run.parameters! / parameters)));

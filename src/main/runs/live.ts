@@ -7,8 +7,9 @@ import type { Changes } from '../changes.ts';
 import { insertLog } from '../db/run-log.ts';
 import { updateRun } from '../db/runs.ts';
 import type { Library } from '../library.ts';
+import { readSettings } from '../settings.ts';
 import { UserError } from '../user-error.ts';
-import { claim, createRun, getRunById, type Machine, startRun, type TrainingRun } from './index.ts';
+import { claim, createRun, getRunById, startRun, type TrainingRun } from './index.ts';
 import type { LiveState } from './summaries.ts';
 import { deleteRun, isActive, renameRun } from './upkeep.ts';
 
@@ -38,7 +39,7 @@ export type RunQueue = {
   close(): Promise<void>;
 };
 
-export function createRunQueue(library: Library, changes: Changes, machine: Machine = {}): RunQueue {
+export function createRunQueue(library: Library, changes: Changes): RunQueue {
   const { db } = library;
   const listeners = new Set<(id: number) => void>();
   let waiting: number[] = [];
@@ -63,7 +64,7 @@ export function createRunQueue(library: Library, changes: Changes, machine: Mach
     if (current || closed) return;
     const id = waiting.shift();
     if (id === undefined) return;
-    const training = startRun(library, getRunById(library, id), machine);
+    const training = startRun(library, getRunById(library, id), { device: readSettings(library).device });
     const finished = follow(id, training).finally(() => {
       current = null;
       changes.tell('models');

@@ -4,6 +4,7 @@
  */
 import { eventIterator, oc, type } from '@orpc/contract';
 import { z } from 'zod';
+import { DeviceName, type DeviceState, type SelfTest } from '../devices.ts';
 import { answers } from './answers.ts';
 
 /** What a list on screen is made of; a change names the topic, and who shows it asks again. */
@@ -32,6 +33,8 @@ export const Settings = z.strictObject({
   pairDataset: z.string().max(100).nullable(),
   /** Where rankings of the playground go. */
   rankingDataset: z.string().max(100).nullable(),
+  /** What runs started from the window train on, and its conversations run on. */
+  device: DeviceName,
 });
 export type Settings = z.infer<typeof Settings>;
 
@@ -74,6 +77,9 @@ export const workbench = {
   changes: oc.output(eventIterator(type<{ topics: Topic[] }>())),
   settings: answers<Settings>(),
   saveSettings: oc.input(Settings.partial()).output(type<Settings>()),
+  devices: answers<DeviceState[]>(),
+  /** A few seconds; fails with what the device needs, where it cannot run. */
+  testDevice: oc.input(z.strictObject({ device: DeviceName })).output(type<SelfTest>()),
 };
 
 export const tasks = {

@@ -1,0 +1,63 @@
+/**
+ * The same runs on every device: SFT and DPO take the same way as on the native one for 50 steps. The tiny model on TensorFlow.js in JavaScript and
+ * WebAssembly, the embedded one on TensorFlow where its package is installed (found where Node finds packages, NODE_PATH too).
+ */
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { DeviceState } from '../../src/shared/devices.ts';
+import { alpacaRows, createWorkplace, preferenceRows, ROOT, tinyModel, type Workplace } from '../attune.ts';
+
+/** f32 sums in another order, through 50 steps of AdamW: relative to the loss. */
+const TOLERANCE = 1e-3;
+const STEPS = 50;
+/** JavaScript needs a minute for what the native device does in one second. */
+const PATIENCE = 900_000;
+
+let place: Workplace;
+let installed: DeviceState[];
+beforeAll(async () => {
+  place = createWorkplace();
+  tinyModel(place);
+  place.write('rows.jsonl', alpacaRows(48));
+  place.write('pairs.jsonl', preferenceRows(24));
+  installed = JSON.parse((await place.attune(['devices', '--json'])).stdout) as DeviceState[];
+});
+afterAll(() => place.remove());
+
+const common = { maxLength: 64, maxSteps: STEPS, perDeviceTrainBatchSize: 4, loggingSteps: 1, saveSteps: STEPS, evalRatio: 0, optimizer: { learningRate: 1e-3 } };
+const small = { ...common, model: 'tiny', template: 'chat' };
+const tiny = {
+  'SFT with LoRA': { ...small, method: 'sft', dataset: 'rows.jsonl', lora: { r: 4 } },
+  SFT: { ...small, method: 'sft', dataset: 'rows.jsonl' },
+  DPO: { ...small, method: 'dpo', dataset: 'pairs.jsonl' },
+};
+const embedded = {
+  SFT: { ...common, method: 'sft', model: 'attune-base', dataset: join(ROOT, 'resources/datasets/instructions.train.jsonl') },
+  DPO: { ...common, method: 'dpo', model: 'attune-base', dataset: join(ROOT, 'resources/datasets/preferences.train.jsonl') },
+};
+
+async function lossesOf(recipe: object, device: string): Promise<number[]> {
+  const { code, stdout, stderr } = await place.attune(['train', place.write('recipe.yaml', recipe), '--device', device, '--json-lines']);
+  expect(code, stderr).toBe(0);
+  const lines = stdout.trim().split('\n').map((line) => JSON.parse(line) as { type: string; values?: { loss?: number } });
+  return lines.filter(({ type }) => type === 'progress').map(({ values }) => values!.loss!);
+}
+
+async function expectSameWay(recipe: object, device: string): Promise<void> {
+  const [expected, got] = [await lossesOf(recipe, 'native'), await lossesOf(recipe, device)];
+  expect(got).toHaveLength(STEPS);
+  expect(expected[0] - expected.at(-1)!).toBeGreaterThan(0.02); // it learns something
+  for (const [i, loss] of got.entries()) expect(Math.abs(loss - expected[i]) / expected[i], `step ${i + 1}: ${loss}, native ${expected[i]}`).toBeLessThan(TOLERANCE);
+}
+
+describe.each(['tfjs-cpu', 'tfjs-wasm'])('%s', (device) => {
+  test.each(Object.entries(tiny))('%s takes the same way as on the native device', (_, recipe) => expectSameWay(recipe, device), PATIENCE);
+});
+
+describe('tfjs-node', () => {
+  test.for(Object.entries(embedded))('%s of the embedded model takes the same way as on the native device', async ([, recipe], { skip }) => {
+    const { problem } = installed.find(({ name }) => name === 'tfjs-node')!;
+    if (problem) return skip(problem);
+    await expectSameWay(recipe, 'tfjs-node');
+  }, PATIENCE);
+});
