@@ -55,9 +55,9 @@ describe.each(['tfjs-cpu', 'tfjs-wasm'])('%s', (device) => {
 });
 
 describe('tfjs-node', () => {
-  test.for(Object.entries(embedded))('%s of the embedded model takes the same way as on the native device', async ([, recipe], { skip }) => {
+  test.for(Object.entries(embedded))('%s of the embedded model takes the same way as on the native device', { timeout: PATIENCE }, async ([, recipe], { skip }) => {
     const { problem } = installed.find(({ name }) => name === 'tfjs-node')!;
     if (problem) return skip(problem);
     await expectSameWay(recipe, 'tfjs-node');
-  }, PATIENCE);
+  });
 });
