@@ -13,13 +13,8 @@ struct Shape {
 
 constexpr int most_heads = W < 16 ? 2 : 4;  // that go over keys and values together
 
-/// Asks for D floats. A cache's rows come from memory (the weights of a step went through the caches since), in pieces of D floats
-/// that lie K·D apart, which the processor does not foresee: 8 sequences of 70 keys at M took 121 µs a layer, and take 79 (one thread).
-ATTUNE_INLINE void ask(const float* x, i64 D) {
-  for (i64 d = 0; d < D; d += 16) __builtin_prefetch(x + d);
-}
-
-/// scores(R, ld) = scale · q(R,D) · keysᵀ, W / R keys at a time. Room for W scores past the end is written, too.
+/// scores(R, ld) = scale · q(R,D) · keysᵀ, W / R keys at a time. Room for W scores past the end is written, too. Keys and values are asked for
+/// ahead, since the weights of a step went through the caches: 8 sequences of 70 keys at M took 121 µs a layer, and take 79 (one thread).
 template <int R>
 ATTUNE_INLINE void scores_few(float* scores, i64 ld, const float* q, const float* k, const float* v, i64 keys, i64 stride, i64 D, float scale) {
   constexpr int P = W / R;
@@ -28,8 +23,8 @@ ATTUNE_INLINE void scores_few(float* scores, i64 ld, const float* q, const float
 #pragma GCC unroll 16
     for (int p = 0; p < P; p++) {
       key[p] = k + (i + p < keys ? i + p : keys - 1) * stride;
-      ask(key[p] + 32 * stride, D);
-      ask(v + (key[p] - k), D);
+      fetch_row<When::soon>(key[p] + 32 * stride, D);
+      fetch_row<When::soon>(v + (key[p] - k), D);
     }
     vf acc[W] = {};
     const auto add = [&](auto get, i64 d) {
@@ -125,28 +120,28 @@ void attend_few(float* out, float* lse, const float* q, const float* k, const fl
   }
 }
 
-/// One step of the online softmax for W rows, a lane each: exponentials in place of `keys` scores; returns what earlier sums shrink by.
-template <bool masked>
-ATTUNE_INLINE vf soften(float* scores, i64 ld, i64 keys, vi seen, float scale, vf& max, vf& total) {
+/// One step of the online softmax for W rows, a lane each: exponentials in place of `keys` scores, of which all lanes see the first `sure`;
+/// returns what earlier sums shrink by.
+ATTUNE_INLINE vf soften(float* scores, i64 ld, i64 sure, i64 keys, vi seen, vf& max, vf& total) {
   const vf none = broadcast(-INFINITY);
-  const auto score = [&](i64 i) {
-    const vf x = load(scores + i * ld) * scale;
-    return masked ? (broadcast_int(static_cast<int32_t>(i)) < seen ? x : none) : x;
-  };
+  const auto masked = [&](i64 i) { return broadcast_int(static_cast<int32_t>(i)) < seen ? load(scores + i * ld) : none; };
   vf top = max, other = none;  // two chains: the comparison's latency is as long as two of them
   i64 i = 0;
-  for (; i + 2 <= keys; i += 2) {
-    top = vmax(score(i), top);
-    other = vmax(score(i + 1), other);
+  for (; i + 2 <= sure; i += 2) {
+    top = vmax(load(scores + i * ld), top);
+    other = vmax(load(scores + (i + 1) * ld), other);
   }
-  if (i < keys) top = vmax(score(i), top);
+  for (; i < keys; i++) top = vmax(masked(i), top);
   top = vmax(other, top);
   vf sums = {};
-  for (i = 0; i < keys; i++) {
-    const vf p = vexp(score(i) - top);
-    store(scores + i * ld, p);
+  const auto keep = [&](i64 at, vf score) {
+    const vf p = vexp(score - top);
+    store(scores + at * ld, p);
     sums += p;
-  }
+  };
+#pragma GCC unroll 4
+  for (i = 0; i < sure; i++) keep(i, load(scores + i * ld));
+  for (; i < keys; i++) keep(i, masked(i));
   const vf shrink = vexp(max - top);
   max = top;
   total = total * shrink + sums;
@@ -159,43 +154,38 @@ void attend_tile(float* out, float* lse, const float* q, const float* k, const f
   const i64 queries = s.query_length - j0 < per_tile ? s.query_length - j0 : per_tile;
   const i64 rows = queries * a.G, padded = round_up(rows, tile_nr), wide = round_up(a.D, W);
   const i64 stride = a.K * a.D;
-  float* turned = scratch;                    // q: panels of (D, tile_nr)
-  float* scores = turned + padded * a.D;      // (key_block, padded)
-  float* sums = scores + key_block * padded;  // (padded, wide)
-  float* max = sums + padded * wide;          // (padded)
-  float* total = max + padded;                // (padded)
-  float* shrink = total + padded;             // (padded)
+  float* turned = scratch;                     // q: panels of (D, tile_nr)
+  float* scores = turned + padded * a.D;       // (key_block, tile_nr), of one panel at a time
+  float* sums = scores + key_block * tile_nr;  // (padded, wide)
+  float* max = sums + padded * wide;           // (padded)
+  float* total = max + padded;                 // (padded)
+  float* shrink = total + padded;              // (padded)
 
   for (i64 r = 0; r < padded; r++) max[r] = -INFINITY, total[r] = 0;
   memset(sums, 0, static_cast<size_t>(padded * wide) * sizeof(float));
-  pack_turned(turned, q, s.query_start + j0, rows, padded, a.G, a.H, a.D, kv);
+  pack_turned(turned, q, s.query_start + j0, rows, padded, a.G, a.H, a.D, kv, a.scale);
 
   const i64 blocks = block_count(s.prefix_length) + block_count(s.key_length);
   for (i64 b = 0; b < blocks; b++) {
     const KeyBlock block = block_at(s, b);
-    const i64 keys = visible(s, block, j0 + queries - 1);
-    if (keys == 0) break;
-    if (b == 0) fetch_block(k + kv * a.D, block, stride, a.D);
-    fetch_block(v + kv * a.D, block, stride, a.D);
-    if (b + 1 < blocks) fetch_block(k + kv * a.D, block_at(s, b + 1), stride, a.D);
-    turned_scores(scores, k + block.start * stride + kv * a.D, stride, turned, keys, padded, a.D);
-    const bool all = visible(s, block, j0) == keys;
-    bool same = true;
-    for (i64 r = 0; r < padded; r += W) {
-      vf top = load(max + r), sum_of = load(total + r), less;
-      if (all)
-        less = soften<false>(scores + r, padded, keys, vi{}, a.scale, top, sum_of);
-      else
-        less = soften<true>(scores + r, padded, keys, lanes_visible(s, block, j0, r, a.G), a.scale, top, sum_of);
-      store(max + r, top);
-      store(total + r, sum_of);
-      store(shrink + r, less);
-      for (int l = 0; l < W; l++) same = same && less[l] == 1.0f;
+    const View view{s, block, j0, rows, a.G};
+    if (view.keys(rows - 1) == 0) break;
+    if (b == 0) fetch_block<When::soon>(k + kv * a.D, block, stride, a.D);
+    fetch_block<When::soon>(v + kv * a.D, block, stride, a.D);
+    if (b + 1 < blocks) fetch_block<When::soon>(k + kv * a.D, block_at(s, b + 1), stride, a.D);
+    for (i64 n = 0; n < padded; n += tile_nr) {
+      const i64 keys = view.keys(n + tile_nr - 1);
+      turned_scores(scores, tile_nr, k + block.start * stride + kv * a.D, stride, turned + n * a.D, view.keys(n + W - 1), keys, a.D);
+      for (i64 r = n; r < n + tile_nr; r += W) {
+        vf top = load(max + r), sum_of = load(total + r);
+        store(shrink + r, soften(scores + (r - n), tile_nr, view.keys(r), view.keys(r + W - 1), lanes_visible(view, r), top, sum_of));
+        store(max + r, top);
+        store(total + r, sum_of);
+      }
+      const i64 count = rows - n < tile_nr ? rows - n : tile_nr;
+      add_product<true>(sums + n * wide, wide, scores, tile_nr, v + block.start * stride + kv * a.D, stride, count, a.D,
+                        [&](i64 m) { return Depth{0, view.keys(n + m + tile_mr - 1)}; }, [&](i64 m) { return shrink[n + m]; });
     }
-    if (!same && b > 0)
-      for (i64 r = 0; r < rows; r++)
-        for (i64 d = 0; d < wide; d += W) store(sums + r * wide + d, load(sums + r * wide + d) * shrink[r]);
-    free_product<Into::add, true>(sums, wide, scores, padded, v + block.start * stride + kv * a.D, stride, rows, a.D, keys);
   }
   for (i64 r = 0; r < rows; r++) {
     const i64 head = (s.query_start + j0 + r / a.G) * a.H + kv * a.G + r % a.G;
@@ -227,22 +217,35 @@ void attention(Context& c, float* out, float* lse, const float* q, const float* 
   }
   first[S] = tiles;
   const i64 padded = round_up(per_tile * a.G, tile_nr), wide = round_up(D, W);
-  i64 each = padded * (D + key_block + wide + 3) + 8 * W;
+  i64 each = padded * (D + wide + 3) + key_block * tile_nr + 8 * W;
   const i64 few = most_heads * (longest + W);
   each = round_up(each > few ? each : few, 16);
   float* scratch = c.scratch(Slot::workers, each * c.pool.threads());
-  parallel(c, tiles * K, [&](i64 task, int worker) {
-    const i64 kv = task % K, tile = task / K;
+  struct Place {
+    Segment s;
+    i64 kv, j0;
+    bool few;
+  };
+  const auto place_of = [&](i64 task) {
+    const i64 tile = task / K;
     i64 low = 0, high = S;  // the segment with first[low] ≤ tile < first[low + 1]
     while (high - low > 1) {
       const i64 middle = (low + high) / 2;
       (first[middle] <= tile ? low : high) = middle;
     }
     const Segment s = segment_at(segments, low);
-    if (s.query_length * a.G <= tile_mr)
-      attend_few(out, lse, q, k, v, s, a, kv, scratch + worker * each);
-    else
-      attend_tile(out, lse, q, k, v, s, a, kv, (first[low + 1] - 1 - tile) * per_tile, scratch + worker * each);
+    return Place{s, task % K, (first[low + 1] - 1 - tile) * per_tile, s.query_length * a.G <= tile_mr};
+  };
+  parallel(c, tiles * K, [&](i64 task, int worker) {
+    const Place p = place_of(task);
+    if (p.few) return attend_few(out, lse, q, k, v, p.s, a, p.kv, scratch + worker * each);
+    // Most likely this worker's next task: its queries and first keys come meanwhile.
+    if (task + c.pool.threads() < tiles * K) {
+      const Place next = place_of(task + c.pool.threads());
+      fetch_queries(q, next.s.query_start + next.j0, least(per_tile, next.s.query_length - next.j0), a.G, H, D, next.kv);
+      fetch_block<When::later>(k + next.kv * D, block_at(next.s, 0), K * D, D);
+    }
+    attend_tile(out, lse, q, k, v, p.s, a, p.kv, p.j0, scratch + worker * each);
   });
 }
 

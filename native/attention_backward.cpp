@@ -48,28 +48,29 @@ i64 lay_out(Scratch& s, float* base, i64 padded, i64 D) {
   return at;
 }
 
-/// A tile's rows one behind the other, to be the right operand of a product over rows.
-void copy_rows(float* out, const float* x, i64 first, i64 rows, const Shape& a, i64 kv) {
+/// A tile's rows one behind the other and scaled, to be the right operand of a product over rows.
+void copy_rows(float* out, const float* x, i64 first, i64 rows, const Shape& a, i64 kv, float scale) {
   for (i64 r = 0; r < rows; r++) {
     const float* from = x + row_offset(first, r, a.G, a.H, a.D, kv);
     for (i64 d = 0; d < a.D; d += W) {
       const i64 count = a.D - d < W ? a.D - d : W;
-      store_some(out + r * a.D + d, load_some(from + d, count), count);
+      store_some(out + r * a.D + d, load_some(from + d, count) * scale, count);
     }
   }
 }
 
-/// dscores = P ∘ (dP − delta), scores = P, in place of S and dP; keys a row does not see give 0.
-template <bool masked>
-ATTUNE_INLINE void differentiate(float* scores, float* dscores, i64 ld, i64 keys, vi seen, float scale, vf lse, vf delta) {
-  for (i64 i = 0; i < keys; i++) {
-    vf p = vexp(load(scores + i * ld) * scale - lse);
-    if (masked) p = broadcast_int(static_cast<int32_t>(i)) < seen ? p : vf{};
+/// dscores = P ∘ (dP − delta), scores = P, in place of S and dP. All lanes see the first `sure` keys; those a lane does not see give 0,
+/// whatever lies there.
+ATTUNE_INLINE void differentiate(float* scores, float* dscores, i64 ld, i64 sure, i64 keys, vi seen, vf lse, vf delta) {
+  const auto at = [&](i64 i, auto mask) {
+    const vf p = mask(vexp(load(scores + i * ld) - lse));
     store(scores + i * ld, p);
-    vf ds = p * (load(dscores + i * ld) - delta);
-    if (masked) ds = broadcast_int(static_cast<int32_t>(i)) < seen ? ds : vf{};
-    store(dscores + i * ld, ds);
-  }
+    store(dscores + i * ld, mask(p * (load(dscores + i * ld) - delta)));
+  };
+  i64 i = 0;
+#pragma GCC unroll 4
+  for (; i < sure; i++) at(i, [](vf x) { return x; });
+  for (; i < keys; i++) at(i, [&](vf x) { return broadcast_int(static_cast<int32_t>(i)) < seen ? x : vf{}; });
 }
 
 /// Which key blocks and which queries of a segment: gradients of the keys (dk, dv), of the queries (dq), or both.
@@ -89,42 +90,53 @@ void segment_backward(const Tensors& t, const Segment& s, const Shape& a, i64 kv
       const KeyBlock block = block_at(s, b);
       if (visible(s, block, j0 + queries - 1) == 0) break;
       if (j0 > part.query_begin && visible(s, block, j0 - 1) > 0) continue;
-      fetch_block(t.k + kv * a.D, block, stride, a.D);
-      fetch_block(t.v + kv * a.D, block, stride, a.D);
-      if (of_keys) fetch_block(t.dv + kv * a.D, block, stride, a.D);
-      if (of_keys) fetch_block(t.dk + kv * a.D, block, stride, a.D);
+      fetch_block<When::later>(t.k + kv * a.D, block, stride, a.D);
+      fetch_block<When::later>(t.v + kv * a.D, block, stride, a.D);
+      if (of_keys) fetch_block<When::later>(t.dv + kv * a.D, block, stride, a.D);
+      if (of_keys) fetch_block<When::later>(t.dk + kv * a.D, block, stride, a.D);
     }
-    pack_turned(w.queries_t, t.q, first, rows, padded, a.G, a.H, a.D, kv);
-    pack_turned(w.douts_t, t.dout, first, rows, padded, a.G, a.H, a.D, kv);
+    if (j0 == part.query_begin)
+      for (const float* x : {t.q, t.dout}) fetch_queries(x, first, queries, a.G, a.H, a.D, kv);
+    pack_turned(w.queries_t, t.q, first, rows, padded, a.G, a.H, a.D, kv, a.scale);
+    pack_turned(w.douts_t, t.dout, first, rows, padded, a.G, a.H, a.D, kv, 1.0f);
     for (i64 r = 0; r < padded; r++) {
       const i64 last = r < rows ? r : rows - 1, head = (first + last / a.G) * a.H + kv * a.G + last % a.G;
       w.lse[r] = t.lse[head];
       w.delta[r] = t.delta[head];
     }
     if (of_keys) {
-      copy_rows(w.queries, t.q, first, rows, a, kv);
-      copy_rows(w.douts, t.dout, first, rows, a, kv);
+      copy_rows(w.queries, t.q, first, rows, a, kv, a.scale);
+      copy_rows(w.douts, t.dout, first, rows, a, kv, 1.0f);
     }
     if (of_queries) memset(w.dquery, 0, static_cast<size_t>(padded * wide) * sizeof(float));
     for (i64 b = part.block_begin; b < part.block_end; b++) {
       const KeyBlock block = block_at(s, b);
-      const i64 keys = visible(s, block, j0 + queries - 1), offset = block.start * stride + kv * a.D;
+      const View view{s, block, j0, rows, a.G};
+      const i64 keys = view.keys(rows - 1), offset = block.start * stride + kv * a.D;
       if (keys == 0) break;
-      turned_scores(w.scores, t.k + offset, stride, w.queries_t, keys, padded, a.D);
-      turned_scores(w.dscores, t.v + offset, stride, w.douts_t, keys, padded, a.D);
-      const bool all = visible(s, block, j0) == keys;
-      for (i64 r = 0; r < padded; r += W) {
-        const vf lse = load(w.lse + r), delta = load(w.delta + r);
-        if (all)
-          differentiate<false>(w.scores + r, w.dscores + r, padded, keys, vi{}, a.scale, lse, delta);
-        else
-          differentiate<true>(w.scores + r, w.dscores + r, padded, keys, lanes_visible(s, block, j0, r, a.G), a.scale, lse, delta);
+      // Meanwhile what comes next: the next tile's rows, and where this one's gradients go.
+      if (b == part.block_begin) {
+        const i64 next = j0 + per_tile;
+        for (const float* x : {t.q, t.dout}) fetch_queries(x, s.query_start + next, least(per_tile, part.query_end - next), a.G, a.H, a.D, kv);
+        if (of_queries) fetch_queries(t.dq, first, queries, a.G, a.H, a.D, kv);
       }
+      for (i64 n = 0; n < padded; n += tile_nr) {
+        const i64 near = view.keys(n + W - 1), far = view.keys(n + tile_nr - 1);
+        turned_scores(w.scores + n, padded, t.k + offset, stride, w.queries_t + n * a.D, near, far, a.D);
+        turned_scores(w.dscores + n, padded, t.v + offset, stride, w.douts_t + n * a.D, near, far, a.D);
+        for (i64 r = n; r < n + tile_nr; r += W)
+          differentiate(w.scores + r, w.dscores + r, padded, view.keys(r), round_up(view.keys(r + W - 1), tile_mr), lanes_visible(view, r), load(w.lse + r), load(w.delta + r));
+      }
+      const auto as_it_is = [](i64) { return 1.0f; };
+      // Scores that no query of a vector sees were not made: each key starts at the first vector that sees it.
+      const auto from_key = [&](i64 i) { return Depth{view.first_row(i) / W * W, rows}; };
       if (of_keys) {
-        free_product<Into::add, false>(t.dv + offset, stride, w.scores, padded, w.douts, a.D, keys, a.D, rows);
-        free_product<Into::add, false>(t.dk + offset, stride, w.dscores, padded, w.queries, a.D, keys, a.D, rows, a.scale);
+        add_product<false>(t.dv + offset, stride, w.scores, padded, w.douts, a.D, keys, a.D, from_key, as_it_is);
+        add_product<false>(t.dk + offset, stride, w.dscores, padded, w.queries, a.D, keys, a.D, from_key, as_it_is);
       }
-      if (of_queries) free_product<Into::add, true>(w.dquery, wide, w.dscores, padded, t.k + offset, stride, rows, a.D, keys);
+      if (of_queries)
+        add_product<true>(w.dquery, wide, w.dscores, padded, t.k + offset, stride, rows, a.D,
+                          [&](i64 m) { return Depth{0, view.keys(m + tile_mr - 1)}; }, as_it_is);
     }
     if (of_queries)
       for (i64 r = 0; r < rows; r++) {
@@ -191,13 +203,17 @@ void attention_backward(Context& c, float* dq, float* dk, float* dv, const float
   float* delta = c.scratch(Slot::rows, queries * H);
   parallel(c, S, [&](i64 s, int) {
     const Segment segment = segment_at(segments, s);
-    for (i64 head = segment.query_start * H; head < (segment.query_start + segment.query_length) * H; head++) {
-      vf dot = {};
-      for (i64 d = 0; d < D; d += W) {
-        const i64 count = D - d < W ? D - d : W;
-        dot = load_some(dout + head * D + d, count) * load_some(out + head * D + d, count) + dot;
-      }
-      delta[head] = sum(dot);
+    const i64 end = (segment.query_start + segment.query_length) * H;
+    for (i64 head = segment.query_start * H; head < end; head += W) {  // W heads at a time share the sums over lanes
+      vf dots[W] = {};
+      for (i64 i = 0; i < least(W, end - head); i++)
+        for (i64 d = (head + i) * D; d < (head + i + 1) * D; d += W) {
+          const i64 count = least(W, (head + i + 1) * D - d);
+          __builtin_prefetch(out + d + 1024);  // written a whole forward ago
+          __builtin_prefetch(dout + d + 1024);
+          dots[i] = load_some(dout + d, count) * load_some(out + d, count) + dots[i];
+        }
+      store_some(delta + head, sums<W / 2>(dots), least(W, end - head));
     }
   });
   const Tensors t{dq, dk, dv, dout, lse, q, k, v, delta};

@@ -23,8 +23,6 @@ constexpr i64 slack = 16;              // packing writes past a panel's end
 /// Keeps the compiler from recomputing a value at every use.
 #define ATTUNE_OPAQUE(x) asm("" : "+r"(x))
 
-constexpr i64 least(i64 x, i64 y) { return x < y ? x : y; }
-
 /// Floats from one row of a packed panel of A to the next, and from one k to the next.
 template <bool by_rows> constexpr i64 packed_row = by_rows ? KC + 16 : 1;
 template <bool by_rows> constexpr i64 packed_step = by_rows ? 1 : MR;

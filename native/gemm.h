@@ -62,6 +62,8 @@ static inline void pack_panel(float* out, const T* p, i64 line_stride, i64 depth
   }
 }
 
+ATTUNE_INLINE constexpr i64 least(i64 x, i64 y) { return x < y ? x : y; }
+
 enum class Into { write, add };
 
 // ── small tiles, for attention ─────────────────────────────────────────────────────────────────────────────────────────
