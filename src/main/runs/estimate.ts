@@ -105,7 +105,7 @@ export function createEstimator(library: Library, changes: Changes, machine: Mac
 /** What the lengths of the rows depend on. */
 function sampleKey(recipe: Recipe, model: ModelPath): string {
   const { method, dataset, template, maxLength, evalRatio, seed } = recipe;
-  return JSON.stringify([model.folder, method === 'sft' && recipe.completionOnlyLoss, ROWS_OF[method], dataset, template, maxLength, evalRatio, seed]);
+  return JSON.stringify([model.folder, method === 'sft' && recipe.completionOnlyLoss, ROWS_OF[method], dataset, template, maxLength, evalRatio, seed, method === 'reward' && recipe.half]);
 }
 
 /** What the plan depends on: all but names, how often things are written down, and the optimiser. */
