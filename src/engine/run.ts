@@ -95,7 +95,8 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
     rowsSeen += rowsPerStep[report.step - 1];
     const evaluation = judgement(report.values);
     const evaluated = evaluation !== null;
-    clock.tick(report, evaluated ? null : flopsOf(report));
+    // a head alone is so little work that its time tells nothing of the speed of training
+    clock.tick(report, evaluated || shapes.headOnly ? null : flopsOf(report));
     const values: Record<string, number> = { ...report.values, num_tokens: state.numTokens, epoch: rowsSeen / lengths.length };
     if (report.ended) {
       state.ended = report.ended;

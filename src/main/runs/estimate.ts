@@ -14,7 +14,7 @@ import { resolveDataset } from '../datasets/index.ts';
 import { askEngine } from '../engine.ts';
 import type { Library } from '../library.ts';
 import { readFacts } from '../models/facts.ts';
-import { resolveModel } from '../models/index.ts';
+import { pathsOfOthers, resolveModel } from '../models/index.ts';
 import { warningsOf } from './estimate-warnings.ts';
 import type { Machine } from './index.ts';
 import { sampleRows } from './sampled-rows.ts';
@@ -55,7 +55,7 @@ export function createEstimator(library: Library, changes: Changes, machine: Mac
       const sample = await keep(samples, KEPT_SAMPLES, sampleKey(recipe, model), async () => ({ ...(await sampleRows(library, recipe)), read: null }));
       const { trainRows, validationRows, read } = sample;
       const measureSpeed = !speeds.has(model.folder) && speedOfRuns(library, recipe, null) === null;
-      const job = (rows: PlanJob['sample']): PlanJob => ({ type: 'plan', device, threads, recipe, model, sample: rows, trainRows, validationRows, measureSpeed });
+      const job = (rows: PlanJob['sample']): PlanJob => ({ type: 'plan', device, threads, recipe, model, models: pathsOfOthers(library, recipe), sample: rows, trainRows, validationRows, measureSpeed });
       const plan = read
         ? await askEngine<PlanResult>(job({ rows: read.rows }))
         : await withFile(sample.rows, (examples) => askEngine<PlanResult>(job({ examples })));
@@ -90,6 +90,7 @@ export function createEstimator(library: Library, changes: Changes, machine: Mac
         sampledRows: read.sampled,
         steps: planned.steps,
         tokens: planned.tokens,
+        models: planned.models,
         memory: { weights, gradients, optimizer, activations, total, available: process.availableMemory() },
         seconds,
         tokensPerSecond: seconds === null ? null : planned.tokens / seconds,

@@ -90,6 +90,8 @@ export type Estimate = {
   steps: number;
   /** That the optimiser sees in all. */
   tokens: number;
+  /** Held at once while training; of them, those that stand on the trained one's own frozen weights. */
+  models: { held: number; shared: number };
   /** Bytes. Activations: beyond the gradients, whose memory they use too before those come to be. */
   memory: { weights: number; gradients: number; optimizer: number; activations: number; total: number; /** free on this machine now */ available: number };
   /** null when the speed of this machine is not known yet. */
