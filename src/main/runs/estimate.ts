@@ -2,14 +2,12 @@
  * What a recipe would take, told before it starts: the engine's plan of sampled rows, put beside what this machine has and what runs reached
  * on it. Parts are kept by what they depend on, so that a change of one field in the form does not tokenise the rows again.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Estimate } from '../../shared/api/runs.ts';
 import type { ModelPath, PlanJob, PlanResult } from '../../shared/job.ts';
 import { type Recipe, ROWS_OF } from '../../shared/recipe.ts';
 import type { Changes } from '../changes.ts';
 import { listRuns } from '../db/runs.ts';
+import { withJsonl } from '../datasets/examples-file.ts';
 import { resolveDataset } from '../datasets/index.ts';
 import { askEngine } from '../engine.ts';
 import type { Library } from '../library.ts';
@@ -58,7 +56,7 @@ export function createEstimator(library: Library, changes: Changes, machine: Mac
       const job = (rows: PlanJob['sample']): PlanJob => ({ type: 'plan', device, threads, recipe, model, models: pathsOfOthers(library, recipe), sample: rows, trainRows, validationRows, measureSpeed });
       const plan = read
         ? await askEngine<PlanResult>(job({ rows: read.rows }))
-        : await withFile(sample.rows, (examples) => askEngine<PlanResult>(job({ examples })));
+        : await withJsonl(sample.rows, (examples) => askEngine<PlanResult>(job({ examples })));
       if (plan.flopsPerSecond !== null) speeds.set(model.folder, plan.flopsPerSecond);
       sample.read ??= plan;
       sample.rows = [];
@@ -137,15 +135,3 @@ function keep<T>(kept: Map<string, Promise<T>>, limit: number, key: string, make
   if (kept.size > limit) kept.delete(kept.keys().next().value!);
   return made;
 }
-
-async function withFile<T>(rows: string[], use: (path: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'attune-plan-'));
-  try {
-    const path = join(folder, 'rows.jsonl');
-    await writeFile(path, rows.join('\n') + '\n');
-    return await use(path);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
