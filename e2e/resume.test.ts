@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Job } from '../src/shared/job.ts';
 import { Recipe, ROWS_OF } from '../src/shared/recipe.ts';
+import { findCheckpoint } from '../src/engine/checkpoint.ts';
 import { startEngine } from '../src/main/engine.ts';
 
 const resources = fileURLToPath(new URL('../resources', import.meta.url));
@@ -138,6 +139,21 @@ describe('a run killed at random instants and resumed', () => {
     const start = await newest('pretrain-whole');
     const { numGenerations: _, numIterations: __, ...shared } = online;
     await expectSameAfterKills('ppo', { ...shared, method: 'ppo', numMiniBatches: 2, numPpoEpochs: 2, targetKl: 0.1, klHorizon: 50, maxSteps: 8, saveSteps: 2, missingEosPenalty: 1 }, start, 3);
+  }, 90_000);
+
+  it('ends bit-identical: PPO with LoRA, policy, reference and value model on one base, until gold falls behind its best', async () => {
+    const start = await newest('pretrain-whole');
+    const { numGenerations: _, numIterations: __, ...shared } = online;
+    // gold is any number that wavers: the first mean of ten below the best ends the run
+    const gold = { goldReward: { type: 'length', unit: 'characters', max: 25 }, goldLimit: 1e-6 };
+    const overrides = { ...shared, ...gold, method: 'ppo', lora: { r: 4 }, maxSteps: 24, saveSteps: 2 };
+    await expectSameAfterKills('ppo-lora', overrides, start, 3);
+    const { state } = (await findCheckpoint(join(folder, 'ppo-lora-whole')))!;
+    expect(state.ended).toContain('goldLimit (0.000001)');
+    expect(state.step).toBeLessThan(24);
+    // and once more: what has ended stays so
+    expect(await drive(job('ppo-lora-killed', overrides, start))).toMatch(/^[0-9a-f]{64}$/);
+    expect((await findCheckpoint(join(folder, 'ppo-lora-killed')))!.state.step).toBe(state.step);
   }, 90_000);
 
   it('ends bit-identical: rejection sampling in two rounds', async () => {

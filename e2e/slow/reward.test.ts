@@ -1,4 +1,7 @@
-/** The shipped reward recipe on the embedded model and data: it tells held-out pairs apart, says how sure it is, and cannot be mistaken for a language model. */
+/**
+ * The shipped reward recipes on the embedded model and data, each on one half of the pairs: they tell held-out pairs apart, say how sure they are, and
+ * cannot be mistaken for language models.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -11,15 +14,17 @@ let place: Workplace;
 
 beforeAll(async () => {
   place = createWorkplace();
-  const recipe = parse(readFileSync(join(ROOT, 'resources', 'recipes', 'reward.yaml'), 'utf8')) as object;
-  const file = place.write('reward.yaml', { ...recipe, dataset: join(datasets, 'preferences.train.jsonl') });
-  const run = await place.attune(['train', file]);
-  expect(run.code, run.stderr).toBe(0);
+  for (const name of ['reward', 'gold']) {
+    const recipe = parse(readFileSync(join(ROOT, 'resources', 'recipes', `${name}.yaml`), 'utf8')) as object;
+    const file = place.write(`${name}.yaml`, { ...recipe, dataset: join(datasets, 'preferences.train.jsonl') });
+    const run = await place.attune(['train', file]);
+    expect(run.code, run.stderr).toBe(0);
+  }
 }, 600_000);
 afterAll(() => place.remove());
 
-it('scores the better answer of at least nine held-out pairs in ten higher, and knows how sure it may be', async () => {
-  const scored = await place.attune(['score', 'attune-reward', join(datasets, 'preferences.validation.jsonl'), '--json']);
+it.each(['attune-reward', 'attune-gold'])('%s scores the better answer of at least nine held-out pairs in ten higher, and knows how sure it may be', async (model) => {
+  const scored = await place.attune(['score', model, join(datasets, 'preferences.validation.jsonl'), '--json']);
   expect(scored.code, scored.stderr).toBe(0);
   const result = JSON.parse(scored.stdout) as ScoreResult;
   expect(result.rows).toBe(202);

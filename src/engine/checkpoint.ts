@@ -25,6 +25,8 @@ export const RunState = z.strictObject({
   best: z.strictObject({ step: z.int(), evalLoss: z.number() }).nullable(),
   /** of the method's own */
   carried: z.record(z.string(), z.number()).optional(),
+  /** why the run ended with this step, before the end of its plan */
+  ended: z.string().optional(),
 });
 export type RunState = z.infer<typeof RunState>;
 

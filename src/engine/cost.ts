@@ -44,7 +44,7 @@ export function countParameters({ config, lora, headOnly, bf16 }: Shapes): Param
   return { base, adapter, trainable: lora ? adapter + score : headOnly ? score : base, bytes: bytes + 4 * adapter };
 }
 
-/** Forward and backward of one row. `forwardOnly`: an evaluation. */
+/** Forward and backward of one row. `forwardOnly`: an evaluation. A head alone is trained on features that one such pass has made. */
 export function rowFlops({ config, lora, headOnly, gradientCheckpointing }: Shapes, row: RowLengths, forwardOnly = false): number {
   const { linears } = outline(config);
   const { tokens, pairs, sites } = rowSizes(row);
@@ -53,7 +53,8 @@ export function rowFlops({ config, lora, headOnly, gradientCheckpointing }: Shap
   const width = config.numHiddenLayers * config.numAttentionHeads * config.headDim;
   const layers = tokens * 2 * (weights + adapter) + pairs * 4 * width;
   const head = sites * 2 * config.hiddenSize * (config.numLabels ?? config.vocabSize); // a score head reads one site a text: too little to count apart
-  if (forwardOnly || headOnly) return layers + head;
+  if (forwardOnly) return layers + head;
+  if (headOnly) return 2 * head;
   // the gradient of inputs costs one more forward of the linears, that of trained weights another; attention runs five products backward to two forward
   const layersBackward = tokens * 2 * ((lora ? 1 : 2) * weights + 2 * adapter) + pairs * 10 * width;
   const headBackward = head * (lora ? 1 : 2); // from the logits kept; what ops/logprob.ts does not keep is made again

@@ -1,9 +1,9 @@
 /**
  * A model path (folder, and maybe an adapter) → a model ready on a device. The one place where formats, tokenizer and model meet.
- * An adapter is continued when LoRA is trained, and merged into the weights otherwise.
+ * An adapter is continued when LoRA is trained, put beside weights that are shared, and merged into them otherwise.
  */
 import { join } from 'node:path';
-import type { ModelPath } from '../shared/job.ts';
+import type { ModelPath, TrainJob } from '../shared/job.ts';
 import type { Lora } from '../shared/recipe.ts';
 import type { Device } from './device/device.ts';
 import { type ModelFolder, openModelFolder } from './formats/model-folder.ts';
@@ -21,12 +21,19 @@ export type OpenOptions = {
   seed?: number;
   gradientCheckpointing?: boolean;
   randomInit?: boolean;
+  /** A model of the same folder whose frozen weights are this one's too; an adapter stays beside them then. */
+  shared?: LanguageModel;
   /** Trained or new: a score head with these labels in place of the LM head. */
   head?: ScoreHead;
 };
 
 /** What is written beside the weights when the model is saved; `config` tells of its score head, and `head` is that part of it. */
 export type ModelSource = Pick<ModelFolder, 'config' | 'generationConfig'> & { head: ScoreHead | null };
+
+/** Whether a model can stand on the policy's own frozen weights: under LoRA, where it is of the same folder. */
+export function onPolicyBase({ recipe, model }: Pick<TrainJob, 'recipe' | 'model'>, { folder }: ModelPath): boolean {
+  return recipe.lora !== null && folder === model.folder;
+}
 
 export async function openModel(
   device: Device,
@@ -39,7 +46,7 @@ export async function openModel(
     checkTokenizerFits(parseModelConfig(folder.config, join(path.folder, 'config.json')), tokenizer.vocabSize, path.folder);
     const adapter = path.adapter ? await readAdapter(path.adapter) : undefined;
     if (adapter && options.lora) checkSameLora(adapter, options.lora, path.adapter!);
-    const merge = adapter !== undefined && options.trainable === 'none';
+    const merge = adapter !== undefined && options.trainable === 'none' && !options.shared;
     const storedBf16 = [...folder.tensors.values()].some((tensor) => tensor.dtype === 'BF16');
     const model = await loadLanguageModel(device, folder, {
       ...options,

@@ -29,6 +29,12 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
   const tokenizer = await loadTokenizer(job.model.folder);
   const checkpoint = await findCheckpoint(job.folder);
   const start: ModelPath = checkpoint ? checkpointModel(job, checkpoint.path) : job.model;
+  if (checkpoint?.state.ended !== undefined) {
+    // killed between its last checkpoint and its end
+    emit({ type: 'note', text: checkpoint.state.ended });
+    emit({ type: 'checkpoint', path: checkpoint.path, step: checkpoint.state.step, sha256: checkpoint.sha256, best: checkpoint.state.best?.step === checkpoint.state.step });
+    return { stopped: false };
+  }
   const method = await prepareMethod({ job, device, tokenizer, emit });
   const { model, source } = await openModel(device, start, tokenizer, {
     storage: recipe.lora ? 'bf16-if-stored' : 'f32',
@@ -89,9 +95,13 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
     rowsSeen += rowsPerStep[report.step - 1];
     const evaluation = judgement(report.values);
     const evaluated = evaluation !== null;
-    clock.tick(report, evaluated ? null : flopsOf(report));
+    // a head alone is so little work that its time tells nothing of the speed of training
+    clock.tick(report, evaluated || shapes.headOnly ? null : flopsOf(report));
     const values: Record<string, number> = { ...report.values, num_tokens: state.numTokens, epoch: rowsSeen / lengths.length };
-    if (report.ended) emit({ type: 'note', text: report.ended });
+    if (report.ended) {
+      state.ended = report.ended;
+      emit({ type: 'note', text: report.ended });
+    }
     const last = report.step === steps.length || report.ended !== undefined;
     if (report.step % recipe.loggingSteps === 0 || last || evaluated) emit({ type: 'metrics', step: report.step, seconds: clock.seconds(), values });
     emit({ type: 'progress', step: report.step, totalSteps: steps.length, ...clock.rates(), seconds: clock.seconds(), memoryBytes: clock.memory(), values });

@@ -61,7 +61,8 @@ test.each(['grpo-dapo', 'grpo-kl', 'grpo-kl-plain', 'grpo-dr', 'grpo-bnpo', 'rlo
       return { rollouts, scores, rewards: { fixed: scores }, gold: null };
     },
     reference: recipe.beta > 0 ? { model: reference, adapter: true } : null,
-    store: { read: async () => null, write: async () => {} },
+    store: { read: async () => null, readScores: async () => null, write: async () => {} },
+    watch: () => undefined,
     evaluate: null,
     evalSteps: 0,
   };

@@ -13,7 +13,6 @@ import { chooseFile, listFolder, makeFolder, revealFile } from './files.ts';
 import { savePair } from './playground/pairs.ts';
 import { rank, saveRanking, undoRanking } from './playground/rankings.ts';
 import { listVotes, scores, vote } from './playground/votes.ts';
-import { REPORT_METHODS } from './method-reports/methods.ts';
 import { saveReport } from './method-reports/save.ts';
 import { readSettings, saveSettings } from './settings.ts';
 import { RUBRIC } from './judging/index.ts';
@@ -138,7 +137,6 @@ export const router = os.router({
   methodReports: {
     list: os.methodReports.list.handler(({ context }) => context.methodReports.list()),
     get: os.methodReports.get.handler(({ context, input }) => context.methodReports.get(input.id)),
-    methods: os.methodReports.methods.handler(() => REPORT_METHODS.map(({ method }) => method)),
     start: os.methodReports.start.handler(({ context, input }) => context.methodReports.start(input)),
     resume: os.methodReports.resume.handler(({ context, input }) => context.methodReports.resume(input.id)),
     stop: os.methodReports.stop.handler(({ context, input }) => context.methodReports.stop(input.id)),

@@ -146,6 +146,8 @@ export const PlanJob = z.strictObject({
   ...device,
   recipe: Recipe,
   model: ModelPath,
+  /** As in train. */
+  models: z.record(z.string(), ModelPath).default({}),
   /** Sampled training rows: to be tokenised, or as an earlier plan told their lengths. */
   sample: z.union([z.strictObject({ examples: z.string().describe('JSONL of Example rows') }), z.strictObject({ rows: z.array(RowLengths) })]),
   trainRows: z.int().min(1),
@@ -334,6 +336,8 @@ export type PlanResult = {
   steps: number;
   /** That the model computes in all steps. */
   tokens: number;
+  /** Held at once while training; of them, those that stand on the trained one's own frozen weights. */
+  models: { held: number; shared: number };
   /** Bytes; `runtime` is the engine process itself. */
   memory: { weights: number; gradients: number; optimizer: number; activations: number; runtime: number };
   /** Of all steps and evaluations. */

@@ -56,6 +56,19 @@ export function hasReference(recipe: OnlineRecipe): boolean {
   return recipe.method === 'ppo' || (recipe.method !== 'rejection' && (recipe.beta > 0 || recipe.klBudget !== null));
 }
 
+/** Models that training holds at once, the trained one first; the others by the name the recipe has for each, undefined where it is the base once more. */
+export function modelsInMemory(recipe: Recipe): { role: 'policy' | 'reference' | 'value' | 'reward'; model: string | undefined }[] {
+  const policy = { role: 'policy', model: undefined } as const;
+  if (!isOnline(recipe)) return [policy]; // what a reference says of rows is computed before the first step
+  const rewards = [...recipe.rewards, recipe.goldReward].flatMap((reward) => (reward?.type === 'model' ? [reward.model] : []));
+  return [
+    policy,
+    ...(hasReference(recipe) ? [{ role: 'reference', model: 'referenceModel' in recipe ? recipe.referenceModel : undefined } as const] : []),
+    ...(recipe.method === 'ppo' ? [{ role: 'value', model: recipe.valueModel } as const] : []),
+    ...[...new Set(rewards)].map((model) => ({ role: 'reward', model }) as const),
+  ];
+}
+
 /** How rows are dealt to steps. Where batch sizes count answers in groups, a step is one batch of prompts. */
 export function rowsOfStep(recipe: Recipe): { perDeviceTrainBatchSize: number; gradientAccumulationSteps: number; repeats: number } {
   const { perDeviceTrainBatchSize, gradientAccumulationSteps } = recipe;

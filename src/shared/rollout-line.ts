@@ -13,6 +13,8 @@ export const RolloutLine = z.object({
   gold: z.number().optional(),
   /** Whether the model is trained on it, where a method chooses. */
   kept: z.boolean().optional(),
+  /** By how much it was better than expected, where a method says so: one number of the answer, or one a token. */
+  advantages: z.array(z.number()).optional(),
   ids: z.array(z.int()),
   oldLogprobs: z.array(z.number()).optional(),
   refLogprobs: z.array(z.number()).optional(),

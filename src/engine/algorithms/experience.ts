@@ -1,6 +1,6 @@
 /**
  * Answers of a step, sampled, scored and with the log-probs that the losses of GRPO and RLOO are taken against; and the metrics of answers and
- * rewards under TRL's names. Not the advantages: those are each method's own.
+ * rewards under TRL's names. Not the advantages: those are each method's own, which hands them over to be kept.
  */
 import type { RowLengths } from '../../shared/job.ts';
 import { packAnswers } from '../data/pack.ts';
@@ -8,7 +8,7 @@ import type { StepPlan } from '../data/plan.ts';
 import type { Batch } from '../data/batch.ts';
 import type { LanguageModel } from '../model/language-model.ts';
 import type { Experience, Judged, Rollout } from '../rollouts/rollout.ts';
-import type { RolloutStore } from '../rollouts/store.ts';
+import type { RolloutNotes, RolloutStore } from '../rollouts/store.ts';
 import type { Training } from './training.ts';
 
 /** The frozen reference: a model of its own, or the policy without its adapter. */
@@ -27,18 +27,23 @@ export type OnlineData = {
   judge(step: number, rows: Int32Array): Promise<Judged>;
   reference: Reference | null;
   store: RolloutStore;
+  /** told of each new batch of answers: why the run ends with it, or undefined */
+  watch(judged: Judged): string | undefined;
   /** held-out prompts answered and scored, under `eval_…` */
   evaluate: (() => Promise<Record<string, number>>) | null;
   evalSteps: number;
 };
 
+/** `store` writes the answers down with what the method made of them; once, and only new ones. To be called before the first step on them. */
+export type Gathered = { experience: Experience; store(notes: RolloutNotes): Promise<void> };
+
 /**
  * The answers that step `step` learns from, sampled at step `first`. Where they were kept (the run was resumed among the steps on them, or killed
- * before its checkpoint) they are read: the policy that gave them may be gone. `select`: which the method keeps, noted beside the answers for people.
+ * before its checkpoint) they are read: the policy that gave them may be gone.
  */
-export async function gatherExperience({ model }: Training, data: OnlineData, step: number, first: number, keepOld: boolean, select?: (judged: Judged) => number[]): Promise<Experience> {
+export async function gatherExperience({ model }: Training, data: OnlineData, step: number, first: number, keepOld: boolean): Promise<Gathered> {
   const kept = await data.store.read(first);
-  if (kept) return kept;
+  if (kept) return { experience: kept, store: async () => {} };
   if (step !== first) throw new Error(`step ${step + 1}: the answers sampled at step ${first + 1} are gone from the run's folder (rollouts/): start the run anew`);
   const judged = await data.judge(first, data.steps[first][0]);
   const experience: Experience = {
@@ -46,8 +51,14 @@ export async function gatherExperience({ model }: Training, data: OnlineData, st
     oldLogprobs: keepOld ? await logprobsOf({ model, adapter: true }, judged.rollouts, data) : null,
     refLogprobs: data.reference ? await logprobsOf(data.reference, judged.rollouts, data) : null,
   };
-  await data.store.write(first, experience, select?.(judged));
-  return experience;
+  let stored = false;
+  return {
+    experience,
+    async store(notes) {
+      if (!stored) await data.store.write(first, experience, notes);
+      stored = true;
+    },
+  };
 }
 
 async function logprobsOf({ model, adapter }: Reference, rollouts: Rollout[], data: OnlineData): Promise<Float32Array[]> {
@@ -124,7 +135,7 @@ function repetition(ids: Int32Array): number {
   return 1 - new Set(Array.from({ length: count }, (_, i) => ids.subarray(i, i + 4).join(' '))).size / count;
 }
 
-function mean(values: ArrayLike<number>): number {
+export function mean(values: ArrayLike<number>): number {
   return Array.prototype.reduce.call(values, (sum, value) => (sum as number) + (value as number), 0) as number / values.length;
 }
 

@@ -4,8 +4,7 @@
  * Each batch of answers is stepped on numIterations times, ratios taken against the policy that sampled it.
  */
 import { groupAdvantages, grpoLoss, type GrpoSettings } from '../losses/grpo.ts';
-import type { Experience } from '../rollouts/rollout.ts';
-import { countTokens, gatherExperience, joinParts, judgedMetrics, microBatches, type OnlineData, packRollouts } from './experience.ts';
+import { countTokens, type Gathered, gatherExperience, joinParts, judgedMetrics, microBatches, type OnlineData, packRollouts } from './experience.ts';
 import { dropoutSeed } from './sft.ts';
 import { isEvaluationStep, optimizerStep, type StepReport, sumBySequence, type Training } from './training.ts';
 
@@ -18,12 +17,14 @@ export type GrpoOptions = GrpoSettings & {
 
 export async function* grpo(training: Training, data: OnlineData, options: GrpoOptions): AsyncGenerator<StepReport, void, void> {
   const { model, totalSteps, seed } = training;
-  let experience: Experience | null = null;
+  let gathered: Gathered | null = null;
   for (let step = training.startStep; step < totalSteps; step++) {
     const iteration = step % options.numIterations;
-    if (iteration === 0 || !experience) experience = await gatherExperience(training, data, step, step - iteration, options.numIterations > 1);
+    if (iteration === 0 || !gathered) gathered = await gatherExperience(training, data, step, step - iteration, options.numIterations > 1);
+    const { experience } = gathered;
     const { rollouts, scores, oldLogprobs, refLogprobs } = experience;
     const { advantages, zeroStd } = groupAdvantages(scores, data.numGenerations, options.scaleRewards);
+    await gathered.store({ advantages: Array.from(advantages, (advantage) => [advantage]) });
     const counted = rollouts.map(({ finished, ids }) => (options.maskTruncatedCompletions && !finished ? 0 : ids.length));
     const whole = { answers: rollouts.length, tokens: Math.max(1, counted.reduce((sum, count) => sum + count, 0)) };
 
@@ -61,9 +62,9 @@ export async function* grpo(training: Training, data: OnlineData, options: GrpoO
       values['objective/kl'] = distance / rollouts.length;
     }
     Object.assign(values, clips.values());
-    if (data.evaluate && isEvaluationStep(step + 1, totalSteps, data.evalSteps)) Object.assign(values, await data.evaluate());
+    const ended = klEnd(values['objective/kl'], options.klBudget) ?? (iteration === 0 ? data.watch(experience) : undefined);
+    if (data.evaluate && (ended || isEvaluationStep(step + 1, totalSteps, data.evalSteps))) Object.assign(values, await data.evaluate());
     const { tokens, rows } = countTokens(rollouts, data.prompts, data.numGenerations);
-    const ended = klEnd(values['objective/kl'], options.klBudget);
     const forwards = iteration === 0 ? 1 + Number(oldLogprobs !== null) + Number(refLogprobs !== null) : 0;
     yield { step: step + 1, values, tokens: iteration === 0 ? tokens : 0, computedTokens: computedTokens * (1 + forwards), computed: { rows, forwards }, ended };
     if (ended) return;

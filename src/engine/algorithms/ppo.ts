@@ -9,7 +9,7 @@ import type { AdamW } from '../optim/adamw.ts';
 import { clipScale } from '../optim/clip.ts';
 import { learningRateAt } from '../optim/schedule.ts';
 import { createRandom, deriveSeed, shuffle } from '../random.ts';
-import { countTokens, gatherExperience, joinParts, judgedMetrics, microBatches, type OnlineData, packRollouts } from './experience.ts';
+import { countTokens, gatherExperience, joinParts, judgedMetrics, mean, microBatches, type OnlineData, packRollouts } from './experience.ts';
 import { klEnd } from './grpo.ts';
 import { dropoutSeed } from './sft.ts';
 import { isEvaluationStep, type StepReport, type Training } from './training.ts';
@@ -40,7 +40,7 @@ export async function* ppo(training: Training, critic: Critic, data: OnlineData,
   training.adamw.steps = critic.adamw.steps = training.startStep * updates;
   for (let step = training.startStep; step < totalSteps; step++) {
     const klCoef = carried.klCoef ?? options.klCoef;
-    const experience = await gatherExperience(training, data, step, step, true);
+    const { experience, store } = await gatherExperience(training, data, step, step, true);
     const { rollouts } = experience;
     const [oldLogprobs, refLogprobs] = [experience.oldLogprobs!, experience.refLogprobs!];
     const oldValues: Float32Array[] = [];
@@ -55,6 +55,7 @@ export async function* ppo(training: Training, critic: Critic, data: OnlineData,
     if (options.whitenRewards) whiten(rewards, false);
     const estimates = rewards.map((each, i) => estimateAdvantages(each, oldValues[i], options.gamma, options.lam));
     whiten(estimates.map(({ advantages }) => advantages), true);
+    await store({ advantages: estimates.map(({ advantages }) => advantages) });
 
     const sums = { policy: 0, value: 0, approxKl: 0, clipped: 0, valueClipped: 0, entropy: 0, norm: 0, ratio: 0, squaredRatio: 0 };
     const learningRate = learningRateAt(step, totalSteps, settings);
@@ -116,9 +117,9 @@ export async function* ppo(training: Training, critic: Critic, data: OnlineData,
       ...judgedMetrics(experience),
     };
     if (options.targetKl !== null) carried.klCoef = adaptKlCoef(klCoef, kl, options.targetKl, rollouts.length, options.klHorizon);
-    if (data.evaluate && isEvaluationStep(step + 1, totalSteps, data.evalSteps)) Object.assign(values, await data.evaluate());
+    const ended = klEnd(kl, options.klBudget) ?? data.watch(experience);
+    if (data.evaluate && (ended || isEvaluationStep(step + 1, totalSteps, data.evalSteps))) Object.assign(values, await data.evaluate());
     const { tokens, rows } = countTokens(rollouts, data.prompts, 1);
-    const ended = klEnd(kl, options.klBudget);
     // both models train on every row once an epoch; besides, the answers are sampled and read by policy, reference and critic
     const trained = Array.from({ length: 2 * options.numPpoEpochs }, () => rows).flat();
     yield { step: step + 1, values, tokens, computedTokens: computedTokens + 4 * tokens, computed: { rows: trained, forwards: 2 / options.numPpoEpochs }, ended };
@@ -138,8 +139,4 @@ async function updateBoth({ model, adamw, settings }: Training, critic: Critic, 
   model.zeroGrad();
   critic.model.zeroGrad();
   return norm;
-}
-
-function mean(values: Float64Array): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

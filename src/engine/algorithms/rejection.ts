@@ -31,9 +31,9 @@ export async function* rejection(training: Training, data: OnlineData, options: 
     if (round === null || round.first !== first) {
       const rows = [...new Set(data.steps.slice(first, first + stepsOfRound).flatMap((batches) => batches.flatMap((batch) => [...batch])))];
       const whole = { ...data, steps: { ...data.steps, [first]: [Int32Array.from(rows)] } };
-      const select = (candidates: Judged): number[] => selectAnswers(candidates, data.numGenerations, options);
-      const candidates = await gatherExperience(training, whole, step, first, false, select);
-      const indices = select(candidates);
+      const { experience: candidates, store } = await gatherExperience(training, whole, step, first, false);
+      const indices = selectAnswers(candidates, data.numGenerations, options);
+      await store({ kept: indices });
       if (indices.length === 0) {
         throw new Error(`step ${step + 1}: none of ${candidates.rollouts.length} answers is kept (their mean score is ${judgedMetrics(candidates).reward.toFixed(3)}): lower scoreThreshold, raise maxCompletionLength, or start from a better model`);
       }
@@ -62,11 +62,13 @@ export async function* rejection(training: Training, data: OnlineData, options: 
 
     const values: Record<string, number> = { loss, ...optimizer, mean_token_accuracy: correct / stepTokens, entropy: entropy / stepTokens };
     Object.assign(values, judgedMetrics(candidates), { 'reward/kept': score, kept_ratio: kept.length / candidates.rollouts.length });
-    if (data.evaluate && isEvaluationStep(step + 1, totalSteps, data.evalSteps)) Object.assign(values, await data.evaluate());
+    const ended = step === first ? data.watch(candidates) : undefined;
+    if (data.evaluate && (ended || isEvaluationStep(step + 1, totalSteps, data.evalSteps))) Object.assign(values, await data.evaluate());
     const { tokens, rows } = countTokens(answers, data.prompts, 1);
     // a round's sampling is spread over its steps, so that its first one does not look slow
     const sampled = candidates.rollouts.length / stepsOfRound / answers.length;
-    yield { step: step + 1, values, tokens, computedTokens: Math.round(computedTokens * (1 + sampled)), computed: { rows, forwards: sampled } };
+    yield { step: step + 1, values, tokens, computedTokens: Math.round(computedTokens * (1 + sampled)), computed: { rows, forwards: sampled }, ended };
+    if (ended) return;
   }
 }
 

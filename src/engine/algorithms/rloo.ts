@@ -3,8 +3,7 @@
  * is weighed against the mean of the others. Follows TRL's RLOOTrainer in names and arithmetic; the loss is losses/rloo.ts.
  */
 import { leaveOneOutAdvantages, rlooLoss, type RlooSettings } from '../losses/rloo.ts';
-import type { Experience } from '../rollouts/rollout.ts';
-import { countTokens, gatherExperience, judgedMetrics, microBatches, type OnlineData, packRollouts } from './experience.ts';
+import { countTokens, type Gathered, gatherExperience, judgedMetrics, microBatches, type OnlineData, packRollouts } from './experience.ts';
 import { ClipMetrics, klEnd } from './grpo.ts';
 import { dropoutSeed } from './sft.ts';
 import { isEvaluationStep, optimizerStep, type StepReport, sumBySequence, type Training } from './training.ts';
@@ -19,16 +18,18 @@ export type RlooOptions = RlooSettings & {
 
 export async function* rloo(training: Training, data: OnlineData, options: RlooOptions): AsyncGenerator<StepReport, void, void> {
   const { model, totalSteps, seed } = training;
-  let experience: Experience | null = null;
+  let gathered: Gathered | null = null;
   for (let step = training.startStep; step < totalSteps; step++) {
     const iteration = step % options.numIterations;
-    if (iteration === 0 || !experience) experience = await gatherExperience(training, data, step, step - iteration, true);
+    if (iteration === 0 || !gathered) gathered = await gatherExperience(training, data, step, step - iteration, true);
+    const { experience } = gathered;
     const { rollouts, scores, refLogprobs } = experience;
     const oldLogps = experience.oldLogprobs!.map(sum);
     // the KL of an answer as RLOO estimates it: its log-ratio, which may be below 0
     const kls = refLogprobs?.map((each, i) => oldLogps[i] - sum(each)) ?? null;
     const rewards = scores.map((score, i) => score - options.beta * (kls?.[i] ?? 0));
     const advantages = leaveOneOutAdvantages(rewards, data.numGenerations, options.normalizeAdvantages);
+    await gathered.store({ advantages: Array.from(advantages, (advantage) => [advantage]) });
     const counted = rollouts.map(({ finished }) => (options.maskTruncatedCompletions && !finished ? 0 : 1));
     const answerTokens = rollouts.reduce((all, { ids }, i) => all + counted[i] * ids.length, 0);
 
@@ -63,9 +64,9 @@ export async function* rloo(training: Training, data: OnlineData, options: RlooO
       values['objective/kl'] = kls.reduce((all, kl) => all + kl, 0) / kls.length;
     }
     Object.assign(values, clips.values());
-    if (data.evaluate && isEvaluationStep(step + 1, totalSteps, data.evalSteps)) Object.assign(values, await data.evaluate());
+    const ended = klEnd(values['objective/kl'], options.klBudget) ?? (iteration === 0 ? data.watch(experience) : undefined);
+    if (data.evaluate && (ended || isEvaluationStep(step + 1, totalSteps, data.evalSteps))) Object.assign(values, await data.evaluate());
     const { tokens, rows } = countTokens(rollouts, data.prompts, data.numGenerations);
-    const ended = klEnd(values['objective/kl'], options.klBudget);
     const forwards = iteration === 0 ? 2 + Number(refLogprobs !== null) : 0;
     yield { step: step + 1, values, tokens: iteration === 0 ? tokens : 0, computedTokens: computedTokens * (1 + forwards), computed: { rows, forwards }, ended };
     if (ended) return;

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import type { Example } from '../../shared/dataset.ts';
 import type { PlanJob, PlanResult, RowLengths } from '../../shared/job.ts';
-import { isOnline, maxBatchTokens, rowsOfStep } from '../../shared/recipe.ts';
+import { isOnline, maxBatchTokens, modelsInMemory, rowsOfStep } from '../../shared/recipe.ts';
 import { activationBytes, countParameters, rowFlops, rowSizes, type Shapes, stepFlops } from '../cost.ts';
 import { microBatches, planSteps } from '../data/plan.ts';
 import { readExamples } from '../data/read.ts';
@@ -14,6 +14,7 @@ import { onlineCost, plannedPrompt } from '../rollouts/cost.ts';
 import type { Device } from '../device/device.ts';
 import { openModelFolder } from '../formats/model-folder.ts';
 import { parseModelConfig } from '../model/config.ts';
+import { onPolicyBase } from '../open-model.ts';
 import { loadTokenizer } from '../tokenizer/tokenizer.ts';
 
 /** Tokenising ends after this, with the rows there are by then, ms. */
@@ -50,7 +51,7 @@ export async function plan(job: PlanJob, device: Device): Promise<PlanResult> {
   const mean = (of: (each: (typeof sizes)[number]) => number) => sizes.reduce((sum, each) => sum + of(each), 0) / sizes.length;
 
   const { steps, microBatchTokens: planned } = countSteps(job, trainRows, (i) => sizes[i % sizes.length].tokens);
-  const online = isOnline(recipe) ? onlineCost(shapes, recipe, rows, { rows: steps.rows, evaluations: evaluationsOf(job, steps.count) }) : null;
+  const online = isOnline(recipe) ? onlineCost(shapes, recipe, rows, { rows: steps.rows, evaluations: evaluationsOf(job, steps.count), onPolicyBase: (model) => standsOnPolicy(job, model) }) : null;
   const microBatchTokens = online?.microBatchTokens ?? planned;
   const sites = (microBatchTokens * mean((each) => each.sites)) / mean((each) => each.tokens);
   const rowsInAll = steps.rows;
@@ -60,9 +61,11 @@ export async function plan(job: PlanJob, device: Device): Promise<PlanResult> {
   const meanForward = trained.reduce((sum, each) => sum + rowFlops(shapes, each, true), 0) / trained.length;
   const evaluations = evaluationsOf(job, steps.count);
   const withKl = recipe.method === 'kto' && recipe.lossType === 'kto';
+  const featured = headOnly ? trainRows + validationRows : 0;
   const referred = recipe.method === 'dpo' || recipe.method === 'kto' ? trainRows + validationRows + (withKl ? rowsInAll + validationRows : 0) : 0;
-  const flops = online?.flops ?? rowsInAll * meanRowFlops + ((withKl ? 2 : 1) * evaluations * validationRows + referred) * meanForward;
+  const flops = online?.flops ?? rowsInAll * meanRowFlops + ((withKl ? 2 : 1) * (headOnly ? 0 : evaluations * validationRows) + referred + featured) * meanForward;
 
+  const held = modelsInMemory(recipe);
   return {
     parameters: counted.base + counted.adapter,
     trainableParameters: counted.trainable,
@@ -74,16 +77,22 @@ export async function plan(job: PlanJob, device: Device): Promise<PlanResult> {
     tokensPerEpoch: Math.round(trainRows * mean((each) => each.tokens)),
     steps: steps.count,
     tokens: Math.round(tokens),
+    models: { held: held.length, shared: held.slice(1).filter(({ model }) => standsOnPolicy(job, model)).length },
     memory: {
-      weights: counted.bytes + (online?.frozenBytes ?? 0),
+      weights: counted.bytes + (online?.besideBytes ?? 0),
       gradients: 4 * counted.trainable * (online?.trainedModels ?? 1),
       optimizer: 8 * counted.trainable * (online?.trainedModels ?? 1),
-      activations: activationBytes(shapes, { tokens: microBatchTokens, sites, accumulated: recipe.gradientAccumulationSteps > 1 }) + (online?.cacheBytes ?? 0),
+      activations: activationBytes(shapes, { tokens: microBatchTokens, sites, accumulated: recipe.gradientAccumulationSteps > 1 }) + (online?.cacheBytes ?? 0) + 4 * featured * config.hiddenSize,
       runtime: runtimeBytes(trainRows + validationRows, mean((each) => each.tokens)),
     },
     flops,
     flopsPerSecond: job.measureSpeed ? measureKernels(device, config) : null,
   };
+}
+
+/** By the rule of methods/online.ts; undefined is the base. */
+function standsOnPolicy({ recipe, model, models }: PlanJob, other: string | undefined): boolean {
+  return onPolicyBase({ recipe, model }, other === undefined ? model : models[other]);
 }
 
 function evaluationsOf({ recipe, validationRows }: PlanJob, steps: number): number {

@@ -4,18 +4,18 @@
  */
 import type { EngineEvent, TrainJob } from '../../shared/job.ts';
 import { answersPerPrompt, hasReference, type OnlineRecipe } from '../../shared/recipe.ts';
-import { judgedMetrics, type OnlineData, type Reference } from '../algorithms/experience.ts';
+import { judgedMetrics, mean, type OnlineData, type Reference } from '../algorithms/experience.ts';
 import type { StepReport, Training } from '../algorithms/training.ts';
 import type { StepPlan } from '../data/plan.ts';
 import { readExamples } from '../data/read.ts';
-import { openModel } from '../open-model.ts';
+import { onPolicyBase, openModel } from '../open-model.ts';
 import { openRewardModel } from '../rewards/reward-model.ts';
 import { openRewards, type Rewards } from '../rewards/rewards.ts';
 import type { Answer } from '../rewards/rules.ts';
 import { EVALUATED, plannedLengths } from '../rollouts/cost.ts';
 import type { Judged, Rollout } from '../rollouts/rollout.ts';
 import { sampleRollouts } from '../rollouts/sample.ts';
-import { createRolloutStore } from '../rollouts/store.ts';
+import { createRolloutStore, type RolloutStore } from '../rollouts/store.ts';
 import { createGoldWatch } from '../rollouts/watch.ts';
 import { type Prompt, promptOf, spread } from '../training-samples.ts';
 import type { MethodContext, PreparedMethod } from './method.ts';
@@ -70,7 +70,8 @@ async function openOnline(context: MethodContext<OnlineRecipe>, training: Traini
   const validation = job.validation ? spread(await preparePrompts(context, job.validation), EVALUATED) : [];
   const models = new Map<string, ReturnType<typeof openRewardModel>>();
   const open = (name: string) => {
-    const known = models.get(name) ?? openRewardModel(context.device, job.models[name], recipe);
+    const path = job.models[name];
+    const known = models.get(name) ?? openRewardModel(context.device, path, recipe, onPolicyBase(job, path) ? training.model : undefined);
     models.set(name, known);
     return known;
   };
@@ -83,20 +84,16 @@ async function openOnline(context: MethodContext<OnlineRecipe>, training: Traini
     const rollouts = await sampleRollouts(training.model, tokenizer, asked, { count, maxTokens, temperature, seed, step });
     return scoreRollouts(rollouts, prompts, rewards, gold);
   };
-  const watch = createGoldWatch((text) => context.emit({ type: 'note', text }));
+  const store = createRolloutStore(job.folder, (row) => promptText(train[row]));
   return {
     prompts: train.map(({ tokens }) => Int32Array.from(tokens)),
     steps,
     numGenerations,
     batchSize: recipe.perDeviceTrainBatchSize,
-    async judge(step, rows) {
-      const judged = await judge(train, rows, numGenerations, recipe.seed, step);
-      const { reward, gold } = judgedMetrics(judged);
-      if (judged.gold) watch(reward, gold);
-      return judged;
-    },
+    judge: (step, rows) => judge(train, rows, numGenerations, recipe.seed, step),
     reference: hasReference(recipe) ? await openReference(context, training) : null,
-    store: createRolloutStore(job.folder, (row) => promptText(train[row])),
+    store,
+    watch: await openWatch(context, store, training.startStep),
     evaluate: validation.length === 0 ? null : async () => {
       // always the same draws, so that evaluations differ by the model alone
       const judged = await judge(validation, validation.keys(), 1, recipe.seed + 1, 0);
@@ -104,6 +101,23 @@ async function openOnline(context: MethodContext<OnlineRecipe>, training: Traini
     },
     evalSteps: recipe.evalSteps,
   };
+}
+
+/** Shown first what a resumed run's answers scored before. */
+async function openWatch({ job: { recipe }, emit }: MethodContext<OnlineRecipe>, store: RolloutStore, startStep: number): Promise<OnlineData['watch']> {
+  if (recipe.goldReward === null) return () => undefined;
+  const { goldLimit, stopWhenGamed, method } = recipe;
+  let again = true;
+  const watch = createGoldWatch({ goldLimit, stopWhenGamed, averaged: method === 'rejection' ? 1 : 10 }, (text) => {
+    if (!again) emit({ type: 'note', text });
+  });
+  const show = ({ scores, gold }: Pick<Judged, 'scores' | 'gold'>) => watch({ reward: mean(scores), gold: mean(gold!) });
+  for (let step = 0; step < startStep; step++) {
+    const scores = await store.readScores(step);
+    if (scores) show(scores);
+  }
+  again = false;
+  return show;
 }
 
 async function scoreRollouts(rollouts: Rollout[], prompts: Prompt[], rewards: Rewards, gold: Rewards | null): Promise<Judged> {
@@ -117,7 +131,8 @@ async function openReference({ job, device, tokenizer }: { job: TrainJob & { rec
   const name = 'referenceModel' in recipe ? recipe.referenceModel : undefined;
   const named = name === undefined ? undefined : job.models[name];
   if (!named && recipe.lora && !job.model.adapter) return { model, adapter: false };
-  const reference = await openModel(device, named ?? job.model, tokenizer, { storage: 'bf16-if-stored', trainable: 'none' });
+  const path = named ?? job.model;
+  const reference = await openModel(device, path, tokenizer, { storage: 'bf16-if-stored', trainable: 'none', shared: onPolicyBase(job, path) ? model : undefined });
   return { model: reference.model, adapter: true };
 }
 

@@ -4,7 +4,7 @@ import { type Critic, ppo } from '../algorithms/ppo.ts';
 import type { Training } from '../algorithms/training.ts';
 import { readCritic } from '../checkpoint.ts';
 import { REWARD_LABELS } from '../model/heads.ts';
-import { openModel } from '../open-model.ts';
+import { onPolicyBase, openModel } from '../open-model.ts';
 import { createAdamW } from '../optim/adamw.ts';
 import type { MethodContext, PreparedMethod } from './method.ts';
 import { prepareOnline } from './online.ts';
@@ -17,14 +17,18 @@ export function preparePpo(context: MethodContext<PpoRecipe>): Promise<PreparedM
   });
 }
 
-/** A model of its own, trained as the policy is: every weight, or an adapter; its score head always. A resumed run's is the checkpoint's. */
-async function openCritic({ job, device, tokenizer }: MethodContext<PpoRecipe>, { checkpoint }: Training): Promise<Critic> {
+/**
+ * A model of its own, trained as the policy is: every weight, or an adapter, on the policy's own base where it has the same; its score head always.
+ * A resumed run's is the checkpoint's.
+ */
+async function openCritic({ job, device, tokenizer }: MethodContext<PpoRecipe>, { model: policy, checkpoint }: Training): Promise<Critic> {
   const { recipe } = job;
   const path = recipe.valueModel === undefined ? job.model : job.models[recipe.valueModel];
   const { model } = await openModel(device, path, tokenizer, {
     storage: recipe.lora ? 'bf16-if-stored' : 'f32',
     trainable: recipe.lora ? 'lora' : 'all',
     lora: recipe.lora ?? undefined,
+    shared: onPolicyBase(job, path) ? policy : undefined,
     seed: recipe.seed + 1,
     gradientCheckpointing: recipe.gradientCheckpointing,
     head: { labels: REWARD_LABELS, padTokenId: null },

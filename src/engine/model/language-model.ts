@@ -38,6 +38,11 @@ export type LoadOptions = {
   gradientCheckpointing?: boolean;
   /** New weights instead of the folder's; only its config.json is read. */
   randomInit?: boolean;
+  /**
+   * Another model of the same folder: its frozen tensors are this one's too, so that only an adapter and a score head come on top. It must
+   * outlive this model, and its storage is what counts.
+   */
+  shared?: LanguageModel;
   /** Asks for a score head with so many labels in place of the LM head: the adapter's, else the folder's own, else a new one. */
   numLabels?: number;
 };
@@ -57,11 +62,16 @@ export type Forward = { logprobs: Float32Array; entropy?: Float32Array; best?: I
 /** (M, labels) one row a loss site. `kept` is for backward. */
 export type Scores = { scores: Float32Array; kept: Forward['kept'] };
 
+/** A batch whose targets are not looked at. */
+export type Texts = Pick<Batch, 'tokens' | 'positions' | 'segments' | 'rows'>;
+
 export interface LanguageModel {
   readonly config: ModelConfig;
   readonly device: Device;
   /** The trained ones, in a fixed order. */
   readonly parameters: readonly Parameter[];
+  /** Those that never change, by name: what another model can share. */
+  readonly frozen: ReadonlyMap<string, Parameter>;
   /**
    * Seed of the next gradient forward's dropout; each one moves it on by one. A run that must resume to the same bits sets it
    * from its step and micro-batch.
@@ -73,8 +83,12 @@ export interface LanguageModel {
   backward(forward: Forward, dlogprobs: Float32Array): void;
   /** The score head, or null; with one there is no LM head, and only forwardScores works. */
   readonly score: Parameter | null;
-  /** The score head at batch.rows; the batch's targets are not looked at. */
-  forwardScores(batch: Pick<Batch, 'tokens' | 'positions' | 'segments' | 'rows'>, options?: Pick<ForwardOptions, 'gradient' | 'adapter'>): Promise<Scores>;
+  /** The score head at batch.rows. */
+  forwardScores(batch: Texts, options?: Pick<ForwardOptions, 'gradient' | 'adapter'>): Promise<Scores>;
+  /** (M, C) what the score head sees at batch.rows; on a frozen trunk it is so for ever. */
+  features(batch: Texts): Promise<Float32Array>;
+  /** The score head on features (M, C). */
+  scoreFeatures(features: Float32Array, options?: Pick<ForwardOptions, 'gradient'>): Promise<Scores>;
   /** Adds parameter gradients for dscores (M, labels), once, and frees the tape. */
   backwardScores(forward: Scores, dscores: Float32Array): void;
   /** Gives the gradients' memory back; the next backward starts from zeros. */
@@ -101,22 +115,26 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
   const adapterScore = (options.adapter ?? options.mergeAdapter)?.score ?? null;
   const config = { ...stored, numLabels: chooseLabels(options.numLabels, adapterScore?.head.labels.length ?? stored.numLabels, folder.folder) };
   if (trainable === 'all' && storage !== 'f32') throw new Error(`language-model: storage ${storage} is for frozen weights; train every weight in f32, or use trainable: 'lora'`);
+  if (options.shared && (trainable === 'all' || options.mergeAdapter)) throw new Error("language-model: shared tensors never change; put an adapter on them (trainable: 'lora'), or load a model of its own");
   if (trainable === 'lora' && !options.lora && !options.adapter) throw new Error("language-model: trainable 'lora' needs a lora setting or an adapter to train on");
 
   const all: Parameter[] = [];
   const weights = buildWeights(config, (name, shape) => {
     const score = name === SCORE;
-    const parameter = createParameter(device, name, shape, score ? 'f32' : storage, trainable === 'all' || (score && trainable !== 'none'));
+    const known = score ? undefined : options.shared?.frozen.get(name);
+    const parameter = known ?? createParameter(device, name, shape, score ? 'f32' : storage, trainable === 'all' || (score && trainable !== 'none'));
     all.push(parameter);
     return parameter;
   });
+  const frozen = new Map(all.filter((parameter) => !parameter.trained).map((parameter) => [parameter.name, parameter]));
+  const own = all.filter((parameter) => options.shared?.frozen.get(parameter.name) !== parameter);
   const linears = decoderLinears(weights);
   const beside = trainable === 'all' ? undefined : options.adapter;
   const folded = [options.mergeAdapter, trainable === 'all' ? options.adapter : undefined].filter((adapter) => adapter !== undefined);
   for (const adapter of [...folded, ...(beside ? [beside] : [])]) checkAdapter(linears, adapter);
 
   const linearOf = new Map(linears.map((linear) => [linear.weight, linear]));
-  for (const parameter of all) {
+  for (const parameter of own) {
     const isNew = randomInit || (parameter === weights.score && stored.numLabels === null);
     let values = isNew ? drawParameter(config, parameter.name, parameter.tensor.length, seed) : await folder.read(storedName(config, folder, parameter.name));
     if (parameter === weights.score && adapterScore) values = adapterScore.values;
@@ -153,6 +171,11 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
   function lmHead(): Parameter {
     if (weights.head) return weights.head;
     throw new Error(`${folder.folder}: this is a ${config.numLabels === 1 ? 'reward model' : 'classifier'}: it scores texts and writes none; use it to score, or name a language model`);
+  }
+
+  function scoreHead(): Parameter {
+    if (weights.score) return weights.score;
+    throw new Error(`${folder.folder}: this model has no score head; train a reward model or a classifier on it first`);
   }
 
   function backward(kept: NonNullable<Forward['kept']>, gradient: Float32Array): void {
@@ -200,6 +223,7 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
     config,
     device,
     parameters,
+    frozen,
     score: weights.score,
     dropoutSeed: seed,
 
@@ -243,8 +267,7 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
     },
 
     async forwardScores(batch, { gradient = false, adapter = true } = {}) {
-      const { score } = weights;
-      if (!score) throw new Error(`${folder.folder}: this model has no score head; train a reward model or a classifier on it first`);
+      const score = scoreHead();
       checkIds(batch.tokens, V, 'token');
       checkIds(batch.rows, batch.tokens.length, 'row');
       const M = batch.rows.length, O = score.shape[0]!;
@@ -254,6 +277,35 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
       const tape = createTape(device, pool, gradient);
       const out = tape.scope(() => {
         const hidden = hiddenAt(tape, packBatch(batch), batch.rows, { lora: adapterOf(adapter, gradient, dropoutSeed), cache: null });
+        return linear(tape, hidden, { inFeatures: C, outFeatures: O, weight: score, bias: null }, M);
+      });
+      const scores = (await device.read(out.data, 0, M * O)) as Float32Array;
+      if (!gradient) tape.release([out]);
+      return { scores, kept: gradient ? { tape, out } : null };
+    },
+
+    async features(batch) {
+      checkIds(batch.tokens, V, 'token');
+      checkIds(batch.rows, batch.tokens.length, 'row');
+      const M = batch.rows.length;
+      if (M === 0) return new Float32Array(0);
+      pool.reserve(Math.max(batch.tokens.length, M));
+      const tape = createTape(device, pool, false);
+      const hidden = tape.scope(() => hiddenAt(tape, packBatch(batch), batch.rows, { lora: adapterOf(true, false, 0), cache: null }));
+      const features = (await device.read(hidden.data, 0, M * C)) as Float32Array;
+      tape.release([hidden]);
+      return features;
+    },
+
+    async scoreFeatures(features, { gradient = false } = {}) {
+      const score = scoreHead();
+      const M = features.length / C, O = score.shape[0]!;
+      if (M === 0) return { scores: new Float32Array(0), kept: null };
+      pool.reserve(M);
+      const tape = createTape(device, pool, gradient);
+      const out = tape.scope(() => {
+        const hidden = tape.value(C, false);
+        device.write(hidden.data, features);
         return linear(tape, hidden, { inFeatures: C, outFeatures: O, weight: score, bias: null }, M);
       });
       const scores = (await device.read(out.data, 0, M * O)) as Float32Array;
@@ -326,7 +378,7 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
     })),
 
     free() {
-      for (const { tensor } of [...all, ...loraParameters]) device.free(tensor);
+      for (const { tensor } of [...own, ...loraParameters]) device.free(tensor);
       if (logitsBuffer) device.free(logitsBuffer);
       rotary.free();
       pool.clear();

@@ -15,7 +15,7 @@ import { createNativeDevice } from '../device/native.ts';
 import { createReferenceDevice } from '../device/reference.ts';
 import { openModelFolder } from '../formats/model-folder.ts';
 import { openSafetensors } from '../formats/safetensors.ts';
-import { openModel } from '../open-model.ts';
+import { openModel, type OpenOptions } from '../open-model.ts';
 import { createAdamW } from '../optim/adamw.ts';
 import { loadTokenizer } from '../tokenizer/tokenizer.ts';
 import { type LanguageModel, loadLanguageModel } from './language-model.ts';
@@ -89,9 +89,44 @@ test('the gradient of every parameter is that of its difference quotient, head a
   }
 });
 
-test('a frozen trunk trains its head alone', async () => {
+test('a frozen trunk trains its head alone, and on features kept of it does so to the same numbers', async () => {
   const model = await tinyModel(createReferenceDevice(), { trainable: 'score', numLabels: 2 });
   expect(model.parameters.map(({ name }) => name)).toEqual(['score.weight']);
+  const texts = { ...packed([[1, 2, 3, 4], [5, 6, 7]]), rows: Int32Array.of(3, 6) };
+  const upstream = Float32Array.of(0.5, -1, 2, 0.25);
+  const through = await model.forwardScores(texts, { gradient: true });
+  model.backwardScores(through, upstream);
+  const want = (await gradients(model)).get('score.weight')!;
+  model.zeroGrad();
+  const features = await model.features(texts);
+  expect(features).toHaveLength(2 * model.config.hiddenSize);
+  const kept = await model.scoreFeatures(features, { gradient: true });
+  model.backwardScores(kept, upstream);
+  expect(kept.scores).toEqual(through.scores);
+  expect((await gradients(model)).get('score.weight')).toEqual(want);
+});
+
+test('models of one folder stand on the same frozen weights, each with its own adapter and head, and answer as if alone', async () => {
+  const device = createReferenceDevice();
+  const tokenizer = await loadTokenizer(fixture('models/llama'));
+  const path = { folder: fixture('models/llama') };
+  const lora = { r: 2, loraAlpha: 4, loraDropout: 0, targetModules: ['q_proj'] };
+  const policy = (await openModel(device, path, tokenizer, { storage: 'bf16-if-stored', trainable: 'lora', lora })).model;
+  const value: OpenOptions = { storage: 'bf16-if-stored', trainable: 'lora', lora, seed: 1, head: { labels: ['LABEL_0'], padTokenId: null } };
+  const alone = (await openModel(device, path, tokenizer, value)).model;
+  const beside = (await openModel(device, path, tokenizer, { ...value, shared: policy })).model;
+  for (const [name, parameter] of beside.frozen) expect(policy.frozen.get(name), name).toBe(parameter);
+  expect(beside.parameters.map(({ name }) => name)).toEqual(alone.parameters.map(({ name }) => name));
+  expect((await beside.forwardScores(lastTokens('llama'))).scores).toEqual((await alone.forwardScores(lastTokens('llama'))).scores);
+  // a trained adapter goes on top as it is, where alone it would be merged
+  const scorer = { folder: path.folder, adapter: fixture('score/adapter') };
+  const onTop = (await openModel(device, scorer, tokenizer, { storage: 'bf16-if-stored', trainable: 'none', shared: policy })).model;
+  const want = JSON.parse(readFileSync(fixture('score/adapter/scores.json'), 'utf8')) as number[][];
+  expect(relativeError((await onTop.forwardScores(lastTokens('llama'))).scores, want.flat())).toBeLessThan(1e-4);
+  const before = (await policy.forward(lastTokens('llama'))).logprobs;
+  for (const model of [beside, onTop]) model.free();
+  expect((await policy.forward(lastTokens('llama'))).logprobs).toEqual(before);
+  await expect(openModel(device, path, tokenizer, { storage: 'f32', trainable: 'all', shared: policy })).rejects.toThrow(/shared tensors never change/);
 });
 
 describe('on disk', () => {

@@ -7,19 +7,22 @@ import type { Template } from '../../shared/dataset.ts';
 import { encodePieces } from '../data/tokenize.ts';
 import { packTexts } from '../data/pack.ts';
 import type { Device } from '../device/device.ts';
+import type { LanguageModel } from '../model/language-model.ts';
 import { openModel } from '../open-model.ts';
 import { renderConversation, renderExample } from '../tokenizer/template.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { Answer } from './rules.ts';
 import type { Scorer } from './rewards.ts';
 
+/** `shared`: a model of the same folder, on whose weights it can stand. */
 export async function openRewardModel(
   device: Device,
   path: ModelPath,
   { template, perDeviceTrainBatchSize }: { template: Template; perDeviceTrainBatchSize: number },
+  shared?: LanguageModel,
 ): Promise<Scorer> {
   const tokenizer = await loadTokenizer(path.folder);
-  const { model } = await openModel(device, path, tokenizer, { storage: 'bf16-if-stored', trainable: 'none' });
+  const { model } = await openModel(device, path, tokenizer, { storage: 'bf16-if-stored', trainable: 'none', shared });
   if (model.config.numLabels !== 1) {
     throw new Error(`${path.adapter ?? path.folder}: not a reward model (it has no score head of one label): train one with method: reward, or name another in rewards[].model`);
   }

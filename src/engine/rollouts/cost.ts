@@ -4,7 +4,7 @@
  */
 import type { Example } from '../../shared/dataset.ts';
 import type { RowLengths } from '../../shared/job.ts';
-import { answersPerPrompt, hasReference, type OnlineRecipe, rowsOfStep } from '../../shared/recipe.ts';
+import { answersPerPrompt, hasReference, modelsInMemory, type OnlineRecipe, rowsOfStep } from '../../shared/recipe.ts';
 import { countParameters, rowFlops, rowSizes, type Shapes } from '../cost.ts';
 import type { TokenizeSettings } from '../data/tokenize.ts';
 import { promptOf } from '../training-samples.ts';
@@ -30,8 +30,15 @@ export function plannedLengths(promptTokens: number, recipe: OnlineRecipe): RowL
   return trained === 1 ? [promptTokens + T, T] : [promptTokens, ...new Array<number>(trained).fill(T)];
 }
 
-/** `rows` of a step's plan in all, steps on the same answers counted each. */
-export function onlineCost(shapes: Shapes, recipe: OnlineRecipe, sample: RowLengths[], { rows, evaluations }: { rows: number; evaluations: number }) {
+export type OnlineWork = {
+  /** Of the plans of all steps; steps on the same answers count each. */
+  rows: number;
+  evaluations: number;
+  /** Whether the model of that name stands on the policy's own frozen weights. */
+  onPolicyBase(model: string | undefined): boolean;
+};
+
+export function onlineCost(shapes: Shapes, recipe: OnlineRecipe, sample: RowLengths[], { rows, evaluations, onPolicyBase }: OnlineWork) {
   const { maxCompletionLength: T } = recipe;
   const ofStep = rowsOfStep(recipe);
   const prompts = ofStep.perDeviceTrainBatchSize * ofStep.gradientAccumulationSteps * (recipe.method === 'rejection' ? Infinity : 1); // a round's are many
@@ -49,14 +56,16 @@ export function onlineCost(shapes: Shapes, recipe: OnlineRecipe, sample: RowLeng
   const old = recipe.method === 'ppo' ? 2 : Number(recipe.method === 'rloo' || iterations > 1); // PPO: policy and values
   const scoring = [...recipe.rewards, recipe.goldReward].filter((reward) => reward?.type === 'model').length;
 
-  const { base, bytes } = countParameters(shapes);
-  const ownReference = reference && (!shapes.lora || ('referenceModel' in recipe && recipe.referenceModel !== undefined));
-  const frozen = Number(ownReference) + scoring;
+  const { base, adapter, bytes } = countParameters(shapes);
+  const beside = modelsInMemory(recipe).slice(1);
+  const bytesOf = ({ role, model }: (typeof beside)[number]): number => {
+    if (onPolicyBase(model)) return role === 'reference' && model === undefined ? 0 : 4 * adapter; // the policy without its adapter; or an adapter of about that size
+    return role === 'value' ? bytes : base * (shapes.bf16 ? 2 : 4); // a reward model counts as of the policy's size
+  };
   const { numHiddenLayers, numKeyValueHeads, headDim } = shapes.config;
   return {
     flops: rows * (train * passes * trainedModels + ((1 + Number(reference) + old + scoring) * forward) / iterations) + (evaluations * EVALUATED * (1 + scoring) * forward) / G,
-    /** of frozen models beside the policy (a reward model counted as of its size) and of the value model */
-    frozenBytes: frozen * base * (shapes.bf16 ? 2 : 4) + (trainedModels - 1) * bytes,
+    besideBytes: beside.reduce((sum, each) => sum + bytesOf(each), 0),
     trainedModels,
     cacheBytes: 8 * numHiddenLayers * numKeyValueHeads * headDim * rolloutCacheTokens(promptTokens, prompts, { count: G, maxTokens: T }),
     /** of the longest prompts' answers */

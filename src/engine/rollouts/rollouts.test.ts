@@ -1,9 +1,10 @@
 /** Sampling of answers in training, what is kept of them, and which a round of rejection sampling keeps. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { RolloutLine } from '../../shared/rollout-line.ts';
 import { selectAnswers } from '../algorithms/rejection.ts';
 import { createReferenceDevice } from '../device/reference.ts';
 import { openModelFolder } from '../formats/model-folder.ts';
@@ -55,8 +56,12 @@ describe('kept answers', () => {
       oldLogprobs: [Float32Array.of(-0.1, -1e-9), Float32Array.of(Math.fround(-Math.PI))], refLogprobs: null,
     };
     expect(await store.read(0)).toBeNull();
-    await store.write(0, experience);
+    expect(await store.readScores(0)).toBeNull();
+    await store.write(0, experience, { kept: [1], advantages: [[0.5], Float64Array.of(-0.5)] });
     expect(await store.read(0)).toEqual(experience);
+    expect(await store.readScores(0)).toEqual({ scores: experience.scores, gold: null });
+    const lines = readFileSync(join(folder, 'rollouts', 'step-000001.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as RolloutLine);
+    expect(lines.map(({ kept, advantages }) => ({ kept, advantages }))).toEqual([{ kept: false, advantages: [0.5] }, { kept: true, advantages: [-0.5] }]);
   });
 });
 
@@ -77,12 +82,16 @@ describe('rejection sampling keeps', () => {
 });
 
 describe('a gamed reward', () => {
-  const run = (gold: (step: number) => number) => {
+  const show = (gold: (step: number) => number, options: object = {}) => {
     const notes: string[] = [];
-    const watch = createGoldWatch((text) => notes.push(text));
-    for (let step = 0; step < 40; step++) watch(step / 40 + 0.01 * (step % 2), gold(step) + 0.01 * (step % 2));
-    return notes;
+    const watch = createGoldWatch({ goldLimit: null, stopWhenGamed: false, averaged: 10, ...options }, (text) => notes.push(text));
+    for (let step = 0; step < 40; step++) {
+      const ended = watch({ reward: step / 40 + 0.01 * (step % 2), gold: gold(step) + 0.01 * (step % 2) });
+      if (ended !== undefined) return { notes, ended, steps: step + 1 };
+    }
+    return { notes, ended: undefined, steps: 40 };
   };
+  const run = (gold: (step: number) => number) => show(gold).notes;
   it('is told once, with the numbers, when gold falls as the reward climbs', () => {
     const notes = run((step) => 0.5 - step / 100);
     expect(notes).toHaveLength(1);
@@ -92,5 +101,21 @@ describe('a gamed reward', () => {
   it('is not told when gold follows, or only wavers', () => {
     expect(run((step) => step / 100)).toEqual([]);
     expect(run((step) => 0.5 - 0.2 * (step % 2))).toEqual([]);
+  });
+  it('ends the run where that is asked for', () => {
+    const { notes, ended, steps } = show((step) => 0.5 - step / 100, { stopWhenGamed: true });
+    expect(notes).toEqual([]);
+    expect(steps).toBe(20);
+    expect(ended).toContain('gold has fallen from 0.460 to 0.360 (means of 10 steps): the reward is being gamed, and stopWhenGamed ends the run here');
+  });
+  it('ends the run where gold falls behind its best by more than the limit, and not while it is less', () => {
+    // rises by 0.01 a step to step 20, then falls so: the mean of ten is highest over steps 16 to 25 (0.175 + 0.005), and 0.12 + 0.005 over steps 24 to 33
+    const gold = (step: number) => (step <= 20 ? step : 40 - step) / 100;
+    const best = Math.max(...Array.from({ length: 31 }, (_, from) => Array.from({ length: 10 }, (_, i) => gold(from + i)).reduce((sum, value) => sum + value, 0) / 10));
+    expect(best).toBeCloseTo(0.175, 9);
+    expect(show(gold, { goldLimit: 0.05 })).toMatchObject({ steps: 34, ended: expect.stringContaining('gold has fallen from 0.180, its best, to 0.120 (means of 10 steps), by more than goldLimit (0.05)') as string });
+    expect(show(gold, { goldLimit: 0.2 }).ended).toBeUndefined();
+    // a round of rejection sampling is a mean of its own
+    expect(show(gold, { goldLimit: 0.05, averaged: 1 }).steps).toBeLessThan(30);
   });
 });

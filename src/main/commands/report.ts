@@ -1,11 +1,11 @@
 /** `attune report`: methods on the same base and data, trained and measured alike; one table, and one page as HTML. */
 import type { Command } from 'commander';
 import { writeFileSync } from 'node:fs';
-import { type MethodReport, ReportSettings, roadSeconds } from '../../shared/method-report.ts';
+import type { Share } from '../../shared/judging.ts';
+import { type MethodReport, ReportMethod, ReportSettings, roadSeconds } from '../../shared/method-report.ts';
 import type { Library } from '../library.ts';
 import { reportHtml } from '../method-reports/html.ts';
 import { claimReport, createReport, driveReport, getReportRow, importEmbedded, toReport, type Trainer } from '../method-reports/index.ts';
-import { REPORT_METHODS } from '../method-reports/methods.ts';
 import { createRun, getRunById, resumeRun, startRun } from '../runs/index.ts';
 import { explainIssues } from '../schema-errors.ts';
 import { formatBytes, formatSeconds, print, printJson, table, tell } from '../terminal.ts';
@@ -15,7 +15,7 @@ import { createProgress } from './progress.ts';
 import { withLibrary } from './with-library.ts';
 
 type ReportFlags = MachineOptions & {
-  name?: string; model?: string; instructions?: string; preferences?: string; methods?: string; prompts?: number; maxSteps?: number;
+  name?: string; model?: string; instructions?: string; preferences?: string; methods?: string; judge?: string; prompts?: number; maxSteps?: number;
   resume?: number; show?: number; html?: string; json?: boolean;
 };
 
@@ -26,7 +26,8 @@ export function addReport(program: Command): void {
   const command = program
     .command('report')
     .description('several methods on the same base and data: quality, time and memory in one table')
-    .option('--methods <list>', `${help('methods')} (${REPORT_METHODS.map(({ method }) => method).join(', ')})`, DEFAULTS.methods.join(','))
+    .option('--methods <list>', `${help('methods')} (${ReportMethod.options.join(', ')})`, DEFAULTS.methods.join(','))
+    .option('--judge <judge>', help('judge'), DEFAULTS.judge)
     .option('--model <model>', help('model'), DEFAULTS.model)
     .option('--instructions <dataset>', help('instructions'), DEFAULTS.instructions)
     .option('--preferences <dataset>', help('preferences'), DEFAULTS.preferences)
@@ -38,11 +39,12 @@ export function addReport(program: Command): void {
     .option('--html <file>', 'write it as one page that needs nothing else; a browser prints it as PDF')
     .option('--json', 'as JSON')
     .addHelpText('after', `
-Every method is an ordinary run by its recipe in resources/recipes; what it stands on is trained once. All models answer the same held-out
+Every method is an ordinary run by its recipe in resources/recipes; what it stands on (SFT, reward models) is trained once. All models answer the same held-out
 prompts, and the SFT model's answers are what the others are held against. Ctrl-C stops; --resume goes on where it was.
 
 Examples:
   attune report --methods sft,dpo --html report.html
+  attune report --methods rejection,ppo,grpo,dpo,kto --judge gold
   attune report --resume 1`);
   addMachineOptions(command).action((flags: ReportFlags) => withLibrary((library) => run(library, flags)));
 }
@@ -62,8 +64,8 @@ async function run(library: Library, flags: ReportFlags): Promise<void> {
   process.exitCode = 130;
 }
 
-async function create(library: Library, { name, model, instructions, preferences, methods, prompts, maxSteps }: ReportFlags): Promise<number> {
-  const given = { name, model, instructions, preferences, prompts, maxSteps, methods: methods?.split(',').map((method) => method.trim()).filter(Boolean) };
+async function create(library: Library, { name, model, instructions, preferences, methods, judge, prompts, maxSteps }: ReportFlags): Promise<number> {
+  const given = { name, model, instructions, preferences, judge, prompts, maxSteps, methods: methods?.split(',').map((method) => method.trim()).filter(Boolean) };
   const parsed = ReportSettings.safeParse(given);
   if (!parsed.success) throw new UserError(explainIssues(parsed.error, given, ReportSettings).join('\n'));
   if (instructions === DEFAULTS.instructions || preferences === DEFAULTS.preferences) await importEmbedded(library);
@@ -117,7 +119,9 @@ function writePage(file: string, report: MethodReport): void {
 }
 
 function tellReport({ entries, judge }: MethodReport): void {
+  const scored = (['reward', 'gold'] as const).filter((by) => entries.some(({ measure }) => measure?.[by]));
   const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+  const around = ({ value, high }: Share): string => `${value.toFixed(2)} ± ${(high - value).toFixed(2)}`;
   const rows = entries.map((entry) => {
     const { method, trained, measure, models } = entry;
     const versus = measure?.versus;
@@ -126,7 +130,8 @@ function tellReport({ entries, judge }: MethodReport): void {
       method,
       versus ? `${versus.win}/${versus.tie}/${versus.loss}` : '',
       versus ? `${percent(versus.rate.value)} (${percent(versus.rate.low)} to ${percent(versus.rate.high)})` : '',
-      measure ? `${measure.score.value.toFixed(2)} ± ${(measure.score.high - measure.score.value).toFixed(2)}` : '',
+      measure ? around(measure.score) : '',
+      ...scored.map((by) => (measure?.[by] ? around(measure[by]) : '')),
       measure?.kl ? measure.kl.value.toFixed(2) : '',
       measure ? measure.perplexity.toFixed(2) : '',
       measure ? percent(measure.preferenceAccuracy.value) : '',
@@ -137,7 +142,7 @@ function tellReport({ entries, judge }: MethodReport): void {
       models ? String(models) : '',
     ];
   });
-  const head = ['', 'win/tie/loss', 'win rate vs SFT (95 %)', `score of ${judge.most}`, 'KL', 'perplexity', 'pairs', 'time', 'with what it needs', 'memory', 'tokens', 'models'];
+  const head = ['', 'win/tie/loss', 'win rate vs SFT (95 %)', judge.most === null ? 'score' : `score of ${judge.most}`, ...scored, 'KL', 'perplexity', 'pairs', 'time', 'with what it needs', 'memory', 'tokens', 'models'];
   print(table([head, ...rows]));
-  print(`win/tie/loss and score: ${judge.text}; KL from the SFT model, nats an answer; pairs: held-out ones whose chosen answer is the likelier`);
+  print(`win/tie/loss and score: ${judge.text}; KL from the SFT model, nats an answer; pairs: held-out ones whose chosen answer is the likelier${scored.length > 0 ? '; reward, gold: mean scores by the reward model that methods learn from and by the one that none does' : ''}`);
 }

@@ -23,18 +23,28 @@ export async function withExamplesFile<T>(
   if (dataset && !file) throw new UserError(`dataset ${name} has no ${splits.join(' or ')} split`);
   const rows = file ? readRows(library, file.id) : readFileRows(resolved, onProblem);
 
+  let count = 0;
+  async function* lines(): AsyncGenerator<string> {
+    for await (const { json } of rows) {
+      if (count++ >= limit) return;
+      yield json;
+    }
+  }
+  return withJsonl(lines(), (path) => {
+    if (count === 0) throw new UserError(`${name}: no row could be read`);
+    return use(path);
+  });
+}
+
+/** Lines as a file, gone again afterwards. */
+export async function withJsonl<T>(lines: Iterable<string> | AsyncIterable<string>, use: (path: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'attune-'));
   try {
     const path = join(folder, 'examples.jsonl');
-    let count = 0;
-    async function* lines(): AsyncGenerator<string> {
-      for await (const { json } of rows) {
-        if (count++ >= limit) return;
-        yield `${json}\n`;
-      }
+    async function* ended(): AsyncGenerator<string> {
+      for await (const line of lines) yield `${line}\n`;
     }
-    await pipeline(Readable.from(lines()), createWriteStream(path));
-    if (count === 0) throw new UserError(`${name}: no row could be read`);
+    await pipeline(Readable.from(ended()), createWriteStream(path));
     return await use(path);
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -3,7 +3,7 @@
  * the window shows; nothing is measured here.
  */
 import type { Share } from '../../shared/judging.ts';
-import { type MethodReport, promptsOf, type ReportEntry, roadSeconds } from '../../shared/method-report.ts';
+import { type MethodReport, promptsOf, type ReportEntry, type ReportPart, roadSeconds } from '../../shared/method-report.ts';
 import { formatBytes, formatSeconds } from '../terminal.ts';
 import { type Words, WORDS } from './words.ts';
 
@@ -36,20 +36,23 @@ ${examples(entries, words)}
 `;
 }
 
-function quality(entries: ReportEntry[], most: number, words: Words): string {
+function quality(entries: ReportEntry[], most: number | null, words: Words): string {
+  const scored = (['reward', 'gold'] as const).filter((by) => entries.some(({ measure }) => measure?.[by]));
+  const two = (value: number): string => value.toFixed(2);
   const rows = entries.filter(({ measure }) => measure).map(({ method, measure }) => {
     const { versus, score, kl, perplexity, preferenceAccuracy, answerTokens } = measure!;
     return row(methodName(method, words), [
       versus ? bar(versus, words) : '',
       versus ? spread(versus.rate, percent) : '',
-      spread(score, (value) => value.toFixed(2)),
-      kl ? spread(kl, (value) => value.toFixed(2)) : '',
+      spread(score, two),
+      ...scored.map((by) => (measure![by] ? spread(measure![by], two) : '')),
+      kl ? spread(kl, two) : '',
       perplexity.toPrecision(4),
       spread(preferenceAccuracy, percent),
       answerTokens.toFixed(1),
     ]);
   });
-  return table([words.method, words.versus, words.rate, `${words.score} ${words.of} ${most}`, words.kl, words.perplexity, words.pairs, words.length], rows);
+  return table([words.method, words.versus, words.rate, most === null ? words.score : `${words.score} ${words.of} ${most}`, ...scored.map((by) => words[by]), words.kl, words.perplexity, words.pairs, words.length], rows);
 }
 
 function cost(entries: ReportEntry[], words: Words): string {
@@ -73,8 +76,9 @@ function examples(entries: ReportEntry[], words: Words): string {
     .join('\n');
 }
 
-function methodName(method: string, words: Words): string {
-  return text(method === 'base' ? words.base : method.toUpperCase());
+function methodName(method: ReportPart, words: Words): string {
+  const named: Partial<Record<ReportPart, string>> = { base: words.base, reward: words.rewardModel, gold: words.goldModel, rejection: words.rejection, simpo: 'SimPO' };
+  return text(named[method] ?? method.toUpperCase());
 }
 
 function bar({ win, tie, loss }: { win: number; tie: number; loss: number }, words: Words): string {

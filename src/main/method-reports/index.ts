@@ -2,7 +2,7 @@
  * Method reports: made, gone on with, read. Each training is an ordinary run of the library, each measurement is stored when it is there, so a
  * report that was broken off goes on where it was. Who trains the runs is the caller's: a queue (live.ts) or a command (commands/report.ts).
  */
-import type { MethodReport, ReportEntry, ReportSettings } from '../../shared/method-report.ts';
+import type { MethodReport, ReportEntry, ReportPart, ReportSettings } from '../../shared/method-report.ts';
 import type { Recipe } from '../../shared/recipe.ts';
 import { findDataset, importDataset } from '../datasets/index.ts';
 import { claimMethodReport, endMethodReport, getMethodReport, insertMethodReport, type MethodReportRow, updateEntries } from '../db/method-reports.ts';
@@ -15,15 +15,17 @@ import { EMBEDDED_DATASETS } from '../quickstart/example-run.ts';
 import type { Machine } from '../runs/index.ts';
 import { UserError } from '../user-error.ts';
 import { join } from 'node:path';
-import { type Grader, measureModel, RULE } from './measure.ts';
-import { type PlannedMethod, planMethods, recipeFor } from './methods.ts';
-
-const GRADER: Grader = RULE;
+import { checkRewardModel, type Grader, modelGrader, modelText, RULE } from './graders.ts';
+import { measureModel } from './measure.ts';
+import { isScorer, type PlannedMethod, planMethods, recipeFor, scorersFirst } from './methods.ts';
 
 /** Trains the runs of a report. `train` resolves when the run has ended, however: its row tells. */
 export type Trainer = { create(recipe: Recipe): number; train(id: number, signal: AbortSignal): Promise<void> };
 
 export type Doing = MethodReport['doing'];
+
+/** Judges that need no model of the library. */
+const TRAINED_JUDGES = ['rule', 'gold'];
 
 /** Stores a new report, checked as far as can be said before anything is trained. */
 export function createReport(library: Library, settings: ReportSettings): number {
@@ -36,8 +38,9 @@ export function createReport(library: Library, settings: ReportSettings): number
   }
   const kinds = findDataset(library, settings.preferences)!.files.flatMap(({ kinds }) => Object.keys(kinds));
   if (!kinds.includes('preference')) throw new UserError(`${settings.preferences}: its rows are no preference pairs: choose another dataset for preferences`);
+  if (!TRAINED_JUDGES.includes(settings.judge)) resolveModel(library, settings.judge);
   const planned = planMethods(settings);
-  const entries = [{ method: 'base', needs: [], models: 0 }, ...planned].map(({ method, needs, models }): ReportEntry => ({
+  const entries = [{ method: 'base' as const, needs: [], models: 0 }, ...planned].map(({ method, needs, models }): ReportEntry => ({
     method, needs, models, runId: null, model: method === 'base' ? settings.model : null, trained: null, measure: null,
   }));
   return insertMethodReport(library.db, { settings, entries, owner: OWNER });
@@ -64,7 +67,8 @@ export function getReportRow({ db }: Library, id: number): MethodReportRow {
 }
 
 export function toReport({ owner: _, ...row }: MethodReportRow, doing: Doing): MethodReport {
-  return { ...row, judge: { text: GRADER.text, most: GRADER.most }, doing };
+  const { judge } = row.settings;
+  return { ...row, judge: judge === 'rule' ? { text: RULE.text, most: RULE.most } : { text: modelText(judge), most: null }, doing };
 }
 
 export type DriveOptions = { trainer: Trainer; signal: AbortSignal; machine?: Machine; onProgress: (doing: Doing) => void };
@@ -88,19 +92,27 @@ async function goOn(library: Library, id: number, { trainer, signal, machine, on
   const { settings, entries } = getReportRow(library, id);
   const planned = planMethods(settings);
   const keep = (): void => updateEntries(library.db, id, entries);
-  const entryOf = (method: string): ReportEntry => entries.find((entry) => entry.method === method)!;
+  const entryOf = (method: ReportPart): ReportEntry => entries.find((entry) => entry.method === method)!;
   const modelOf = (recipeName: string): string | null => {
     const maker = planned.find(({ recipe }) => recipe.name === recipeName);
     return maker ? entryOf(maker.method).model : null;
+  };
+  const named = TRAINED_JUDGES.includes(settings.judge) ? null : resolveModel(library, settings.judge);
+  if (named) await checkRewardModel(library, named);
+  const scorerOf = (method: 'reward' | 'gold'): Grader | null => {
+    const made = entries.find((entry) => entry.method === method)?.model;
+    return made ? modelGrader(resolveModel(library, made), machine) : null;
   };
   const measure = async (entry: ReportEntry): Promise<void> => {
     if (entry.measure) return;
     const sft = entry.method === 'sft' ? null : entryOf('sft');
     const report = (done: number, total: number): void => onProgress({ method: entry.method, stage: 'measure', done, total });
     report(0, settings.prompts);
+    const scorers = { reward: scorerOf('reward'), gold: scorerOf('gold') };
     entry.measure = await measureModel(library, {
       model: resolveModel(library, entry.model!),
-      settings, grader: GRADER, machine, signal,
+      settings, machine, signal, scorers,
+      judge: named ? modelGrader(named, machine) : settings.judge === 'gold' ? scorers.gold! : RULE,
       sft: sft && { path: resolveModel(library, sft.model!).path, scores: sft.measure!.scores },
       kl: entry.method !== 'base',
       onCount: report,
@@ -108,18 +120,17 @@ async function goOn(library: Library, id: number, { trainer, signal, machine, on
     keep();
   };
 
-  for (const one of planned) {
+  const train = async (one: PlannedMethod): Promise<void> => {
     signal.throwIfAborted();
-    const entry = entryOf(one.method);
-    await trainOne(library, entry, one, { settings, modelOf, trainer, signal, keep, onProgress });
-    if (isPolicy(one.recipe)) await measure(entry);
+    await trainOne(library, entryOf(one.method), one, { settings, modelOf, trainer, signal, keep, onProgress });
+  };
+  const order = scorersFirst(planned);
+  for (const one of order.slice(0, order.findLastIndex(({ method }) => isScorer(method)) + 1)) await train(one);
+  for (const one of order) {
+    await train(one);
+    if (!isScorer(one.method)) await measure(entryOf(one.method));
   }
   await measure(entryOf('base'));
-}
-
-/** A reward model or a classifier answers nothing: only what it takes is told. */
-function isPolicy({ method }: Recipe): boolean {
-  return !['reward', 'classify'].includes(method);
 }
 
 type TrainOptions = { settings: ReportSettings; modelOf: (name: string) => string | null; trainer: Trainer; signal: AbortSignal; keep: () => void; onProgress: (doing: Doing) => void };

@@ -9,11 +9,11 @@ import { withExamplesFile } from '../datasets/examples-file.ts';
 import { askEngineStoppably } from '../exports/index.ts';
 import type { Library } from '../library.ts';
 import type { Model } from '../models/index.ts';
-import { type Answer, answerPrompts } from '../playground/index.ts';
-import { judgeAnswer, MOST_POINTS, RULE_TEXT } from '../playground/judge.ts';
+import { answerPrompts } from '../playground/index.ts';
 import { readPrompts } from '../prompts.ts';
 import type { Machine } from '../runs/index.ts';
 import { meanOf, shareOf } from '../statistics.ts';
+import type { Grader } from './graders.ts';
 
 /** Held-out rows of each dataset, at most. */
 const ROWS = 1000;
@@ -23,20 +23,13 @@ const EXAMPLES = 4;
 /** What of a dataset nothing was trained on. */
 const HELD_OUT = ['validation', 'test'] as const;
 
-/** What scores an answer: a rule, or anything that tells good from bad in a number, a reward model say. `most`: the best score. */
-export type Grader = { text: string; most: number; grade(answers: Answer[]): Promise<number[]> };
-
-/** The stated rule of playground/judge.ts. */
-export const RULE: Grader = {
-  text: RULE_TEXT,
-  most: MOST_POINTS,
-  grade: (answers) => Promise.resolve(answers.map(({ text, finishReason }) => judgeAnswer(text, finishReason === 'eos').points)),
-};
-
 export type MeasureOptions = {
   model: Model;
   settings: ReportSettings;
-  grader: Grader;
+  /** By whose scores prompts are won. */
+  judge: Grader;
+  /** The report's own reward models. */
+  scorers: { reward: Grader | null; gold: Grader | null };
   /** The SFT model and its scores; null for that model itself. */
   sft: { path: ModelPath; scores: number[] } | null;
   /** Whether the KL from the SFT model means something: not of the base. */
@@ -46,7 +39,7 @@ export type MeasureOptions = {
   onCount: (done: number, total: number) => void;
 };
 
-export async function measureModel(library: Library, { model, settings, grader, sft, kl, machine, signal, onCount }: MeasureOptions): Promise<ReportMeasure> {
+export async function measureModel(library: Library, { model, settings, judge, scorers, sft, kl, machine, signal, onCount }: MeasureOptions): Promise<ReportMeasure> {
   const { device = 'native', threads = 0 } = machine ?? {};
   const splits = [...HELD_OUT];
   return withExamplesFile(library, settings.instructions, { splits, limit: ROWS }, (instructions) =>
@@ -64,7 +57,8 @@ export async function measureModel(library: Library, { model, settings, grader, 
       const sampling = Sampling.parse({ temperature: 0, maxTokens: settings.maxTokens });
       let done = 0;
       const answers = await answerPrompts(model, asked, { template: model.template, sampling, device, threads, signal, onAnswer: () => onCount(++done, total) });
-      const scores = await grader.grade(answers);
+      const scores = await judge.grade(asked, answers, signal);
+      const meanBy = async (scorer: Grader | null) => scorer && meanOf(scorer === judge ? scores : await scorer.grade(asked, answers, signal));
 
       const divergence = klPrompts.length === 0 ? null : await askEngineStoppably<DivergenceResult>(
         { type: 'divergence', device, threads, model: model.path, reference: sft!.path, template: model.template, prompts: klPrompts, maxTokens: settings.maxTokens, seed: 0 },
@@ -74,6 +68,8 @@ export async function measureModel(library: Library, { model, settings, grader, 
         perplexity: rows.instructions!.perplexity,
         preferenceAccuracy: shareOf(accuracy * pairs, pairs),
         score: meanOf(scores),
+        reward: await meanBy(scorers.reward),
+        gold: await meanBy(scorers.gold),
         scores,
         versus: sft && compare(scores, sft.scores),
         kl: divergence && around(divergence.kl, divergence.standardError),

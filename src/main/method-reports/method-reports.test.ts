@@ -2,17 +2,19 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type MethodReport, ReportSettings, roadSeconds } from '../../shared/method-report.ts';
+import { type MethodReport, ReportMethod, ReportSettings, roadSeconds } from '../../shared/method-report.ts';
 import { createDataset, importDataset } from '../datasets/index.ts';
+import { resolveModel } from '../models/index.ts';
 import { listRuns } from '../runs/index.ts';
 import { createTestPlace, type TestPlace, until } from '../runs/testing.ts';
 import { saveReport } from './save.ts';
 import { reportHtml } from './html.ts';
+import { checkRewardModel } from './graders.ts';
 import { compare } from './measure.ts';
-import { planMethods, REPORT_METHODS } from './methods.ts';
+import { planMethods, scorersFirst } from './methods.ts';
 
 let place: TestPlace;
-const settings = (more: object = {}) => ReportSettings.parse({ name: 'tiny-report', model: join(place.folder, 'tiny'), instructions: 'texts', preferences: 'pairs', prompts: 6, maxTokens: 8, maxSteps: 3, ...more });
+const settings = (more: object = {}) => ReportSettings.parse({ name: 'tiny-report', model: join(place.folder, 'tiny'), instructions: 'texts', preferences: 'pairs', methods: ['dpo'], prompts: 6, maxTokens: 8, maxSteps: 3, ...more });
 const get = (id: number): MethodReport => place.workbench.methodReports.get(id);
 
 beforeEach(async () => {
@@ -69,16 +71,56 @@ test('the page holds what was measured, in both languages, and what a model or a
 test('what cannot be reported is said before anything is trained', () => {
   const { library, methodReports } = place.workbench;
   createDataset(library, 'empty', 'preference');
-  expect(() => methodReports.start(settings({ methods: ['magic'] }))).toThrow(/magic: no method of reports; there is sft, dpo, /);
+  expect(() => settings({ methods: ['magic'] })).toThrow(/sft.*dpo/);
+  expect(() => methodReports.start(settings({ judge: 'nobody' }))).toThrow(/nobody: no model of that name/);
   expect(() => methodReports.start(settings({ preferences: 'texts' }))).toThrow(/texts: its rows are no preference pairs/);
   expect(() => methodReports.start(settings({ preferences: 'empty' }))).toThrow(/empty: it has no training rows/);
   expect(() => methodReports.start(settings({ instructions: 'nothing' }))).toThrow(/nothing: the library has no dataset/);
   expect(listRuns(library)).toEqual([]);
 });
 
-test('a method stands on what its recipe names; SFT is always there', () => {
-  expect(planMethods({ methods: ['dpo'] }).map(({ method, needs }) => ({ method, needs }))).toEqual([{ method: 'sft', needs: [] }, { method: 'dpo', needs: ['sft'] }]);
-  for (const { method } of REPORT_METHODS) expect(planMethods({ methods: [method] }).map((one) => one.method)).toEqual([...new Set(['sft', method])]);
+test('a method stands on what its recipe names; SFT is always there, and reward models come first where they are needed', () => {
+  const plan = (methods: ReportMethod[], judge = 'rule') => planMethods({ methods, judge });
+  expect(plan(['dpo']).map(({ method, needs }) => ({ method, needs }))).toEqual([{ method: 'sft', needs: [] }, { method: 'dpo', needs: ['sft'] }]);
+  const learnt = ['rejection', 'ppo', 'grpo', 'rloo'];
+  for (const method of ReportMethod.options) {
+    const made = plan([method]).map((one) => one.method);
+    expect(made.filter((one) => one !== 'reward' && one !== 'gold')).toEqual([...new Set(['sft', method])]);
+    expect(made.includes('gold'), method).toBe(learnt.includes(method));
+  }
+  expect(plan(['sft'], 'gold').map(({ method }) => method)).toEqual(['sft', 'gold']);
+  const all = plan(ReportMethod.options);
+  expect(scorersFirst(all).slice(0, 2).map(({ method }) => method)).toEqual(['reward', 'gold']);
+  // policy, reference, value model, and the two reward models
+  expect(all.find(({ method }) => method === 'ppo')).toMatchObject({ models: 5, needs: ['sft', 'reward', 'gold'] });
+  expect(all.find(({ method }) => method === 'kto')).toMatchObject({ models: 1 });
+});
+
+test('a method that learns from a reward model has it trained, and every answer is scored by it, by gold and by the judge', { timeout: 120_000 }, async () => {
+  const { methodReports } = place.workbench;
+  const { id } = methodReports.start(settings({ methods: ['rejection'], judge: 'gold', prompts: 2, maxSteps: 2 }));
+  await methodReports.ended();
+  const report = get(id);
+  expect(report).toMatchObject({ status: 'done', error: null, judge: { most: null } });
+  expect(report.entries.map(({ method }) => method)).toEqual(['base', 'sft', 'gold', 'reward', 'rejection']);
+  for (const { method, measure, trained, models } of report.entries) {
+    if (method !== 'base') expect(trained, method).not.toBeNull();
+    if (method === 'gold' || method === 'reward') expect(measure).toBeNull();
+    else expect(measure, method).toMatchObject({ score: measure!.gold!, reward: { value: expect.any(Number) as number } });
+    if (method === 'rejection') expect(models).toBe(3);
+  }
+  const html = reportHtml(report, 'en');
+  expect(html).toContain('<th scope="row">Rejection sampling</th>');
+  expect(html).toContain('<th scope="col">Gold</th>');
+
+  // a language model is no judge, which is said before anything is trained; the reward model in the library now is one
+  const { library } = place.workbench;
+  await expect(checkRewardModel(library, resolveModel(library, 'tiny-report-reward'))).resolves.toBeUndefined();
+  const runs = listRuns(library).length;
+  methodReports.start(settings({ name: 'wrong', methods: ['sft'], judge: 'tiny-report-sft' }));
+  await methodReports.ended();
+  expect(methodReports.list()[0]).toMatchObject({ status: 'failed', error: expect.stringMatching(/tiny-report-sft: not a reward model, so it cannot judge/) as string });
+  expect(listRuns(library)).toHaveLength(runs);
 });
 
 test('answers are compared prompt by prompt; a tie counts half a win', () => {

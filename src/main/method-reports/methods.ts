@@ -1,50 +1,51 @@
 /**
- * The methods a report can hold against each other: a line each, naming its recipe in resources/recipes/. Whatever else a recipe names that
- * another recipe there makes (attune-sft, a reward model) is trained first, once for all.
+ * What a report trains, in order: the recipe of each method in resources/recipes/ and, once for all, what a recipe names that another recipe there
+ * makes: attune-sft, the reward models.
  */
 import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { mapOtherModels, type Recipe, ROWS_OF } from '../../shared/recipe.ts';
-import type { ReportEntry, ReportSettings } from '../../shared/method-report.ts';
+import { basename, join } from 'node:path';
+import { type ReportEntry, ReportPart, type ReportSettings } from '../../shared/method-report.ts';
+import { mapOtherModels, modelsInMemory, type Recipe, ROWS_OF } from '../../shared/recipe.ts';
 import { RESOURCES } from '../paths.ts';
 import { readRecipe } from '../runs/recipe-file.ts';
-import { UserError } from '../user-error.ts';
-
-/** `models`: held in memory at once while it trains, references, rewards and values too. DPO's reference is gone before its first step. */
-export const REPORT_METHODS: { method: string; recipe: string; models: number }[] = [
-  { method: 'sft', recipe: 'sft.yaml', models: 1 },
-  { method: 'dpo', recipe: 'dpo.yaml', models: 1 },
-  { method: 'rejection', recipe: 'rejection.yaml', models: 1 },
-  { method: 'ppo', recipe: 'ppo.yaml', models: 3 },
-  { method: 'grpo', recipe: 'grpo.yaml', models: 2 },
-  { method: 'rloo', recipe: 'rloo.yaml', models: 2 },
-];
 
 const FOLDER = join(RESOURCES, 'recipes');
 
 export type PlannedMethod = Pick<ReportEntry, 'method' | 'needs' | 'models'> & { recipe: Recipe };
 
-/** In the order they are trained in: SFT first, and what a method stands on before it. */
-export function planMethods({ methods }: Pick<ReportSettings, 'methods'>): PlannedMethod[] {
-  const known = REPORT_METHODS.map(({ method }) => method);
-  const unknown = methods.find((method) => !known.includes(method));
-  if (unknown !== undefined) throw new UserError(`${unknown}: no method of reports; there is ${known.join(', ')}`);
-  const makers = new Map<string, string>();
+/** What a method stands on comes before it; SFT is always one, and so is what judges. */
+export function planMethods({ methods, judge }: Pick<ReportSettings, 'methods' | 'judge'>): PlannedMethod[] {
+  const makers = new Map<string, ReportPart>();
   for (const file of readdirSync(FOLDER)) {
-    const recipe = readRecipe(join(FOLDER, file));
-    if (recipe.name && recipe.method !== 'pretrain') makers.set(recipe.name, file);
+    const part = ReportPart.safeParse(basename(file, '.yaml'));
+    if (part.success) makers.set(readRecipe(join(FOLDER, file)).name!, part.data);
   }
   const planned: PlannedMethod[] = [];
-  const add = (file: string): string => {
-    const line = REPORT_METHODS.find(({ recipe }) => recipe === file) ?? { method: file.replace(/\.yaml$/, ''), models: 1 };
-    if (planned.some(({ method }) => method === line.method)) return line.method;
-    const recipe = readRecipe(join(FOLDER, file));
+  const add = (method: ReportPart): ReportPart => {
+    if (planned.some((one) => one.method === method)) return method;
+    const recipe = readRecipe(join(FOLDER, `${method}.yaml`));
     const needs = modelsOf(recipe).flatMap((model) => (makers.has(model) ? [add(makers.get(model)!)] : []));
-    planned.push({ method: line.method, models: line.models, needs, recipe });
-    return line.method;
+    planned.push({ method, models: modelsInMemory(recipe).length, needs, recipe });
+    return method;
   };
-  for (const method of ['sft', ...methods]) add(REPORT_METHODS.find((line) => line.method === method)!.recipe);
+  for (const method of ['sft' as const, ...(judge === 'gold' ? ['gold' as const] : []), ...methods]) add(method);
   return planned;
+}
+
+/** Reward models answer nothing: they are trained first, and only what they take is told. */
+export function isScorer(method: ReportPart): method is 'reward' | 'gold' {
+  return method === 'reward' || method === 'gold';
+}
+
+/** Scorers and what they stand on before the others, so that every answer can be scored as soon as it is there. */
+export function scorersFirst(planned: PlannedMethod[]): PlannedMethod[] {
+  const early = new Set<ReportPart>();
+  const take = (method: ReportPart): void => {
+    early.add(method);
+    planned.find((one) => one.method === method)?.needs.forEach(take);
+  };
+  for (const { method } of planned) if (isScorer(method)) take(method);
+  return [...planned.filter(({ method }) => early.has(method)), ...planned.filter(({ method }) => !early.has(method))];
 }
 
 /** The recipe on the report's base and data. `modelOf`: the library's name of what a recipe of this report made. */

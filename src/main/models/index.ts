@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Template } from '../../shared/dataset.ts';
 import type { ModelPath } from '../../shared/job.ts';
+import { mapOtherModels, type Recipe } from '../../shared/recipe.ts';
 import { type CheckpointRow, listCheckpoints } from '../db/checkpoints.ts';
 import { type ExportRow, listExports } from '../db/exports.ts';
 import { deleteModel, getModelByName, insertModel, listModels as listAddedModels } from '../db/models.ts';
@@ -48,6 +49,16 @@ export function resolveModel(library: Library, name: string, from: string[] = [p
   throw new UserError(
     `${name}: no model of that name in the library and no such folder; there is ${names.length ? names.join(', ') : 'no model yet'} (attune models add FOLDER adds one)`,
   );
+}
+
+/** Where the models lie that a recipe names besides its base, by the name it has for each. */
+export function pathsOfOthers(library: Library, recipe: Recipe): Record<string, ModelPath> {
+  const paths: Record<string, ModelPath> = {};
+  mapOtherModels(recipe, (name) => {
+    paths[name] = resolveModel(library, name).path;
+    return name;
+  });
+  return paths;
 }
 
 /** Gives a folder a name in the library; the files stay where they are. */

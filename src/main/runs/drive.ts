@@ -7,7 +7,6 @@ import { createReadStream, existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DeviceName } from '../../shared/devices.ts';
 import type { EngineEvent, TrainJob } from '../../shared/job.ts';
-import { mapOtherModels } from '../../shared/recipe.ts';
 import { insertCheckpoint, listCheckpoints, markPruned } from '../db/checkpoints.ts';
 import type { Database } from '../db/database.ts';
 import { deleteMetricsAfter, getSecondsAt, insertMetrics } from '../db/metrics.ts';
@@ -17,7 +16,7 @@ import { deleteSamplesAfter, insertSamples } from '../db/samples.ts';
 import { deleteReportsAfter, insertReport } from '../db/run-reports.ts';
 import { type Engine, EngineKilled, startEngine } from '../engine.ts';
 import type { Library } from '../library.ts';
-import { resolveModel } from '../models/index.ts';
+import { pathsOfOthers } from '../models/index.ts';
 import { writeSplit } from './split.ts';
 
 export type Machine = { device?: DeviceName; threads?: number };
@@ -227,18 +226,13 @@ async function prepare(library: Library, run: RunRow & { folder: string }, machi
     if (validation) await checkFile(validation, run.validationSha256!);
   }
   const { recipe } = run;
-  const models: TrainJob['models'] = {};
-  mapOtherModels(recipe, (name) => {
-    models[name] = resolveModel(library, name).path;
-    return name;
-  });
   return {
     type: 'train',
     ...machine,
     folder: run.folder,
     recipe,
     model: run.model,
-    models,
+    models: pathsOfOthers(library, recipe),
     train,
     validation,
   };

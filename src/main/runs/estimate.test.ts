@@ -87,6 +87,41 @@ test.each([
   expect(before.seconds).toBeGreaterThan(0);
 });
 
+test('of PPO: with LoRA three models stand on one base; of every weight, each is whole', async () => {
+  const online = { method: 'ppo', rewards: [{ type: 'length', max: 8 }], maxCompletionLength: 16, perDeviceTrainBatchSize: 8 };
+  const lora = await estimate(embedded({ ...online, lora: { r: 8 } }));
+  const full = await estimate(embedded(online));
+  expect(lora.models).toEqual({ held: 3, shared: 2 }); // reference and value model
+  expect(full.models).toEqual({ held: 3, shared: 0 });
+  // bf16 weights once, and the adapters of policy and value model in f32; f32 weights of two, and the reference in bf16
+  const { parameters, trainableParameters } = lora;
+  const base = parameters - trainableParameters;
+  const near = (bytes: number, expected: number) => expect(bytes / expected).toBeCloseTo(1, 1); // norms are f32 in both
+  near(lora.memory.weights, 2 * base + 4 * 2 * trainableParameters);
+  near(full.memory.weights, (4 + 4 + 2) * base);
+});
+
+test('of a head on a frozen trunk: every text is read once, however many epochs', async () => {
+  const file = join(place.folder, 'labels.jsonl');
+  writeFileSync(file, Array.from({ length: 64 }, (_, i) => JSON.stringify({ text: `text number ${i}`, label: i % 2 ? 'odd' : 'even' })).join('\n'));
+  const head = (numTrainEpochs: number) => Recipe.parse({ method: 'classify', freezeTrunk: true, model: 'attune-base', dataset: file, numTrainEpochs, evalSamples: 0 });
+  const [one, ten] = [await estimate(head(1)), await estimate(head(10))];
+  expect(ten.steps).toBe(10 * one.steps);
+  expect(ten.seconds! / one.seconds!).toBeLessThan(1.1);
+});
+
+test('of KTO: each row is trained on, read with another answer, and both are read by the reference once', async () => {
+  // 64 pairs are 128 rows: each is trained on (3 forwards' worth, near enough), read once more with another answer, and both are read by the reference
+  const file = join(place.folder, 'pairs.jsonl');
+  writeFileSync(file, readFileSync(join(DATASETS, 'preferences.train.jsonl'), 'utf8').split('\n').slice(0, 64).join('\n'));
+  const recipe = (more: object) => Recipe.parse({ method: 'kto', model: 'attune-base', dataset: file, maxLength: 128, numTrainEpochs: 1, perDeviceTrainBatchSize: 16, evalRatio: 0, evalSamples: 0, ...more });
+  const start = 0.5; // s, beside the operations
+  const [withKl, without] = [await estimate(recipe({})), await estimate(recipe({ lossType: 'apo_zero_unpaired' }))];
+  expect(withKl.steps).toBe(8);
+  // 3 + 1 (mismatched) + 1 + 1 (reference, of both) against 3 + 1
+  expect((withKl.seconds! - start) / (without.seconds! - start)).toBeCloseTo(6 / 4, 1);
+});
+
 test('the same question is answered at once, another batch size without reading the rows again; a finished run tells the speed', async () => {
   const first = await estimate(embedded({ maxSteps: 12 }));
   expect(first).toMatchObject({ sampledRows: expect.any(Number), speedFrom: 'kernels', warnings: [] });

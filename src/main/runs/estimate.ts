@@ -2,20 +2,18 @@
  * What a recipe would take, told before it starts: the engine's plan of sampled rows, put beside what this machine has and what runs reached
  * on it. Parts are kept by what they depend on, so that a change of one field in the form does not tokenise the rows again.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Estimate } from '../../shared/api/runs.ts';
 import type { DeviceName } from '../../shared/devices.ts';
 import type { ModelPath, PlanJob, PlanResult } from '../../shared/job.ts';
 import { type Recipe, ROWS_OF } from '../../shared/recipe.ts';
 import type { Changes } from '../changes.ts';
 import { listRuns } from '../db/runs.ts';
+import { withJsonl } from '../datasets/examples-file.ts';
 import { resolveDataset } from '../datasets/index.ts';
 import { askEngine } from '../engine.ts';
 import type { Library } from '../library.ts';
 import { readFacts } from '../models/facts.ts';
-import { resolveModel } from '../models/index.ts';
+import { pathsOfOthers, resolveModel } from '../models/index.ts';
 import { readSettings } from '../settings.ts';
 import { warningsOf } from './estimate-warnings.ts';
 import { sampleRows } from './sampled-rows.ts';
@@ -55,10 +53,10 @@ export function createEstimator(library: Library, changes: Changes): Estimator {
       const sample = await keep(samples, KEPT_SAMPLES, sampleKey(recipe, model), async () => ({ ...(await sampleRows(library, recipe)), read: null }));
       const { trainRows, validationRows, read } = sample;
       const measureSpeed = !speeds.has(speedKey(device, model)) && speedOfRuns(library, device, recipe, null) === null;
-      const job = (rows: PlanJob['sample']): PlanJob => ({ type: 'plan', device, threads: 0, recipe, model, sample: rows, trainRows, validationRows, measureSpeed });
+      const job = (rows: PlanJob['sample']): PlanJob => ({ type: 'plan', device, threads: 0, recipe, model, models: pathsOfOthers(library, recipe), sample: rows, trainRows, validationRows, measureSpeed });
       const plan = read
         ? await askEngine<PlanResult>(job({ rows: read.rows }))
-        : await withFile(sample.rows, (examples) => askEngine<PlanResult>(job({ examples })));
+        : await withJsonl(sample.rows, (examples) => askEngine<PlanResult>(job({ examples })));
       if (plan.flopsPerSecond !== null) speeds.set(speedKey(device, model), plan.flopsPerSecond);
       sample.read ??= plan;
       sample.rows = [];
@@ -91,6 +89,7 @@ export function createEstimator(library: Library, changes: Changes): Estimator {
         sampledRows: read.sampled,
         steps: planned.steps,
         tokens: planned.tokens,
+        models: planned.models,
         memory: { weights, gradients, optimizer, activations, total, available: process.availableMemory() },
         seconds,
         tokensPerSecond: seconds === null ? null : planned.tokens / seconds,
@@ -106,7 +105,7 @@ export function createEstimator(library: Library, changes: Changes): Estimator {
 /** What the lengths of the rows depend on. */
 function sampleKey(recipe: Recipe, model: ModelPath): string {
   const { method, dataset, template, maxLength, evalRatio, seed } = recipe;
-  return JSON.stringify([model.folder, method === 'sft' && recipe.completionOnlyLoss, ROWS_OF[method], dataset, template, maxLength, evalRatio, seed]);
+  return JSON.stringify([model.folder, method === 'sft' && recipe.completionOnlyLoss, ROWS_OF[method], dataset, template, maxLength, evalRatio, seed, method === 'reward' && recipe.half]);
 }
 
 /** What the plan depends on: all but names, how often things are written down, and the optimiser. */
@@ -139,15 +138,3 @@ function keep<T>(kept: Map<string, Promise<T>>, limit: number, key: string, make
   if (kept.size > limit) kept.delete(kept.keys().next().value!);
   return made;
 }
-
-async function withFile<T>(rows: string[], use: (path: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'attune-plan-'));
-  try {
-    const path = join(folder, 'rows.jsonl');
-    await writeFile(path, rows.join('\n') + '\n');
-    return await use(path);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-

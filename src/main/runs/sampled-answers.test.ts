@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createRolloutStore, type RolloutStore } from '../../engine/rollouts/store.ts';
+import { createRolloutStore, type RolloutNotes, type RolloutStore } from '../../engine/rollouts/store.ts';
 import type { SampledPage } from '../../shared/api/runs.ts';
 import { insertRun } from '../db/runs.ts';
 import { OWNER } from '../process-identity.ts';
@@ -22,14 +22,14 @@ beforeAll(() => {
 afterAll(() => place.remove());
 
 /** `count` answers to each of `rows`, scored as `score` says. */
-function write(step: number, rows: number[], count: number, score: (group: number, sample: number) => number, kept?: number[]): Promise<void> {
+function write(step: number, rows: number[], count: number, score: (group: number, sample: number) => number, notes?: RolloutNotes): Promise<void> {
   const all = rows.flatMap((row, group) => Array.from({ length: count }, (_, sample) => ({ row, sample, score: score(group, sample) })));
   const scores = Float64Array.from(all, ({ score }) => score);
   const experience = {
     rollouts: all.map(({ row, sample }) => ({ row, sample, ids: new Int32Array(sample + 2), text: `é ${row}.${sample}`, finished: sample !== 1 })),
     scores, rewards: { right: scores, 'short\n': scores.map((score) => -score) }, gold: null, oldLogprobs: null, refLogprobs: null,
   };
-  return store.write(step, experience, kept);
+  return store.write(step, experience, notes);
 }
 const read = (step: number, more: object = {}): Promise<SampledPage> => readSampledAnswers(place.workbench.library, { id, step, order: 'sampled', offset: 0, count: 200, ...more });
 const texts = ({ groups }: SampledPage): string[][] => groups.map(({ answers }) => answers.map(({ completion }) => completion));
@@ -42,13 +42,13 @@ test('no step before the first, then every step whose file is whole, in order', 
 });
 
 test('answers come with their prompt and all that is known of them, also which were kept', async () => {
-  await write(3, [4, 7], 2, (group, sample) => group + sample / 2, [1, 3]);
+  await write(3, [4, 7], 2, (group, sample) => group + sample / 2, { kept: [1, 3], advantages: [[1], [2], [-0.5], [0.5, 1.5]] });
   const page = await read(4);
   expect(page).toMatchObject({ prompts: 2, answers: 4 });
   expect(page.groups[1]).toEqual({
     row: 7, prompt: 'Frage 7: größer?', answers: [
-      { sample: 0, completion: 'é 7.0', finished: true, score: 1, rewards: { right: 1, 'short\n': -1 }, gold: undefined, kept: false, tokens: 2 },
-      { sample: 1, completion: 'é 7.1', finished: false, score: 1.5, rewards: { right: 1.5, 'short\n': -1.5 }, gold: undefined, kept: true, tokens: 3 },
+      { sample: 0, completion: 'é 7.0', finished: true, score: 1, rewards: { right: 1, 'short\n': -1 }, gold: undefined, kept: false, advantage: -0.5, tokens: 2 },
+      { sample: 1, completion: 'é 7.1', finished: false, score: 1.5, rewards: { right: 1.5, 'short\n': -1.5 }, gold: undefined, kept: true, advantage: 1, tokens: 3 },
     ],
   });
 });

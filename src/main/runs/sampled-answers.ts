@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { ANSWER_ORDERS, SampledAnswer, SampledPage } from '../../shared/api/runs.ts';
 import { RolloutLine, rolloutFile } from '../../shared/rollout-line.ts';
 import type { Library } from '../library.ts';
+import { meanOf } from '../statistics.ts';
 import { UserError } from '../user-error.ts';
 import { getRunById } from './index.ts';
 
@@ -120,6 +121,6 @@ async function readText(file: FileHandle, at: number, bytes: number): Promise<st
   return String(buffer);
 }
 
-function toAnswer({ sample, completion, finished, score, rewards, gold, kept, ids }: RolloutLine): SampledAnswer {
-  return { sample, completion, finished, score, rewards, gold, kept, tokens: ids.length };
+function toAnswer({ sample, completion, finished, score, rewards, gold, kept, advantages, ids }: RolloutLine): SampledAnswer {
+  return { sample, completion, finished, score, rewards, gold, kept, advantage: advantages && meanOf(advantages).value, tokens: ids.length };
 }

@@ -9,7 +9,7 @@ import { findDataset, readFileRows, readRows } from '../datasets/index.ts';
 import { getPositionRange, listExamplesAfter } from '../db/examples.ts';
 import type { Library } from '../library.ts';
 import { UserError } from '../user-error.ts';
-import { checkKind, drawHeldOut, inSlices, type Row } from './split.ts';
+import { checkKind, drawHeldOut, inSlices, type Row, takenRows } from './split.ts';
 
 export type SampledRows = { rows: string[]; trainRows: number; validationRows: number };
 
@@ -29,11 +29,15 @@ export async function sampleRows(library: Library, recipe: Recipe): Promise<Samp
   for (const file of validation ? [train, validation] : [train]) for (const kind in file.kinds) checkKind(recipe, kind as Row['kind']);
   if (train.rows === 0) throw new UserError(`${recipe.dataset}: no row to train on`);
   const heldOut = validation ? new Set<number>() : drawHeldOut(train.rows, recipe.evalRatio, recipe.seed);
-  const counts = { trainRows: train.rows - heldOut.size, validationRows: validation ? validation.rows : heldOut.size };
+  const taken = takenRows(recipe);
+  const counts = { trainRows: countTaken(train.rows, heldOut, taken), validationRows: validation ? validation.rows : heldOut.size };
   if (train.rows <= WANTED * 2) {
     const rows: string[] = [];
     let index = 0;
-    for await (const { json } of inSlices(readRows(library, train.id))) if (!heldOut.has(index++)) rows.push(json);
+    for await (const { json } of inSlices(readRows(library, train.id))) {
+      if (!heldOut.has(index) && taken(index)) rows.push(json);
+      index++;
+    }
     return { rows: spread(rows), ...counts };
   }
   return { rows: await sampleBlocks(library, train.id), ...counts };
@@ -69,8 +73,15 @@ async function sampleFile(recipe: Recipe): Promise<SampledRows> {
   if (all.length === 0) throw new UserError(`${recipe.dataset}: no row to train on`);
   const count = small || all.length < FILE_ROWS ? all.length : Math.round((all.length * size) / bytes);
   const heldOut = drawHeldOut(count, recipe.evalRatio, recipe.seed);
-  if (count === all.length) all = all.filter((_, i) => !heldOut.has(i));
-  return { rows: spread(all), trainRows: count - heldOut.size, validationRows: heldOut.size };
+  const taken = takenRows(recipe);
+  if (count === all.length) all = all.filter((_, i) => !heldOut.has(i) && taken(i));
+  return { rows: spread(all), trainRows: countTaken(count, heldOut, taken), validationRows: heldOut.size };
+}
+
+function countTaken(rows: number, heldOut: Set<number>, taken: (row: number) => boolean): number {
+  let count = 0;
+  for (let row = 0; row < rows; row++) if (!heldOut.has(row) && taken(row)) count++;
+  return count;
 }
 
 /** At most WANTED of them, evenly, in order. */

@@ -1,6 +1,7 @@
 /**
  * Writes the rows a run trains on and is evaluated on into its folder, as JSONL, in an order that never changes for the same data and seed.
- * A dataset with a validation split keeps it; otherwise evalRatio of the rows are held out, drawn with the recipe's seed.
+ * A dataset with a validation split keeps it; otherwise evalRatio of the rows are held out, drawn with the recipe's seed. Of the others a recipe may
+ * take one half.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { createWriteStream, existsSync, type WriteStream } from 'node:fs';
@@ -33,8 +34,17 @@ export async function writeSplit(library: Library, recipe: Recipe, folder: strin
   const heldOut = source.validation ? new Set<number>() : drawHeldOut(count, recipe.evalRatio, recipe.seed);
   const train = openJsonl(join(folder, 'train.jsonl'));
   const validation = source.validation || heldOut.size > 0 ? openJsonl(join(folder, 'validation.jsonl')) : null;
-  let index = 0;
-  for await (const { json } of inSlices(source.train())) await (heldOut.has(index++) ? validation! : train).write(json);
+  const taken = takenRows(recipe);
+  let [index, written] = [0, 0];
+  for await (const { json } of inSlices(source.train())) {
+    if (heldOut.has(index)) await validation!.write(json);
+    else if (taken(index)) {
+      await train.write(json);
+      written++;
+    }
+    index++;
+  }
+  if (written === 0) throw new UserError(`${recipe.dataset}: no row to train on in the half that the recipe takes`);
   for await (const { kind, json } of inSlices(source.validation?.() ?? [])) {
     checkKind(recipe, kind);
     await validation!.write(json);
@@ -62,6 +72,12 @@ function findSource(library: Library, name: string, onProblem: (problem: RowProb
     return readFileRows(name, told);
   };
   return { train, validation: null };
+}
+
+/** Which training rows the recipe takes, by their number from 0. */
+export function takenRows(recipe: Recipe): (row: number) => boolean {
+  const half = recipe.method === 'reward' ? recipe.half : 'all';
+  return half === 'all' ? () => true : (row) => (row % 2 === 0) === (half === 'even');
 }
 
 /** The same rows; the rest of the process gets its turns in between. */

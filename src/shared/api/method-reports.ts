@@ -10,8 +10,6 @@ export const methodReports = {
   /** Newest first. */
   list: answers<MethodReport[]>(),
   get: oc.input(id).output(type<MethodReport>()),
-  /** What can be asked for: every method by its name. */
-  methods: answers<string[]>(),
   /** One at a time; its trainings are runs of the queue. */
   start: oc.input(ReportSettings).output(type<{ id: number }>()),
   /** Goes on with one that was stopped, interrupted or failed. */

@@ -64,7 +64,11 @@ export type RunEvent =
   | { type: 'log'; lines: LogLine[] };
 
 /** An answer that training sampled, and what it scored: `score` is the weighted sum of `rewards`. */
-export type SampledAnswer = Pick<RolloutLine, 'sample' | 'completion' | 'finished' | 'score' | 'rewards' | 'gold' | 'kept'> & { tokens: number };
+export type SampledAnswer = Pick<RolloutLine, 'sample' | 'completion' | 'finished' | 'score' | 'rewards' | 'gold' | 'kept'> & {
+  tokens: number;
+  /** Of the answer, or the mean of its tokens'; undefined where the method has none. */
+  advantage: number | undefined;
+};
 
 /** Answers of one step in the order asked for, those to one prompt together. */
 export type SampledPage = { /** of the whole step */ prompts: number; answers: number; groups: { row: number; prompt: string; answers: SampledAnswer[] }[] };
@@ -86,6 +90,8 @@ export type Estimate = {
   steps: number;
   /** That the optimiser sees in all. */
   tokens: number;
+  /** Held at once while training; of them, those that stand on the trained one's own frozen weights. */
+  models: { held: number; shared: number };
   /** Bytes. Activations: beyond the gradients, whose memory they use too before those come to be. */
   memory: { weights: number; gradients: number; optimizer: number; activations: number; total: number; /** free on this machine now */ available: number };
   /** null when the speed of this machine is not known yet. */

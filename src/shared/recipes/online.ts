@@ -7,6 +7,8 @@ import { Reward } from './rewards.ts';
 const sampled = {
   rewards: z.array(Reward).min(1).describe('what answers are scored by, added up by weight'),
   goldReward: Reward.nullable().default(null).describe('scored and drawn beside the reward, never trained on; the best checkpoint is chosen by it'),
+  goldLimit: z.number().gt(0).nullable().default(null).describe('stop when gold (mean of ten steps; of a round) falls this far behind its best; null never stops'),
+  stopWhenGamed: z.boolean().default(false).describe('stop when the reward climbs while gold falls; otherwise that is only told'),
   maxCompletionLength: z.int().min(1).default(256).describe('tokens an answer may have'),
   temperature: z.number().gt(0).max(10).default(1).describe('of sampling; log-probs are the model’s own, at 1'),
 };

@@ -10,6 +10,7 @@ const scoring = {
 export const RewardRecipe = z.strictObject({
   method: z.literal('reward'),
   ...scoring,
+  half: z.enum(['all', 'even', 'odd']).default('all').describe('training rows by their number: reward models of two halves share no row, so one can be gold to the other'),
   centerRewardsCoefficient: z.number().min(0).default(0).describe('pulls the mean score to zero; 0 is off, 0.01 is usual'),
 });
 export type RewardRecipe = z.infer<typeof RewardRecipe>;

@@ -1,6 +1,5 @@
 /** Words of this screen for what the contract calls by short names. */
-import type { MethodReport, ReportStatus } from '../../../shared/method-report.ts';
-import type { Recipe } from '../../../shared/recipe.ts';
+import type { MethodReport, ReportPart, ReportStatus } from '../../../shared/method-report.ts';
 import { methodName } from '../../components/method-names.ts';
 import { formatCount } from '../../format.ts';
 import * as m from '../../paraglide/messages.js';
@@ -12,7 +11,16 @@ export const statusTitle = (status: ReportStatus): string => STATUS[status]();
 export const statusTone = (status: ReportStatus): 'good' | 'warn' | 'bad' | 'info' => ({ running: 'info', done: 'good', stopped: 'warn', failed: 'bad', interrupted: 'warn' } as const)[status];
 
 /** `base`, SFT, DPO. */
-export const methodTitle = (method: string): string => (method === 'base' ? m.reports_base() : methodName(method as Recipe['method']));
+export function methodTitle(part: ReportPart): string {
+  if (part === 'base') return m.reports_base();
+  if (part === 'gold') return m.reports_gold_model();
+  return part === 'simpo' ? 'SimPO' : methodName(part);
+}
+
+/** What decides: a rule, the report's own reward model, or one of the library. */
+export function judgeTitle(judge: string): string {
+  return judge === 'rule' ? m.reports_judge_rule() : judge === 'gold' ? m.reports_gold_model() : judge;
+}
 
 export function doingTitle(doing: NonNullable<MethodReport['doing']>): string {
   const method = methodTitle(doing.method);
@@ -21,6 +29,6 @@ export function doingTitle(doing: NonNullable<MethodReport['doing']>): string {
 
 /** Trainings and measurements: how many there are, and how many are done. */
 export function stages({ entries }: MethodReport): { done: number; total: number } {
-  const all = entries.flatMap(({ method, trained, measure }) => (method === 'base' ? [measure] : [trained, measure]));
+  const all = entries.flatMap(({ method, trained, measure }) => (method === 'base' ? [measure] : method === 'reward' || method === 'gold' ? [trained] : [trained, measure]));
   return { done: all.filter((stage) => stage !== null).length, total: all.length };
 }
