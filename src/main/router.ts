@@ -20,6 +20,7 @@ import { addModelFolder, listModelSummaries, removeModelName } from './models/su
 import { readWholeCurves } from './runs/curves.ts';
 import { listSampledSteps, readSampledAnswers } from './runs/sampled-answers.ts';
 import { listRunSummaries } from './runs/summaries.ts';
+import { tryRewards } from './runs/try-rewards.ts';
 import { measureFootprint } from './runs/upkeep.ts';
 import { watchRun } from './runs/watch.ts';
 import { UserError } from './user-error.ts';
@@ -90,6 +91,7 @@ export const router = os.router({
   },
   training: {
     estimate: os.training.estimate.handler(({ context, input }) => context.estimator.estimate(input.recipe)),
+    tryRewards: os.training.tryRewards.handler(({ context, input }) => tryRewards(context, input)),
     start: os.training.start.handler(({ context, input }) => context.runs.start(input.recipe)),
   },
   runs: {

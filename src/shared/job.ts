@@ -7,6 +7,7 @@ import { type Example, Message, Template } from './dataset.ts';
 import type { Judgement } from './judging.ts';
 import { MetricPoint } from './metrics.ts';
 import { Recipe } from './recipe.ts';
+import { Reward } from './recipes/rewards.ts';
 import type { RunReport } from './reports.ts';
 import { type FinishReason, Sampling } from './sampling.ts';
 
@@ -118,6 +119,21 @@ export const ScoreJob = z.strictObject({
   maxLength: z.int().default(1024),
 });
 
+/** Rewards of a recipe on one answer, to see what they give before a run does. */
+export const TryRewardsJob = z.strictObject({
+  type: z.literal('try-rewards'),
+  ...device,
+  /** Counts the answer's tokens. */
+  model: ModelPath,
+  template: Template.default('chat'),
+  rewards: z.array(Reward).min(1),
+  /** Of the reward models, by the name the rewards have for them. */
+  models: z.record(z.string(), ModelPath),
+  prompt: z.string(),
+  completion: z.string(),
+  expected: z.string().nullable(),
+});
+
 /** Loads what was exported and holds its greedy answers against the model's own. */
 export const ParityJob = z.strictObject({
   type: z.literal('parity'),
@@ -169,7 +185,7 @@ export const RenderJob = z.strictObject({ type: z.literal('render'), model: Mode
 
 export const Job = z.discriminatedUnion('type', [
   TrainJob, SampleJob, ChatJob, LogprobsJob, TokenizeJob, EvaluateJob, ScoreJob, ExportJob, ParityJob, DeviceJob, ShowJob, RenderJob, DescribeJob, PlanJob,
-  JudgeJob, DivergenceJob,
+  JudgeJob, DivergenceJob, TryRewardsJob,
 ]);
 export type TrainJob = z.infer<typeof TrainJob>;
 export type SampleJob = z.infer<typeof SampleJob>;
@@ -179,6 +195,7 @@ export type TokenizeJob = z.infer<typeof TokenizeJob>;
 export type EvaluateJob = z.infer<typeof EvaluateJob>;
 export type JudgeJob = z.infer<typeof JudgeJob>;
 export type DivergenceJob = z.infer<typeof DivergenceJob>;
+export type TryRewardsJob = z.infer<typeof TryRewardsJob>;
 export type ScoreJob = z.infer<typeof ScoreJob>;
 export type ExportJob = z.infer<typeof ExportJob>;
 export type ParityJob = z.infer<typeof ParityJob>;
@@ -279,6 +296,8 @@ export type EvaluateResult = {
 export type JudgeResult = (Judgement | null)[];
 /** KL(model ‖ reference) in nats, summed over an answer's tokens: the mean over the answers, and its standard error. */
 export type DivergenceResult = { kl: number; standardError: number; answers: number; tokens: number };
+/** `scores`: of each reward, in order; `score` is their sum by weight. */
+export type TryRewardsResult = { scores: { name: string; weight: number; score: number }[]; score: number };
 /** `accuracy`: of pairs, or of labels; null where rows say nothing of what is right. */
 export type ScoreResult = { labels: string[]; rows: number; leftOut: number; accuracy: number | null; report: RunReport | null };
 export type ExportResult = { path: string; files: { name: string; bytes: number; sha256: string }[] };
