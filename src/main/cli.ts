@@ -5,6 +5,7 @@
 import { Command, CommanderError } from 'commander';
 import { addCompareCommands } from './commands/compare.ts';
 import { addDataCommands } from './commands/data.ts';
+import { addFilter } from './commands/filter.ts';
 import { addJudge } from './commands/judge.ts';
 import { addModelCommands } from './commands/models.ts';
 import { addQuickstart } from './commands/quickstart.ts';
@@ -41,6 +42,7 @@ addSampleCommands(program);
 addCompareCommands(program);
 addJudge(program);
 addScoreCommand(program);
+addFilter(program);
 addModelCommands(program);
 addQuickstart(program);
 addReport(program);
