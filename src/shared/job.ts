@@ -73,13 +73,13 @@ export const EvaluateJob = z.strictObject({
   maxLength: z.int().default(1024),
 });
 
-/** Each pair's two answers are judged by a model that is shown the rubric. */
+/** Each pair's two answers are judged by a model that is shown the rubric, or by a reward model's scores of them. */
 export const JudgeJob = z.strictObject({
   type: z.literal('judge'),
   ...device,
   model: ModelPath,
   template: Template.default('chat'),
-  rubric: z.string().min(1),
+  rubric: z.string().min(1).nullable().describe('null: the model is a reward model'),
   pairs: z.string().describe('JSONL of preference rows'),
 });
 

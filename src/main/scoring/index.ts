@@ -17,7 +17,7 @@ import { getDataset } from '../datasets/index.ts';
 import { inSlices } from '../datasets/slices.ts';
 import { startEngine } from '../engine.ts';
 import type { Library } from '../library.ts';
-import { readFacts } from '../models/facts.ts';
+import { readLabels } from '../models/facts.ts';
 import { resolveModel } from '../models/index.ts';
 import type { Machine } from '../runs/index.ts';
 import { UserError } from '../user-error.ts';
@@ -66,10 +66,7 @@ export async function scoreDataset(library: Library, { model: modelName, dataset
 
 /** Where the label stands among the classifier's; null for a reward model. */
 async function labelIndex(library: Library, name: string, label: string | undefined): Promise<number | null> {
-  const { path } = resolveModel(library, name);
-  const folders = [path.adapter, path.folder].filter((folder) => folder !== undefined);
-  const facts = await readFacts(library, folders);
-  const labels = folders.map((folder) => facts.get(folder)?.labels).find(Boolean);
+  const labels = await readLabels(library, resolveModel(library, name).path);
   if (!labels) throw new UserError(`${name}: this is a language model, which writes texts and scores none: name a reward model or a classifier`);
   if (labels.length === 1) {
     if (label !== undefined) throw new UserError(`${name}: a reward model gives one score and has no labels: leave the label out`);
