@@ -14,6 +14,9 @@ test('rankings stand in a table, a reward model shows what it learnt, and is kep
   const recipe = { method: 'reward', name: 'short-is-good', model: join(ROOT, 'fixtures', 'models', 'llama'), dataset: 'rankings', maxLength: 64, numTrainEpochs: 3, evalRatio: 0.2, optimizer: { learningRate: 5e-3 } };
   writeFileSync(join(folder, 'reward.yaml'), JSON.stringify(recipe));
   attune('train', 'reward.yaml');
+  const pairs = Array.from({ length: 24 }, (_, i) => ({ prompt: `Say ${i}.`, chosen: `${i}`, rejected: 'no no no no' }));
+  writeFileSync(join(folder, 'pairs.jsonl'), pairs.map((row) => JSON.stringify(row)).join('\n'));
+  attune('import', 'pairs.jsonl', '--name', 'pairs');
 
   await workbench.go('#/datasets/rankings');
   await expect(page.getByRole('columnheader', { name: 'Best answer' })).toBeVisible();
@@ -26,6 +29,18 @@ test('rankings stand in a table, a reward model shows what it learnt, and is kep
   await page.getByRole('tab', { name: 'Evaluation' }).click();
   await expect(page.getByRole('heading', { name: 'Scores' })).toBeVisible();
   await expect(page.getByRole('heading', { name: /Calibration error/ })).toBeVisible();
+  await expectAccessible(page);
+
+  // as a judge in a person's place
+  await workbench.go('#/datasets/pairs?judge=1');
+  const dialog = page.getByRole('dialog', { name: 'Judge pairs with a model' });
+  await expect(dialog).toContainText('A reward model scores each answer by itself');
+  await expect(dialog.getByRole('textbox', { name: 'Rubric' })).toHaveCount(0);
+  await expectAccessible(page);
+  await dialog.getByRole('button', { name: 'Judge', exact: true }).click();
+  await expect(page.getByRole('heading', { name: 'Judged by short-is-good' })).toBeVisible({ timeout: 60_000 });
+  await expect(page.getByText('Agreement with people is better than chance.')).toBeVisible();
+  await expect(page.getByText('Place decides')).toHaveCount(0);
   await expectAccessible(page);
 
   await workbench.go('#/library/short-is-good');

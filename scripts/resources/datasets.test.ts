@@ -7,6 +7,7 @@ import { askedWords, buildInstructions, DATASETS } from './instructions.ts';
 import { articleFor, buildLexicon } from './lexicon.ts';
 import { definitionSentence, kindSentence, list } from './phrases.ts';
 import { buildPreferences } from './preferences.ts';
+import { buildQuality } from './quality.ts';
 import { partOf } from './tasks.ts';
 import { parseGloss, parseSynset, readWordNet } from './wordnet.ts';
 
@@ -99,6 +100,9 @@ describe('the embedded sets', () => {
     expect(read('instructions.validation')).toEqual(instructions.validation);
     expect(read('preferences.train')).toEqual(preferences.train);
     expect(read('preferences.validation')).toEqual(preferences.validation);
+    const quality = buildQuality(lexicon);
+    expect(read('quality.train')).toEqual(quality.train);
+    expect(read('quality.validation')).toEqual(quality.validation);
   });
 
   it('never ask in training about a held-out word', () => {

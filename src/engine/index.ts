@@ -18,6 +18,7 @@ import { checkParity } from './jobs/parity.ts';
 import { plan } from './jobs/plan.ts';
 import { type Chat, openChat, sample } from './jobs/sample.ts';
 import { score } from './jobs/score.ts';
+import { tryRewards } from './jobs/try-rewards.ts';
 import { type Control, train } from './run.ts';
 import { ENGINE_VERSION } from './version.ts';
 
@@ -104,6 +105,9 @@ async function run(job: Job, device: Device | null): Promise<boolean> {
       return false;
     case 'score':
       result(await score(job, device!, emit));
+      return false;
+    case 'try-rewards':
+      result(await tryRewards(job, device!));
       return false;
     case 'export':
       result(await exportModel(job, () => createNativeDevice(0), count));

@@ -20,6 +20,7 @@ import { addModelFolder, listModelSummaries, removeModelName } from './models/su
 import { readWholeCurves } from './runs/curves.ts';
 import { listSampledSteps, readSampledAnswers } from './runs/sampled-answers.ts';
 import { listRunSummaries } from './runs/summaries.ts';
+import { tryRewards } from './runs/try-rewards.ts';
 import { measureFootprint } from './runs/upkeep.ts';
 import { watchRun } from './runs/watch.ts';
 import { UserError } from './user-error.ts';
@@ -86,12 +87,15 @@ export const router = os.router({
     undo: os.datasets.undo.handler(({ context, input }) => turnEdit(context, input.dataset, 'undo')),
     redo: os.datasets.redo.handler(({ context, input }) => turnEdit(context, input.dataset, 'redo')),
     judge: os.datasets.judge.handler(({ context, input }) => desk.judgeAsTask(context, input)),
+    score: os.datasets.score.handler(({ context, input }) => desk.scoreAsTask(context, input)),
+    scoring: os.datasets.scoring.handler(({ context, input }) => desk.scoring(context, input)),
     rubric: os.datasets.rubric.handler(() => RUBRIC),
     judging: os.datasets.judging.handler(({ context, input }) => desk.judging(context, input)),
     render: os.datasets.render.handler(({ context, input }) => desk.render(context, input)),
   },
   training: {
     estimate: os.training.estimate.handler(({ context, input }) => context.estimator.estimate(input.recipe)),
+    tryRewards: os.training.tryRewards.handler(({ context, input }) => tryRewards(context, input)),
     start: os.training.start.handler(({ context, input }) => context.runs.start(input.recipe)),
   },
   runs: {

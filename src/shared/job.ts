@@ -8,6 +8,7 @@ import { DeviceName } from './devices.ts';
 import type { Judgement } from './judging.ts';
 import { MetricPoint } from './metrics.ts';
 import { Recipe } from './recipe.ts';
+import { Reward } from './recipes/rewards.ts';
 import type { RunReport } from './reports.ts';
 import { type FinishReason, Sampling } from './sampling.ts';
 
@@ -73,13 +74,13 @@ export const EvaluateJob = z.strictObject({
   maxLength: z.int().default(1024),
 });
 
-/** Each pair's two answers are judged by a model that is shown the rubric. */
+/** Each pair's two answers are judged by a model that is shown the rubric, or by a reward model's scores of them. */
 export const JudgeJob = z.strictObject({
   type: z.literal('judge'),
   ...device,
   model: ModelPath,
   template: Template.default('chat'),
-  rubric: z.string().min(1),
+  rubric: z.string().min(1).nullable().describe('null: the model is a reward model'),
   pairs: z.string().describe('JSONL of preference rows'),
 });
 
@@ -117,6 +118,21 @@ export const ScoreJob = z.strictObject({
   template: Template.default('chat'),
   examples: z.string().describe('JSONL of Example rows'),
   maxLength: z.int().default(1024),
+});
+
+/** Rewards of a recipe on one answer, to see what they give before a run does. */
+export const TryRewardsJob = z.strictObject({
+  type: z.literal('try-rewards'),
+  ...device,
+  /** Counts the answer's tokens. */
+  model: ModelPath,
+  template: Template.default('chat'),
+  rewards: z.array(Reward).min(1),
+  /** Of the reward models, by the name the rewards have for them. */
+  models: z.record(z.string(), ModelPath),
+  prompt: z.string(),
+  completion: z.string(),
+  expected: z.string().nullable(),
 });
 
 /** Loads what was exported and holds its greedy answers against the model's own. */
@@ -172,7 +188,7 @@ export const RenderJob = z.strictObject({ type: z.literal('render'), model: Mode
 
 export const Job = z.discriminatedUnion('type', [
   TrainJob, SampleJob, ChatJob, LogprobsJob, TokenizeJob, EvaluateJob, ScoreJob, ExportJob, ParityJob, DeviceJob, ShowJob, RenderJob, DescribeJob, PlanJob,
-  JudgeJob, DivergenceJob,
+  JudgeJob, DivergenceJob, TryRewardsJob,
 ]);
 export type TrainJob = z.infer<typeof TrainJob>;
 export type SampleJob = z.infer<typeof SampleJob>;
@@ -182,6 +198,7 @@ export type TokenizeJob = z.infer<typeof TokenizeJob>;
 export type EvaluateJob = z.infer<typeof EvaluateJob>;
 export type JudgeJob = z.infer<typeof JudgeJob>;
 export type DivergenceJob = z.infer<typeof DivergenceJob>;
+export type TryRewardsJob = z.infer<typeof TryRewardsJob>;
 export type ScoreJob = z.infer<typeof ScoreJob>;
 export type ExportJob = z.infer<typeof ExportJob>;
 export type ParityJob = z.infer<typeof ParityJob>;
@@ -282,6 +299,8 @@ export type EvaluateResult = {
 export type JudgeResult = (Judgement | null)[];
 /** KL(model ‖ reference) in nats, summed over an answer's tokens: the mean over the answers, and its standard error. */
 export type DivergenceResult = { kl: number; standardError: number; answers: number; tokens: number };
+/** `scores`: of each reward, in order; `score` is their sum by weight. */
+export type TryRewardsResult = { scores: { name: string; weight: number; score: number }[]; score: number };
 /** `accuracy`: of pairs, or of labels; null where rows say nothing of what is right. */
 export type ScoreResult = { labels: string[]; rows: number; leftOut: number; accuracy: number | null; report: RunReport | null };
 export type ExportResult = { path: string; files: { name: string; bytes: number; sha256: string }[] };

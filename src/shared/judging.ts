@@ -12,7 +12,8 @@ export type Share = { value: number; low: number; high: number };
 /** What a dataset of judged pairs keeps of how it came to be. */
 export type Judging = {
   judge: string;
-  rubric: string;
+  /** null: a reward model judged, by its scores. */
+  rubric: string | null;
   /** Dataset whose pairs were judged, or whose prompts were answered. */
   dataset: string;
   /** The model whose answers were judged; null: the dataset's own pairs. */

@@ -14,6 +14,7 @@ import { PretrainRecipe, SftRecipe } from './recipes/supervised.ts';
 export { Lora, Optimizer } from './recipes/common.ts';
 export { GrpoRecipe, PpoRecipe, RejectionRecipe, RlooRecipe } from './recipes/online.ts';
 export { CpoRecipe, DpoRecipe, KtoRecipe, OrpoRecipe } from './recipes/preferences.ts';
+export { Reward } from './recipes/rewards.ts';
 export { ClassifyRecipe, RewardRecipe } from './recipes/scoring.ts';
 export { PretrainRecipe, SftRecipe } from './recipes/supervised.ts';
 

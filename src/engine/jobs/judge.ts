@@ -3,6 +3,7 @@ import type { PreferenceExample } from '../../shared/dataset.ts';
 import type { JudgeJob, JudgeResult } from '../../shared/job.ts';
 import { readExamples } from '../data/read.ts';
 import type { Device } from '../device/device.ts';
+import { rewardJudge } from '../judges/reward.ts';
 import { rubricJudge } from '../judges/rubric.ts';
 import { openModel } from '../open-model.ts';
 import { loadTokenizer } from '../tokenizer/tokenizer.ts';
@@ -17,8 +18,9 @@ export async function judge(job: JudgeJob, device: Device, count: (done: number,
     pairs.push(example);
   }
   const tokenizer = await loadTokenizer(job.model.folder);
-  const { model } = await openModel(device, job.model, tokenizer, { storage: 'bf16-if-stored', trainable: 'none' });
-  const ask = rubricJudge(model, tokenizer, job.template, job.rubric);
+  const { model, source } = await openModel(device, job.model, tokenizer, { storage: 'bf16-if-stored', trainable: 'none' });
+  if (job.rubric === null && source.head?.labels.length !== 1) throw new Error(`${job.model.adapter ?? job.model.folder}: not a reward model: it is judged by a rubric, and none was given`);
+  const ask = job.rubric === null ? rewardJudge(model, tokenizer, job.template) : rubricJudge(model, tokenizer, job.template, job.rubric);
   const result: JudgeResult = [];
   for (let start = 0; start < pairs.length; start += SLICE) {
     result.push(...(await ask(pairs.slice(start, start + SLICE))));

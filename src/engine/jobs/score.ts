@@ -1,13 +1,15 @@
 /**
  * The `score` job: a reward model's or classifier's scores of rows. Of a prompt with several answers each is scored; of a conversation or a text the
- * whole. Each row gives a `scored` event, and pairs, rankings or labels together a report in the result. Training on them is algorithms/reward.ts.
+ * whole, of which a classifier reads plain text. Each row gives a `scored` event, and pairs, rankings or labels together a report in the result.
+ * Training on them is algorithms/reward.ts.
  */
 import type { Example } from '../../shared/dataset.ts';
 import type { EngineEvent, ScoreJob, ScoreResult } from '../../shared/job.ts';
 import { rewardReport } from '../algorithms/reward-report.ts';
 import { packRankings } from '../data/pack.ts';
+import { plainTexts } from '../data/plain-text.ts';
 import { readExamples } from '../data/read.ts';
-import { encodePieces, tokenizeRanking, tokenizeText } from '../data/tokenize.ts';
+import { encodePieces, tokenizeRanking, tokenizeText, tokenizeUnpaired } from '../data/tokenize.ts';
 import type { Device } from '../device/device.ts';
 import { openModel } from '../open-model.ts';
 import { renderExample } from '../tokenizer/template.ts';
@@ -26,6 +28,7 @@ export async function score(job: ScoreJob, device: Device, emit: (event: EngineE
   const labels = head.labels.length;
   const ranked: Float32Array[] = [];
   const counts = head.labels.map(() => new Array<number>(labels).fill(0));
+  const longest = Math.min(job.maxLength, model.config.maxPositionEmbeddings);
   let [rows, leftOut, labelled] = [0, 0, 0];
 
   async function scoreBatch(batch: Row[]): Promise<void> {
@@ -48,8 +51,8 @@ export async function score(job: ScoreJob, device: Device, emit: (event: EngineE
   let batch: Row[] = [];
   let index = 0;
   for await (const example of readExamples(job.examples)) {
-    const row = { index: index++, example, ...tokenize(example, job, tokenizer) };
-    if (row.answers.some(({ length }) => length === 0 || row.prompt.length + length > job.maxLength)) {
+    const row = { index: index++, example, ...(labels === 1 ? tokenize(example, job, tokenizer) : tokenizePlain(example, tokenizer)) };
+    if (row.answers.some(({ length }) => length === 0 || row.prompt.length + length > longest)) {
       leftOut++;
       continue;
     }
@@ -74,12 +77,20 @@ function accuracyOf(ranked: Float32Array[]): number {
   return ranked.reduce((sum, scores) => sum + share(scores), 0) / ranked.length;
 }
 
+/** A classifier was trained on plain texts, and each answer of a prompt is one of its own. */
+function tokenizePlain(example: Example, tokenizer: Tokenizer): Omit<Row, 'index' | 'example'> {
+  return { prompt: new Int32Array(), answers: plainTexts(example).map((text) => tokenizeText(text, tokenizer)), margin: 0 };
+}
+
 /** Answers end with their end-of-turn token, as in training; what a template writes after the last one is left out. */
 function tokenize(example: Example, { template }: ScoreJob, tokenizer: Tokenizer): Omit<Row, 'index' | 'example'> {
   if (example.kind === 'preference' || example.kind === 'ranking') return tokenizeRanking(example, { template, tokenizer });
+  if (example.kind === 'unpaired') {
+    const { prompt, completion } = tokenizeUnpaired(example, { template, tokenizer });
+    return { prompt, answers: [completion], margin: 0 };
+  }
   const whole = (tokens: Int32Array) => ({ prompt: new Int32Array(), answers: [tokens], margin: 0 });
-  if (example.kind === 'classification') return whole(tokenizeText(example.text, tokenizer));
-  if (example.kind === 'text') return whole(tokenizeText(example.text, tokenizer));
+  if (example.kind === 'classification' || example.kind === 'text') return whole(tokenizeText(example.text, tokenizer));
   const { tokens, loss } = encodePieces(renderExample(example, template, tokenizer), tokenizer);
   return whole(Int32Array.from(tokens.slice(0, loss.lastIndexOf(1) + 1)));
 }

@@ -6,12 +6,15 @@ import type { ColumnMapping, DatasetSummary, EditHistory, EditorRow, RowFilter }
 import type { DatasetFormat, Example, RowProblem, Split } from '../../shared/dataset.ts';
 import type { ShownExample } from '../../shared/job.ts';
 import type { Judging } from '../../shared/judging.ts';
+import type { Scoring } from '../../shared/scoring.ts';
 import { listDatasetFiles } from '../db/datasets.ts';
 import { getJudging } from '../db/judgings.ts';
 import { listDatasetProblems } from '../db/row-problems.ts';
+import { getScoring } from '../db/row-scores.ts';
 import { listTags } from '../db/tags.ts';
 import { judgeDataset } from '../judging/index.ts';
 import { resolveModel } from '../models/index.ts';
+import { scoreDataset } from '../scoring/index.ts';
 import { UserError } from '../user-error.ts';
 import type { Workbench } from '../workbench.ts';
 import { editHistory, kindOf } from './editing.ts';
@@ -90,6 +93,23 @@ export function judgeAsTask(
     }
   });
   return { taskId: id };
+}
+
+export function scoreAsTask({ library, tasks, changes }: Workbench, wanted: { dataset: string; model: string; label?: string }): { taskId: number } {
+  getDataset(library, wanted.dataset);
+  resolveModel(library, wanted.model);
+  const { id } = tasks.start({ kind: 'score', subject: wanted.dataset, unit: 'rows' }, async ({ progress, signal }) => {
+    try {
+      return count((await scoreDataset(library, { ...wanted, signal, onCount: progress })).rows);
+    } finally {
+      changes.tell('datasets');
+    }
+  });
+  return { taskId: id };
+}
+
+export function scoring({ library }: Workbench, { dataset }: { dataset: string }): Scoring | null {
+  return getScoring(library.db, getDataset(library, dataset).id)?.scoring ?? null;
 }
 
 export function judging({ library }: Workbench, { dataset }: { dataset: string }): Judging | null {

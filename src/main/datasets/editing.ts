@@ -19,6 +19,9 @@ import type { Workbench } from '../workbench.ts';
 import { type Dataset, getDataset } from './index.ts';
 import { inSlices } from './slices.ts';
 
+/** What an edit needs of the workbench; the command line has no more. */
+export type Desk = Pick<Workbench, 'library' | 'datasets' | 'changes'>;
+
 /** Edits of a dataset that can be undone. */
 const KEPT = 500;
 /** Rows of one effect. */
@@ -27,7 +30,7 @@ const TOGETHER = 100;
 const TOLD = 1000;
 
 export function editDataset(
-  workbench: Workbench,
+  workbench: Desk,
   { dataset: name, command }: { dataset: string; command: EditCommand },
 ): Promise<EditResult> {
   return alone(workbench, name, async (dataset) => {
@@ -68,7 +71,7 @@ export function editDataset(
 }
 
 /** Null when there is nothing to undo, or redo. */
-export function turnEdit(workbench: Workbench, name: string, what: 'undo' | 'redo'): Promise<EditResult | null> {
+export function turnEdit(workbench: Desk, name: string, what: 'undo' | 'redo'): Promise<EditResult | null> {
   return alone(workbench, name, async (dataset) => {
     const { db } = workbench.library;
     const edit = nextEdit(db, dataset.id, what);
@@ -96,7 +99,7 @@ export function editHistory(db: Database, datasetId: number): EditHistory {
 }
 
 /** One edit of a dataset at a time. What was broken off before is taken back first, and again when this one fails. */
-function alone<T>(workbench: Workbench, name: string, work: (dataset: Dataset) => Promise<T>): Promise<T> {
+function alone<T>(workbench: Desk, name: string, work: (dataset: Dataset) => Promise<T>): Promise<T> {
   const { library, datasets, changes } = workbench;
   const { id } = getDataset(library, name);
   return datasets.inTurn(id, async () => {
@@ -135,7 +138,7 @@ function nothingTouched(command: EditCommand): string {
 }
 
 /** A step finds out what is to be done about some rows, in the transaction that does it. */
-function* planSteps(workbench: Workbench, dataset: Dataset, command: EditCommand): Generator<() => Effect[], void, void> {
+function* planSteps(workbench: Desk, dataset: Dataset, command: EditCommand): Generator<() => Effect[], void, void> {
   const { db } = workbench.library;
   if (command.type === 'tag' && command.tag.trim() === '') throw new UserError('a tag needs a name');
   if (command.type === 'update') return yield () => planUpdate(db, dataset, command);
@@ -239,7 +242,7 @@ const EDITED_AS: Partial<Record<DatasetFormat, DatasetKind>> = {
 
 type Ids = ArrayLike<number> & { slice(from: number, to: number): Iterable<number> };
 
-function idsOf({ datasets }: Workbench, dataset: Dataset, rows: RowSet): Ids {
+function idsOf({ datasets }: Desk, dataset: Dataset, rows: RowSet): Ids {
   if ('ids' in rows) return [...new Set(rows.ids)];
   const view = datasets.view(rows.view);
   if (view.datasetId !== dataset.id) throw new UserError(`view ${rows.view} is of another dataset: open one of ${dataset.name}`);

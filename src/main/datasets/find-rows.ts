@@ -10,6 +10,7 @@ import type { Database } from '../db/database.ts';
 import { listDatasetFiles } from '../db/datasets.ts';
 import { firstImportingId, listBodies, listEditedIds, listExampleIds, listExampleIdsAbove, listPositions } from '../db/examples.ts';
 import type { SearchIndex } from '../db/search-index.ts';
+import { getScoring, listScoredIds } from '../db/row-scores.ts';
 import { listTaggedIds } from '../db/tags.ts';
 import { listUnindexedRows, settleUnindexedRows } from '../db/unindexed-rows.ts';
 
@@ -26,6 +27,10 @@ export function findRows(db: Database, datasetId: number, filter: RowFilter, ind
   const sets: number[][] = [];
   if (filter.tag !== undefined) sets.push(listTaggedIds(db, datasetId, filter.tag));
   if (filter.text !== undefined && filter.text.trim() !== '') sets.push(index!.search(filter.text));
+  if (filter.minScore !== undefined || filter.maxScore !== undefined) {
+    const scoring = getScoring(db, datasetId);
+    sets.push(scoring ? listScoredIds(db, scoring.id, filter.minScore ?? -Infinity, filter.maxScore ?? Infinity) : []);
+  }
   const edited = filter.edited === undefined ? [] : files.flatMap(({ id }) => listEditedIds(db, id));
   if (filter.edited === true) sets.push(edited);
   const not = filter.edited === false ? new Set(edited) : null;

@@ -6,6 +6,7 @@ import type { EditorRow, RowFilter } from '../../shared/api/datasets.ts';
 import type { Example } from '../../shared/dataset.ts';
 import { listDatasetFiles, listDatasets } from '../db/datasets.ts';
 import { listExamples } from '../db/examples.ts';
+import { getScoring, listScoresOfRows } from '../db/row-scores.ts';
 import { listTagsOfRows } from '../db/tags.ts';
 import type { Library } from '../library.ts';
 import type { Tasks } from '../tasks.ts';
@@ -120,11 +121,13 @@ export function readViewRows(library: Library, view: View, from: number, count: 
   const splits = new Map(listDatasetFiles(library.db, view.datasetId).map((file) => [file.id, file.split]));
   const rows = new Map(listExamples(library.db, view.datasetId, ids).map((row) => [row.id, row]));
   const tags = new Map<number, string[]>();
+  const scoring = getScoring(library.db, view.datasetId);
+  const scores = new Map(scoring ? listScoresOfRows(library.db, scoring.id, ids).map(({ rowId, score }) => [rowId, score]) : []);
   for (const { rowId, tag } of listTagsOfRows(library.db, ids)) tags.set(rowId, [...(tags.get(rowId) ?? []), tag]);
   return ids.flatMap((id) => {
     const row = rows.get(id);
     const split = row && splits.get(row.fileId);
     if (!row || !split) return [];
-    return { id, split, line: row.line, tags: tags.get(id) ?? [], edited: row.edits > 0, example: JSON.parse(row.body) as Example };
+    return { id, split, line: row.line, tags: tags.get(id) ?? [], edited: row.edits > 0, score: scores.get(id) ?? null, example: JSON.parse(row.body) as Example };
   });
 }

@@ -115,6 +115,7 @@ export function setBody(db: Database, id: number, body: string, edits: 1 | -1 | 
   const old = db.prepare('select file_id as fileId, kind, deleted from examples where id = ?').get(id) as Pick<ExampleRow, 'fileId' | 'kind' | 'deleted'>;
   const { kind } = JSON.parse(body) as Example;
   db.prepare('update examples set body = ?, kind = ?, edits = edits + ? where id = ?').run(body, kind, edits, id);
+  db.prepare('delete from row_scores where row_id = ?').run(id);
   if (old.kind === kind || old.deleted) return;
   addToCount(db, old.fileId, old.kind, -1);
   addToCount(db, old.fileId, kind, 1);
@@ -146,6 +147,7 @@ export function swapPairs(db: Database, ids: readonly number[], edits: 1 | -1): 
   db.prepare(`update examples set body = ${body}, edits = edits + ${edits} where id ${IN_IDS} and kind = 'preference'`).run({ ids: JSON.stringify(ids) });
   const flipped = `json_set(body, '$.label', json(iif(body ->> 'label', 'false', 'true')))`;
   db.prepare(`update examples set body = ${flipped}, edits = edits + ${edits} where id ${IN_IDS} and kind = 'unpaired'`).run({ ids: JSON.stringify(ids) });
+  db.prepare(`delete from row_scores where row_id ${IN_IDS}`).run({ ids: JSON.stringify(ids) });
 }
 
 /** Copies of rows, each to stand right after its row; they begin deleted, as drafts do. Their ids, in the order of `ids`. */

@@ -1,5 +1,5 @@
 /**
- * AI feedback (RLAIF): a model in a person's place says which answer of each pair is the better one, and what it said becomes a new dataset of
+ * AI feedback (RLAIF): a model in a person's place, asked by a rubric or by its scores where it is a reward model, says which answer of each pair is the better one, and what it said becomes a new dataset of
  * pairs that names it as their source. The pairs are those of a dataset, whose own labels tell what the judge is worth, or answers sampled
  * from a model. Asking the judge is the engine's (engine/judges); what its word is worth, agreement.ts's.
  */
@@ -14,6 +14,7 @@ import { findDataset, getDataset, writeDataset } from '../datasets/index.ts';
 import { insertJudging } from '../db/judgings.ts';
 import { askEngineStoppably } from '../exports/index.ts';
 import type { Library } from '../library.ts';
+import { readLabels } from '../models/facts.ts';
 import { resolveModel } from '../models/index.ts';
 import { answerPrompts } from '../playground/index.ts';
 import { type PromptRow, readPrompts } from '../prompts.ts';
@@ -33,6 +34,7 @@ export type JudgeOptions = {
   split?: Split;
   /** Rows that are judged, the first ones. */
   limit?: number;
+  /** Not read where the judge is a reward model. */
   rubric: string;
   /** Judges two answers of this model to each prompt, in place of the dataset's own pairs. */
   sampleFrom?: string;
@@ -46,7 +48,10 @@ export type JudgeOptions = {
 export async function judgeDataset(library: Library, options: JudgeOptions): Promise<Judging & { name: string }> {
   const { model: judgeName, dataset, split, limit, rubric, sampleFrom, name, machine, signal, onCount } = options;
   const judge = resolveModel(library, judgeName);
-  if (rubric.trim() === '') throw new UserError('the rubric is empty: say in a sentence or two what makes an answer the better one');
+  const labels = await readLabels(library, judge.path);
+  if (labels && labels.length > 1) throw new UserError(`${judge.name}: a classifier judges no pairs: name a reward model, or a model that is asked by a rubric`);
+  const asked = labels ? null : rubric;
+  if (asked?.trim() === '') throw new UserError('the rubric is empty: say in a sentence or two what makes an answer the better one');
   if (findDataset(library, name)) throw new UserError(`${name}: the library has a dataset of that name already: choose another`);
 
   return withExamplesFile(library, dataset, { splits: split ? [split] : ['train', 'validation', 'test'], limit }, async (rows) => {
@@ -55,7 +60,7 @@ export async function judgeDataset(library: Library, options: JudgeOptions): Pro
     const path = join(dirname(rows), 'pairs.jsonl');
     await writeFile(path, pairs.map((pair) => `${JSON.stringify(pair)}\n`).join(''));
     const { device = 'native', threads = 0 } = machine ?? {};
-    const judged = await askEngineStoppably<JudgeResult>({ type: 'judge', device, threads, model: judge.path, template: judge.template, rubric, pairs: path }, { signal, onCount });
+    const judged = await askEngineStoppably<JudgeResult>({ type: 'judge', device, threads, model: judge.path, template: judge.template, rubric: asked, pairs: path }, { signal, onCount });
 
     const labelled: PreferenceExample[] = [];
     const judgements: Judgement[] = [];
@@ -64,9 +69,9 @@ export async function judgeDataset(library: Library, options: JudgeOptions): Pro
       judgements.push(judgement);
       labelled.push(label(pairs[i], judgement, judge.name));
     }
-    if (labelled.length === 0) throw new UserError(`${judge.name}: every pair is too long to be judged by it together with the rubric: use a judge with a longer context`);
+    if (labelled.length === 0) throw new UserError(`${judge.name}: every pair is too long to be judged by it${asked === null ? '' : ' together with the rubric'}: use a judge with a longer context`);
     const judging: Judging = {
-      judge: judge.name, rubric, dataset, sampledFrom: sampleFrom ?? null, pairs: labelled.length, leftOut: same + judged.length - judgements.length,
+      judge: judge.name, rubric: asked, dataset, sampledFrom: sampleFrom ?? null, pairs: labelled.length, leftOut: same + judged.length - judgements.length,
       ...worthOf(judgements, sampleFrom === undefined), at: new Date().toISOString(),
     };
     await writeDataset(library, name, 'preference', labelled, signal);

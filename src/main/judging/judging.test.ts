@@ -3,10 +3,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { PreferenceExample } from '../../shared/dataset.ts';
+import type { ScoreResult } from '../../shared/job.ts';
+import { Recipe } from '../../shared/recipe.ts';
+import { withExamplesFile } from '../datasets/examples-file.ts';
 import { exportDataset } from '../datasets/export.ts';
 import { findDataset, getDataset, importDataset, readRows } from '../datasets/index.ts';
 import { getJudging } from '../db/judgings.ts';
-import { addModel } from '../models/index.ts';
+import { askEngine } from '../engine.ts';
+import { addModel, resolveModel } from '../models/index.ts';
 import { createTestPlace, type TestPlace } from '../runs/testing.ts';
 import { judgeDataset } from './index.ts';
 
@@ -53,3 +57,20 @@ test('a cancelled judging leaves nothing, and a name that is taken or an empty r
   await expect(judge({ name: 'pairs' })).rejects.toThrow(/pairs: the library has a dataset of that name already/);
   await expect(judge({ rubric: ' ' })).rejects.toThrow(/the rubric is empty/);
 });
+
+test('a reward model judges by its scores: both orders say the same, and its agreement is the share of pairs it scores rightly', async () => {
+  const { library, runs } = place.workbench;
+  const recipe = { method: 'reward', name: 'scorer', model: join(place.folder, 'tiny'), dataset: 'pairs', maxLength: 64, numTrainEpochs: 2, evalRatio: 0, optimizer: { learningRate: 5e-3 } };
+  await runs.ended(runs.start(Recipe.parse(recipe)).id);
+  const outcome = await judge({ model: 'scorer', rubric: '' });
+  expect(outcome).toMatchObject({ judge: 'scorer', rubric: null, pairs: 24, leftOut: 0, firstPlace: 0.5, placeDecides: 0, warnings: [] });
+  const { path, template } = resolveModel(library, 'scorer');
+  const scored = await withExamplesFile(library, 'pairs', { splits: ['train'] }, (examples) =>
+    askEngine<ScoreResult>({ type: 'score', device: 'native', threads: 0, model: path, template, examples, maxLength: 64 }));
+  expect(outcome.agreement!.accuracy.value).toBeCloseTo(scored.accuracy!, 12);
+  expect(outcome.agreement!.accuracy.value).toBeGreaterThan(0.9);
+  expect(rowsOf('judged').map(({ source }) => source)).toEqual(Array(24).fill('scorer'));
+  // RLAIF: two answers of a model, which of them is the better one by the reward model's word
+  const sampled = await judge({ model: 'scorer', sampleFrom: 'attune-base', limit: 4, name: 'sampled' });
+  expect(sampled).toMatchObject({ rubric: null, sampledFrom: 'attune-base', agreement: null });
+}, 60_000);

@@ -4,7 +4,7 @@
  */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { FolderFacts } from '../../shared/job.ts';
+import type { FolderFacts, ModelPath } from '../../shared/job.ts';
 import { getModelFacts, setModelFacts } from '../db/model-facts.ts';
 import { askEngine } from '../engine.ts';
 import type { Library } from '../library.ts';
@@ -39,4 +39,11 @@ function stampOf(folder: string): string {
     return found ? `${found.mtimeMs}:${found.size}` : '';
   });
   return stamps.join(' ');
+}
+
+/** What a model scores; null of a language model, which writes texts. */
+export async function readLabels(library: Library, { folder, adapter }: ModelPath): Promise<string[] | null> {
+  const folders = [adapter, folder].filter((path) => path !== undefined);
+  const facts = await readFacts(library, folders);
+  return folders.map((path) => facts.get(path)?.labels).find(Boolean) ?? null;
 }

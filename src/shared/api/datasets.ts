@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { DatasetFormat, type DatasetKind, Example, type RowProblem, Split, Template } from '../dataset.ts';
 import type { ShownExample } from '../job.ts';
 import type { Judging } from '../judging.ts';
+import type { Scoring } from '../scoring.ts';
 import { answers } from './answers.ts';
 
 export type DatasetSummary = {
@@ -60,10 +61,13 @@ export const RowFilter = z.strictObject({
   text: z.string().optional(),
   /** Changed or added in the editor. */
   edited: z.boolean().optional(),
+  /** Of the scores kept of a model: so much or more, and less than so much. Rows without a score pass neither. */
+  minScore: z.number().optional(),
+  maxScore: z.number().optional(),
 });
 export type RowFilter = z.infer<typeof RowFilter>;
 
-export type EditorRow = { id: number; split: Split; /** in the file it came from; null for one made here */ line: number | null; tags: string[]; edited: boolean; example: Example };
+export type EditorRow = { id: number; split: Split; /** in the file it came from; null for one made here */ line: number | null; tags: string[]; edited: boolean; /** what a model gave it; null: none did, or it was changed since */ score: number | null; example: Example };
 
 /** Which rows a command is about: some by id, or all of a view. */
 export const RowSet = z.union([z.strictObject({ ids: z.array(z.int()).min(1) }), z.strictObject({ view: z.int() })]);
@@ -132,6 +136,10 @@ export const datasets = {
       split: Split.optional(), limit: z.int().min(1).optional(), sampleFrom: z.string().optional(),
     }))
     .output(type<{ taskId: number }>()),
+  /** A reward model, or a classifier by one of its labels, scores every row (a task of kind `score`); the scores take the place of those before. */
+  score: oc.input(z.strictObject({ dataset: z.string(), model: z.string().min(1), label: z.string().optional() })).output(type<{ taskId: number }>()),
+  /** How its rows were scored; null: not yet. */
+  scoring: oc.input(dataset).output(type<Scoring | null>()),
   /** The rubric when nobody writes another one. */
   rubric: answers<string>(),
   /** How a dataset's labels were made, where a model made them. */

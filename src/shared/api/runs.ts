@@ -1,8 +1,9 @@
 /** Training runs: estimated, queued, watched live, steered, and read afterwards. One run trains at a time; the others wait in a queue. */
 import { eventIterator, oc, type } from '@orpc/contract';
 import { z } from 'zod';
-import type { Message } from '../dataset.ts';
-import { Recipe } from '../recipe.ts';
+import { type Message, Template } from '../dataset.ts';
+import type { TryRewardsResult } from '../job.ts';
+import { Recipe, Reward } from '../recipe.ts';
 import type { RunReport } from '../reports.ts';
 import type { RolloutLine } from '../rollout-line.ts';
 import { answers } from './answers.ts';
@@ -105,6 +106,12 @@ export type Estimate = {
 const run = z.strictObject({ id: z.int() });
 
 export const training = {
+  /** What the rewards of a recipe give for one answer to a prompt; `model` is the recipe's, by whose tokens an answer is counted. */
+  tryRewards: oc
+    .input(z.strictObject({
+      model: z.string().min(1), template: Template, rewards: z.array(Reward).min(1), prompt: z.string().max(100_000), completion: z.string().max(100_000), expected: z.string().max(100_000).nullable(),
+    }))
+    .output(type<TryRewardsResult>()),
   estimate: oc.input(z.strictObject({ recipe: Recipe })).output(type<Estimate>()),
   /** Stores the run and queues it; it starts at once when nothing else trains. */
   start: oc.input(z.strictObject({ recipe: Recipe })).output(type<{ id: number; name: string }>()),

@@ -41,7 +41,7 @@ export type Settings = z.infer<typeof Settings>;
 /** Something that takes more than a moment: an import, an export, an index being built. It lives in main and outlives the window that asked for it. */
 export type Task = {
   id: number;
-  kind: 'import' | 'export-dataset' | 'index' | 'export-model' | 'parity' | 'copy-model' | 'judge';
+  kind: 'import' | 'export-dataset' | 'index' | 'export-model' | 'parity' | 'copy-model' | 'judge' | 'score';
   /** What it works on: a dataset's or model's name. */
   subject: string;
   state: 'running' | 'done' | 'failed' | 'cancelled';

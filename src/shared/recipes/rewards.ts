@@ -12,35 +12,60 @@ const any = {
 /** Scripts as Unicode names them. */
 export const Script = z.enum(['Latin', 'Hangul', 'Han', 'Hiragana', 'Katakana', 'Cyrillic', 'Greek', 'Arabic', 'Hebrew', 'Devanagari', 'Thai']);
 
+/** A check of what only trying tells: patterns and schemas that cannot be used are refused where they are written, not when training begins. */
+const usable = <T>(make: (value: T) => unknown, path: string[] = []) => (value: T, ctx: z.RefinementCtx): void => {
+  try {
+    make(value);
+  } catch (error) {
+    ctx.addIssue({ code: 'custom', message: (error as Error).message, path });
+  }
+};
+
 export const Reward = z.discriminatedUnion('type', [
+  z
+    .strictObject({
+      type: z.literal('regex').describe('1 where the answer has a match, else 0'),
+      ...any,
+      pattern: z.string().min(1).describe('JavaScript regular expression'),
+      flags: z.string().regex(/^[imsuv]*$/, 'only i, m, s, u and v').default('').describe('i: small and capital letters are one; m: ^ and $ at every line; s: a dot takes line ends too'),
+    })
+    .superRefine(usable(({ pattern, flags }) => new RegExp(pattern, flags), ['pattern'])),
   z.strictObject({
-    type: z.literal('regex'),
+    type: z.literal('exact').describe("1 where the answer is the row's own, spaces evened out"),
     ...any,
-    pattern: z.string().min(1).describe('1 where the answer has a match, else 0'),
-    flags: z.string().regex(/^[imsuv]*$/, 'only i, m, s, u and v').default('').describe('of the JavaScript regular expression'),
+    pattern: z.string().min(1).superRefine(usable((pattern) => new RegExp(pattern, 'u'))).optional().describe('compare what its first group takes, else its match, in both; by default all of the answer'),
+    ignoreCase: z.boolean().default(false).describe('small and capital letters are one'),
   }),
   z.strictObject({
-    type: z.literal('exact'),
+    type: z.literal('json').describe('1 where the answer is JSON and valid, else 0'),
     ...any,
-    pattern: z.string().min(1).optional().describe('compare its first group, else its match, in both; by default all of the answer'),
-    ignoreCase: z.boolean().default(false).describe("1 where it is the row's own answer, spaces evened out"),
+    schema: z
+      .record(z.string(), z.unknown())
+      .superRefine(usable((schema) => z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0])))
+      .default({})
+      .describe('JSON Schema it must obey; {} takes any JSON'),
+  }),
+  z
+    .strictObject({
+      type: z.literal('length').describe('1 from min to max, falling evenly outside'),
+      ...any,
+      unit: z.enum(['tokens', 'words', 'characters']).default('tokens').describe('what is counted'),
+      min: z.int().min(0).default(0).describe('below, the reward falls evenly to 0 at length 0'),
+      max: z.int().min(1).describe('above, it falls evenly to 0 at twice max'),
+    })
+    .refine(({ min, max }) => min <= max, { path: ['min'], message: 'is over max: nothing could be long enough' }),
+  z.strictObject({
+    type: z.literal('language').describe('the share of letters that are of one script'),
+    ...any,
+    script: Script.describe('as Unicode names it'),
   }),
   z.strictObject({
-    type: z.literal('json'),
+    type: z.literal('model').describe('the score of a reward model, which has no scale of its own'),
     ...any,
-    schema: z.record(z.string(), z.unknown()).default({}).describe('JSON Schema: 1 where the answer is JSON and valid, else 0'),
+    model: z.string().min(1).describe('reward model: library name or folder'),
   }),
   z.strictObject({
-    type: z.literal('length'),
-    ...any,
-    unit: z.enum(['tokens', 'words', 'characters']).default('tokens'),
-    min: z.int().min(0).default(0).describe('below, the reward falls evenly to 0 at length 0'),
-    max: z.int().min(1).describe('above, it falls evenly to 0 at twice max'),
-  }),
-  z.strictObject({ type: z.literal('language'), ...any, script: Script.describe('share of the letters of this script') }),
-  z.strictObject({ type: z.literal('model'), ...any, model: z.string().min(1).describe('reward model: library name or folder') }),
-  z.strictObject({
-    type: z.literal('function'),
+    type: z.literal('function').describe('what a function of yours gives, run in a sandbox'),
     ...any,
     code: z.string().min(1).describe('JavaScript: ({ prompt, completion, expected }) => number; expected is null where the row has no answer'),
     timeLimit: z.int().min(1).max(60_000).default(1000).describe('ms for one answer'),

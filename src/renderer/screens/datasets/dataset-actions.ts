@@ -18,6 +18,7 @@ export function datasetItems(dataset: DatasetSummary, { train }: { train: boolea
     ...(skipped + warnings > 0 ? [{ label: m.datasets_problems_show(), run: () => go('datasets', [name, 'problems']) }] : []),
     ...(dataset.judge !== null ? [{ label: m.judge_labels_by({ judge: dataset.judge }), run: () => go('datasets', [name, 'judging']) }] : []),
     { label: m.judge_open(), run: () => go('datasets', [name], { judge: '1' }), disabled: filled.length === 0 },
+    { label: m.score_open(), run: () => go('datasets', [name], { score: '1' }), disabled: filled.length === 0 },
     { label: m.datasets_export(), run: () => void exportRows(name), disabled: filled.length === 0 },
     ...(filled.length > 1 ? filled.map((split) => ({ label: m.datasets_export_split({ split: splitTitle(split) }), run: () => void exportRows(name, split) })) : []),
     'separator',

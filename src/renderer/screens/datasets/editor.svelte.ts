@@ -26,6 +26,8 @@ export class Editor {
   opening = $state(true);
   error = $state<string | null>(null);
   columns = $state.raw<ColumnId[]>([]);
+  /** Whether its rows have scores to show. */
+  scored = $state(false);
   /** Row in the view, and column of `columns`. */
   row = $state(0);
   column = $state(0);

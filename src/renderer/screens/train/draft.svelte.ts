@@ -8,7 +8,7 @@ import { fitsMethod } from '../../../shared/recipe.ts';
 import { saveSettings, workbench } from '../../state/workbench.svelte.ts';
 import { fieldsOf, type Field, type Method } from './fields.ts';
 import { checkRecipe } from './recipe-check.ts';
-import { readText, same, setField, topLevel, unsetField, valueAt } from './recipe-text.ts';
+import { addItem, moveItem, readText, removeItem, same, setField, topLevel, unsetField, valueAt } from './recipe-text.ts';
 
 /** Between the last change and the saving of it, ms. */
 const SAVE_AFTER = 400;
@@ -49,6 +49,29 @@ export class Draft {
 
   unset(path: string[]): void {
     this.replace(unsetField(this.text, path));
+  }
+
+  add(path: string[], item: unknown): void {
+    this.replace(addItem(this.text, path, item, topLevel(this.fields)));
+  }
+
+  move(path: string[], from: number, to: number): void {
+    this.replace(moveItem(this.text, path, from, to));
+  }
+
+  /** An item of a list; the last one takes the list with it. */
+  remove(path: string[], index: number): void {
+    const items = valueAt(this.checked.value, path) as unknown[];
+    this.replace(items.length === 1 ? unsetField(this.text, path) : removeItem(this.text, path, index));
+  }
+
+  /** Makes fields of another sort of what stands at a path: what that sort does not know goes, in one change. */
+  changeSort(path: string[], type: string, known: string[]): void {
+    const order = topLevel(this.fields);
+    const given = valueAt(this.checked.value, path);
+    const before = typeof given === 'object' && given !== null ? Object.keys(given) : [];
+    const text = before.length === 0 ? setField(this.text, path, { type }, order) : setField(this.text, [...path, 'type'], type, order);
+    this.replace(before.filter((name) => name !== 'type' && !known.includes(name)).reduce((text, name) => unsetField(text, [...path, name]), text));
   }
 
   /** A default is not written out: what a recipe says is what somebody decided. */

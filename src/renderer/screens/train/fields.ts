@@ -14,8 +14,8 @@ export type Field = {
   path: string[];
   /** `optimizer.learningRate` */
   key: string;
-  /** `group`: fields of their own that can be switched off as a whole (null); `other`: only the YAML view can edit it. */
-  kind: 'number' | 'integer' | 'boolean' | 'choice' | 'text' | 'list' | 'group' | 'other';
+  /** `group`: fields of their own that can be switched off as a whole (null); `sorts`, `list-of-sorts`: fields by a type (rewards); `other`: only the YAML view can edit it. */
+  kind: 'number' | 'integer' | 'boolean' | 'choice' | 'text' | 'json' | 'list' | 'group' | 'sorts' | 'list-of-sorts' | 'other';
   required: boolean;
   /** Undefined where there is none. */
   standard: unknown;
@@ -42,6 +42,11 @@ export function checkAgainstSchema(method: Method, value: unknown): { recipe: Re
   return parsed.success ? { recipe: parsed.data, issues: [] } : { recipe: null, issues: parsed.error.issues };
 }
 
+/** Fields of a schema that is a part of a recipe, `at` where it stands. */
+export function fieldsOfPart(schema: z.ZodType, at: string[]): Field[] {
+  return walk(z.toJSONSchema(schema, { io: 'input' }) as Node, at);
+}
+
 /** What this file reads of a JSON schema. */
 type Node = Field['range'] & {
   type?: string;
@@ -49,6 +54,7 @@ type Node = Field['range'] & {
   required?: string[];
   anyOf?: Node[];
   items?: Node;
+  oneOf?: unknown[];
   enum?: string[];
   default?: unknown;
   description?: string;
@@ -58,7 +64,7 @@ function walk(object: Node, at: string[]): Field[] {
   return Object.entries(object.properties ?? {}).flatMap(([name, node]) => {
     const path = [...at, name];
     if (path.join() === 'method') return [];
-    if (node.type === 'object') return walk(node, path);
+    if (node.type === 'object' && node.properties) return walk(node, path);
     const optional = node.anyOf?.find(({ type }) => type === 'object');
     const field: Field = {
       path,
@@ -76,8 +82,10 @@ function walk(object: Node, at: string[]): Field[] {
 
 function kindOf(node: Node): Field['kind'] {
   if (node.enum) return 'choice';
+  if (node.anyOf?.some(({ oneOf }) => oneOf)) return 'sorts';
+  if (node.type === 'array' && node.items?.oneOf) return 'list-of-sorts';
   if (node.type === 'array') return node.items?.type === 'string' ? 'list' : 'other';
-  return ({ number: 'number', integer: 'integer', boolean: 'boolean', string: 'text' } as const)[node.type ?? ''] ?? 'other';
+  return ({ number: 'number', integer: 'integer', boolean: 'boolean', string: 'text', object: 'json' } as const)[node.type ?? ''] ?? 'other';
 }
 
 /** Bounds a person set; those of whole numbers as such (2⁵³) say nothing. */

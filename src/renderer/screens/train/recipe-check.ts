@@ -11,7 +11,7 @@ import { nearestName } from '../../../shared/nearest-name.ts';
 export type Problem = { path: string[]; from: number; to: number } & (
   | { kind: 'syntax' | 'other'; message: string }
   | { kind: 'missing' | 'empty' | 'not-fields' }
-  | { kind: 'expected'; what: 'number' | 'whole' | 'text' | 'boolean' | 'list' | 'fields' }
+  | { kind: 'expected'; what: 'number' | 'whole' | 'text' | 'boolean' | 'list' | 'fields' | 'json' }
   | { kind: 'range'; bound: '≥' | '>' | '≤' | '<'; limit: number }
   | { kind: 'too-long'; limit: number }
   | { kind: 'choice'; choices: string[] }
@@ -65,6 +65,8 @@ function explain(issue: z.core.$ZodIssue, root: unknown, method: Method): Withou
     case 'unrecognized_keys':
       return issue.keys.map((name) => ({ kind: 'unknown', name, near: nearest(name, method), path: [...path, name] }));
     case 'invalid_union':
+      // one of several sorts of fields, told apart by one of them (a reward's type)
+      if (issue.errors.length === 0) return [{ kind: 'choice', choices: 'options' in issue ? (issue.options as string[]).map(String) : [], path }];
       // null or fields: what the fields say is what helps
       return issue.errors.flat().flatMap((inner) => (inner.code === 'invalid_type' && inner.expected === 'null' ? [] : explain({ ...inner, path: [...issue.path, ...inner.path] }, root, method)));
     default:
@@ -73,7 +75,7 @@ function explain(issue: z.core.$ZodIssue, root: unknown, method: Method): Withou
 }
 
 const EXPECTED: Record<string, Extract<Problem, { kind: 'expected' }>['what']> = {
-  int: 'whole', number: 'number', string: 'text', boolean: 'boolean', array: 'list', object: 'fields',
+  int: 'whole', number: 'number', string: 'text', boolean: 'boolean', array: 'list', object: 'fields', record: 'json',
 };
 
 /** The field probably meant: another spelling (learning_rate), one a level deeper, or a letter or two off. */

@@ -3,7 +3,8 @@ import { DpoRecipe, Recipe } from '../../../shared/recipe.ts';
 import { fieldsOf, groupOf, METHODS } from './fields.ts';
 import { layOut } from './layout.ts';
 import { checkRecipe } from './recipe-check.ts';
-import { readText, setField, topLevel, unsetField, withDefaults } from './recipe-text.ts';
+import { addItem, moveItem, readText, removeItem, setField, topLevel, unsetField, withDefaults } from './recipe-text.ts';
+import { REWARD_TYPES, rewardFieldsOf, describeReward } from './reward-fields.ts';
 
 const fields = fieldsOf('dpo');
 const order = topLevel(fields);
@@ -29,6 +30,7 @@ describe('the fields of a recipe', () => {
 
   it('are described, every one', () => {
     expect(METHODS.flatMap(fieldsOf).filter(({ description }) => description === '')).toEqual([]);
+    expect(REWARD_TYPES.flatMap((type) => [describeReward(type), ...rewardFieldsOf(type, [])]).filter(({ description }) => !description)).toEqual([]);
   });
 });
 
@@ -44,6 +46,21 @@ describe('a recipe as text', () => {
     expect(unsetField(set, ['lora'])).toBe('method: dpo\noptimizer:\n  learningRate: 5e-5\n');
     expect(setField('method: dpo\nlora: {}\n', ['lora', 'r'], 8, order)).toBe('method: dpo\nlora:\n  r: 8\n');
     expect(setField('method: dpo\noptimizer:\n', ['optimizer', 'weightDecay'], 0.1, order)).toBe('method: dpo\noptimizer:\n  weightDecay: 0.1\n');
+  });
+
+  it('keeps a list of rewards as a list: added to, changed inside, put in order with its comments, taken from', () => {
+    const list = ['rewards'];
+    const grpo = topLevel(fieldsOf('grpo'));
+    const one = addItem('method: grpo\nbeta: 0.1\n', list, { type: 'regex' }, grpo);
+    expect(one).toBe('method: grpo\nrewards:\n  - type: regex\nbeta: 0.1\n');
+    const text = 'method: grpo\nrewards:\n  # whole sentences\n  - type: regex # short\n    pattern: a\n  # not long\n  - type: length\n    max: 5\n';
+    expect(moveItem(text, list, 0, 1)).toBe('method: grpo\nrewards:\n  # not long\n  - type: length\n    max: 5\n  # whole sentences\n  - type: regex # short\n    pattern: a\n');
+    expect(removeItem(text, list, 0)).toBe('method: grpo\nrewards:\n  # not long\n  - type: length\n    max: 5\n');
+    expect(setField(text, ['rewards', '1', 'weight'], -0.5, grpo)).toBe(`${text}    weight: -0.5\n`);
+    const code = '({ completion }) => {\n  return completion.length;\n}';
+    const written = setField(one, ['rewards', '0', 'code'], code, grpo);
+    expect(written).toContain('code: |-\n      ({ completion }) => {\n        return');
+    expect(readText(written).value).toMatchObject({ rewards: [{ type: 'regex', code }] });
   });
 
   it('says the same recipe with every field written out and with the defaults left out', () => {
@@ -74,6 +91,17 @@ describe('a check of a recipe', () => {
     expect(checkRecipe('- a').problems[0]).toMatchObject({ kind: 'not-fields' });
     expect(checkRecipe('method: ppp').problems[0]).toMatchObject({ kind: 'choice', choices: METHODS });
     expect(checkRecipe('').problems[0]).toMatchObject({ kind: 'missing', path: ['method'] });
+  });
+
+  it('says which reward of a list is wrong, and where', () => {
+    const text = 'method: grpo\nmodel: a\ndataset: b\nrewards:\n  - type: regex\n    pattern: (\n  - type: json\n    schema: "{"\n  - type: fun\n  - type: length\n    max: 0\ngoldReward:\n  type: exact\n  pattern: "["\n';
+    expect(checkRecipe(text).problems.map(({ from, to, path, kind }) => [path.join('.'), kind, text.slice(from, to)])).toEqual([
+      ['rewards.0.pattern', 'other', '('],
+      ['rewards.1.schema', 'expected', '"{"'],
+      ['rewards.2.type', 'choice', 'fun'],
+      ['rewards.3.max', 'range', '0'],
+      ['goldReward.pattern', 'other', '"["'],
+    ]);
   });
 
   it('finds what is only missing', () => {

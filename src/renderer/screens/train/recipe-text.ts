@@ -2,7 +2,7 @@
  * A recipe as YAML text, which is the draft itself: the form reads it and writes single fields into it, so comments, order and what the form
  * does not show stay as they are. Text in, text out; what the fields mean is fields.ts's.
  */
-import { Document, isMap, isScalar, type Pair, parseDocument, Scalar, YAMLMap } from 'yaml';
+import { Document, isMap, isNode, isScalar, isSeq, type Pair, parseDocument, Scalar, YAMLMap, YAMLSeq } from 'yaml';
 import type { Field } from './fields.ts';
 
 export type RecipeText = { document: Document.Parsed; /** null while the text is no YAML */ value: Record<string, unknown> | null };
@@ -42,6 +42,33 @@ export function unsetField(text: string, path: string[]): string {
   return write(document);
 }
 
+/** A further item at the end of a list, which begins with it where there was none. A comment above an item is the item's. */
+export function addItem(text: string, path: string[], value: unknown, order: string[]): string {
+  if (!Array.isArray(valueAt(readText(text).value, path))) text = setField(text, path, [], order);
+  return changeList(text, path, (list, document) => {
+    if (list.items.length === 0) list.flow = false;
+    list.add(document.createNode(value));
+  });
+}
+
+export function moveItem(text: string, path: string[], from: number, to: number): string {
+  return changeList(text, path, ({ items }) => void items.splice(to, 0, ...items.splice(from, 1)));
+}
+
+export function removeItem(text: string, path: string[], index: number): string {
+  return changeList(text, path, ({ items }) => void items.splice(index, 1));
+}
+
+function changeList(text: string, path: string[], change: (list: YAMLSeq, document: Document) => void): string {
+  const { document } = readText(text);
+  const list = (document as Document).getIn(path) as YAMLSeq;
+  const first: unknown = list.items[0];
+  // the reader takes a comment above the first item for one of the whole list
+  if (list.commentBefore && isNode(first)) [first.commentBefore, list.commentBefore] = [list.commentBefore, undefined];
+  change(list, document);
+  return write(document);
+}
+
 /** Every field written out, or only those that differ from their default. Comments of fields that stay, stay. */
 export function withDefaults(text: string, fields: Field[], all: boolean): string {
   const order = topLevel(fields);
@@ -71,6 +98,11 @@ export function placeOf(document: Document.Parsed, path: string[], nameOnly = fa
   let at: unknown = document.contents;
   let place = { from: 0, to: 0 };
   for (const key of path) {
+    if (isSeq(at)) {
+      at = at.items[Number(key)];
+      if (isNode(at) && at.range) place = { from: at.range[0], to: at.range[1] };
+      continue;
+    }
     if (!isMap(at)) break;
     const pair = (at.items as Pair<Scalar, Scalar>[]).find((candidate) => candidate.key.value === key);
     if (!pair?.key.range) break;
@@ -90,7 +122,8 @@ function spelling(value: unknown): { format?: string } {
 function scalar(document: Document.Parsed, value: unknown): unknown {
   if (typeof value === 'object' && value !== null) {
     const node = document.createNode(value);
-    if (Array.isArray(value)) (node as unknown as { flow: boolean }).flow = true;
+    // names in a row, rewards one under another
+    if (Array.isArray(value)) (node as unknown as { flow: boolean }).flow = value.every((item) => typeof item !== 'object');
     return node;
   }
   return Object.assign(new Scalar(value), spelling(value));

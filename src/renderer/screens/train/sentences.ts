@@ -26,12 +26,12 @@ const LABELS: Record<string, string> = {
 
 /** `optimizer.learningRate` → Learning rate. */
 export function labelOf({ key, path }: Field): string {
-  const korean = language() === 'ko' ? messages[`train_label_${path.join('_')}`]?.() : undefined;
+  const korean = language() === 'ko' ? messages[`train_label_${key.replaceAll('.', '_')}`]?.() : undefined;
   return korean ?? LABELS[key] ?? sentence(path.at(-1)!.replace(/([A-Z])/g, ' $1').toLowerCase());
 }
 
-export function helpOf({ path, description }: Field): string {
-  const korean = language() === 'ko' ? messages[`train_help_${path.join('_')}`]?.() : undefined;
+export function helpOf({ key, description }: Pick<Field, 'key' | 'description'>): string {
+  const korean = language() === 'ko' ? messages[`train_help_${key.replaceAll('.', '_')}`]?.() : undefined;
   return korean ?? sentence(description);
 }
 
@@ -67,7 +67,7 @@ export function tellProblem(problem: Problem): string {
     case 'not-fields':
       return m.train_problem_not_fields();
     case 'expected':
-      return { number: m.train_problem_number, whole: m.train_problem_whole, text: m.train_problem_text, boolean: m.train_problem_boolean, list: m.train_problem_list, fields: m.train_problem_fields }[problem.what]();
+      return { number: m.train_problem_number, whole: m.train_problem_whole, text: m.train_problem_text, boolean: m.train_problem_boolean, list: m.train_problem_list, json: m.train_problem_json, fields: m.train_problem_fields }[problem.what]();
     case 'range':
       return { '≥': m.train_problem_at_least, '>': m.train_problem_more, '≤': m.train_problem_at_most, '<': m.train_problem_less }[problem.bound]({ limit: formatNumber(problem.limit) });
     case 'too-long':

@@ -2,6 +2,7 @@
  * Texts a recipe can start from: the recipes shipped with the workbench, and an earlier run's. The shipped ones name files of the source tree; what
  * the library has in their place is put there instead.
  */
+import classify from '../../../../resources/recipes/classify.yaml?raw';
 import cpo from '../../../../resources/recipes/cpo.yaml?raw';
 import dpo from '../../../../resources/recipes/dpo.yaml?raw';
 import grpo from '../../../../resources/recipes/grpo.yaml?raw';
@@ -19,7 +20,7 @@ import { fits } from './draft.svelte.ts';
 import { fieldsOf, type Method } from './fields.ts';
 import { readText, same, setField, topLevel, unsetField, valueAt } from './recipe-text.ts';
 
-export const SHIPPED = { sft, dpo, cpo, orpo, kto, reward, grpo, rloo, ppo, rejection } satisfies Partial<Record<Method, string>>;
+export const SHIPPED = { sft, dpo, cpo, orpo, kto, reward, classify, grpo, rloo, ppo, rejection } satisfies Partial<Record<Method, string>>;
 
 export function shippedRecipe(method: keyof typeof SHIPPED, models: ModelSummary[], datasets: DatasetSummary[]): string {
   const order = topLevel(fieldsOf(method));
