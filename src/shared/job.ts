@@ -243,6 +243,8 @@ export type EngineEvent =
       id: number;
       /** Under the model itself, nats. */
       logprob: number;
+      /** Of the model's whole distribution there, nats. */
+      entropy: number;
       alternatives: { id: number; text: string; probability: number; sampledProbability: number }[];
     }
   | { type: 'completion'; index: number; text: string; ids: number[]; logprobs: number[]; finishReason: FinishReason }
