@@ -10,6 +10,7 @@ import { about } from './about.ts';
 import { forgetExport, listExports, startExport, suggestFolder, verifyExport } from './exports/desk.ts';
 import { chooseFile, listFolder, makeFolder, revealFile } from './files.ts';
 import { savePair } from './playground/pairs.ts';
+import { presetsOf, removePreset, savePreset } from './playground/presets.ts';
 import { rank, saveRanking, undoRanking } from './playground/rankings.ts';
 import { listVotes, scores, vote } from './playground/votes.ts';
 import { REPORT_METHODS } from './method-reports/methods.ts';
@@ -119,6 +120,9 @@ export const router = os.router({
     savePair: os.playground.savePair.handler(({ context, input }) => savePair(context, input)),
     rank: os.playground.rank.handler(({ context, input }) => rank(context, input)),
     saveRanking: os.playground.saveRanking.handler(({ context, input }) => saveRanking(context, input)),
+    presets: os.playground.presets.handler(({ context, input }) => presetsOf(context, input.models)),
+    savePreset: os.playground.savePreset.handler(({ context, input }) => savePreset(context, input)),
+    removePreset: os.playground.removePreset.handler(({ context, input }) => removePreset(context, input)),
     undoRanking: os.playground.undoRanking.handler(({ context, input }) => undoRanking(context, input)),
   },
   votes: {

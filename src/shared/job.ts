@@ -196,6 +196,9 @@ export type EngineCommand =
   | { type: 'chat'; messages: Message[]; sampling: Sampling; /** likeliest tokens told at each place; 0 by default */ alternatives?: number }
   | { type: 'render'; id: number; example: Example; template: Template; maxLength: number; completionOnlyLoss: boolean };
 
+/** `score`: by which beams are ranked, the sum of log-probs (less penalties) / length ** lengthPenalty. */
+export type BeamText = { text: string; ids: number[]; logprobs: number[]; score: number; finishReason: FinishReason };
+
 export type CheckpointEvent = {
   type: 'checkpoint';
   path: string;
@@ -247,7 +250,7 @@ export type EngineEvent =
       entropy: number;
       alternatives: { id: number; text: string; probability: number; sampledProbability: number }[];
     }
-  | { type: 'completion'; index: number; text: string; ids: number[]; logprobs: number[]; finishReason: FinishReason }
+  | { type: 'completion'; index: number; text: string; ids: number[]; logprobs: number[]; finishReason: FinishReason; /** all that a beam search found, best first */ beams?: BeamText[] }
   /** A chat's prompt that cannot be answered; the model stays loaded. */
   | { type: 'refused'; message: string }
   /** Of the n-th row, from 0: a score an answer, or a label. */

@@ -2,6 +2,7 @@
  * Beam search on a model: the prompt read once, every beam a sequence that continues it, copied where a beam has several children.
  * The search itself is beam.ts; nothing streams, since which answer is best is known at the end.
  */
+import type { BeamText } from '../../shared/job.ts';
 import type { Sampling } from '../../shared/sampling.ts';
 import type { CacheSequence } from '../model/kv-cache.ts';
 import type { LanguageModel } from '../model/language-model.ts';
@@ -9,7 +10,7 @@ import { createDecoder } from '../tokenizer/stream.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { firstStop, tokenText } from './answer.ts';
 import { type Beam, beamSearch, type FinishedBeam } from './beam.ts';
-import type { BeamText, GenerateEvent, TokenEvent } from './generate.ts';
+import type { GenerateEvent, TokenEvent } from './generate.ts';
 import { likeliestIds, summarise } from './sample.ts';
 
 type Told = { entropy: number; likeliest: { id: number; probability: number }[] };

@@ -3,6 +3,7 @@
  * Each completion draws from its own generator, seeded by (seed, index), so what stands beside it in a batch never changes it; prompts that
  * are the same are read once. Beam search is generate-beams.ts.
  */
+import type { BeamText } from '../../shared/job.ts';
 import type { FinishReason, Sampling } from '../../shared/sampling.ts';
 import type { CacheSequence } from '../model/kv-cache.ts';
 import type { LanguageModel } from '../model/language-model.ts';
@@ -17,8 +18,6 @@ export type Completion = {
   /** All that a beam search found, best first; the first is the completion. */
   beams?: BeamText[];
 };
-/** `score`: by which beams are ranked, sum of log-probs (less penalties) / length ** lengthPenalty. */
-export type BeamText = { text: string; ids: number[]; logprobs: number[]; score: number; finishReason: FinishReason };
 /** `text` is what the token added: nothing while a character or a stop string may still be unfinished. All together are the completion's text. */
 export type TokenEvent = { type: 'token'; index: number; text: string; id: number; logprob: number; entropy: number; alternatives: (Alternative & { text: string })[] };
 export type GenerateEvent = TokenEvent | ({ type: 'completion' } & Completion);

@@ -47,6 +47,11 @@ export function readSampling(options: object & { greedy?: boolean }): Sampling {
   throw new UserError(sentences.map((sentence) => sentence.replace(/^(\w+)/, (name) => `--${kebab(name)}`)).join('\n'));
 }
 
+/** What was typed on the command line, defaults left out. */
+export function typedOptions(command: Command): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(command.opts()).filter(([name]) => command.getOptionValueSource(name) === 'cli'));
+}
+
 export function readTemplate(options: { template?: Template }, model: Model): Template {
   return options.template ?? model.template;
 }

@@ -61,6 +61,9 @@ export type Score = { a: string; b: string; wins: number; ties: number; losses: 
 
 export type VoteRecord = { id: number; prompt: string; models: string[]; answers: string[]; best: string | null; ratings: (number | null)[]; blind: boolean; at: string };
 
+/** Sampling settings kept by a name for a model. */
+export type Preset = { model: string; name: string; sampling: Sampling };
+
 const session = z.strictObject({ id: z.int() });
 const Columns = z.array(z.string()).min(1).max(4);
 
@@ -89,6 +92,10 @@ export const playground = {
   saveRanking: oc
     .input(z.strictObject({ id: z.int(), turn: z.int().min(0), dataset: z.string().min(1).max(100) }))
     .output(type<{ dataset: string; responses: number; rows: number }>()),
+  presets: oc.input(z.strictObject({ models: z.array(z.string()) })).output(type<Preset[]>()),
+  /** For each of the models; one of the same name is replaced. */
+  savePreset: oc.input(z.strictObject({ models: Columns, name: z.string().trim().min(1).max(60), sampling: Sampling })).output(type<void>()),
+  removePreset: oc.input(z.strictObject({ models: Columns, name: z.string() })).output(type<void>()),
   /** Takes the saved row back; the order stays, and names stay known. */
   undoRanking: oc.input(z.strictObject({ id: z.int(), turn: z.int().min(0) })).output(type<void>()),
 };
