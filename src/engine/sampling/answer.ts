@@ -16,8 +16,11 @@ export type Answer = {
   emitted: number;
 };
 
-export function startAnswer(prompt: readonly number[], tokenizer: Tokenizer): Answer {
-  return { prompt, decoder: createDecoder(tokenizer), ids: [], logprobs: [], text: '', emitted: 0 };
+/** `begins`: tokens that stand there already; their text has gone out as far as it could, and they have no log-probs here. */
+export function startAnswer(prompt: readonly number[], tokenizer: Tokenizer, begins: number[] = [], stop: string[] = []): Answer {
+  const decoder = createDecoder(tokenizer);
+  const text = begins.map((id) => decoder.push(id)).join('');
+  return { prompt, decoder, ids: [...begins], logprobs: [], text, emitted: text.length - heldBack(text, stop) };
 }
 
 /**

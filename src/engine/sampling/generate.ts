@@ -32,16 +32,24 @@ type Live = Answer & {
   next: () => number;
 };
 
-/**
- * Completes every prompt (token ids, at least one each). `cancelled` is read once a token. Yields every token as it comes, with as many
- * alternatives as asked for, and one completion a prompt.
- */
+export type GenerateOptions = {
+  /** Prompts decoded together. */
+  batchSize: number;
+  /** Read once a token. */
+  cancelled: () => boolean;
+  /** Likeliest tokens told at each place. */
+  alternatives?: number;
+  /** What every answer begins with. The last of them is told as if it had been drawn, those before are only in the completion's text. */
+  begins?: number[];
+};
+
+/** Completes every prompt (token ids, at least one each). Yields every token as it comes, and one completion a prompt. */
 export async function* generate(
   model: LanguageModel,
   tokenizer: Tokenizer,
   prompts: number[][],
   sampling: Sampling,
-  { batchSize, cancelled, alternatives = 0 }: { batchSize: number; cancelled: () => boolean; alternatives?: number },
+  { batchSize, cancelled, alternatives = 0, begins = [] }: GenerateOptions,
 ): AsyncGenerator<GenerateEvent, void, void> {
   for (const prompt of prompts) checkPrompt(prompt, model);
   if (sampling.numBeams > 1) {
@@ -52,7 +60,7 @@ export async function* generate(
     const group = prompts.slice(start, start + batchSize);
     const repeated = repeatedPrompts(group);
     const capacity = (prompt: number[]) =>
-      Math.min(prompt.length + sampling.maxTokens, model.config.maxPositionEmbeddings) - (repeated.get(prompt.join())?.length ?? 0);
+      Math.min(prompt.length + Math.max(sampling.maxTokens, begins.length), model.config.maxPositionEmbeddings) - (repeated.get(prompt.join())?.length ?? 0);
     const shared = [...repeated.values()].reduce((sum, tokens) => sum + tokens.length, 0);
     const cache = model.createCache(group.reduce((sum, prompt) => sum + capacity(prompt), shared));
     try {
@@ -62,20 +70,22 @@ export async function* generate(
         await model.decode(cache, [{ sequence, tokens }]);
         prefixes.set(key, sequence);
       }
+      const known = begins.slice(0, -1);
+      let forced = begins.at(-1);
       let live: Live[] = group.map((prompt, i) => ({
-        ...startAnswer(prompt, tokenizer),
+        ...startAnswer(prompt, tokenizer, known, sampling.stop),
         index: start + i,
         sequence: cache.open(capacity(prompt), prefixes.get(prompt.join())),
-        pending: prompt.slice(repeated.get(prompt.join())?.length ?? 0),
+        pending: [...prompt.slice(repeated.get(prompt.join())?.length ?? 0), ...known],
         limit: Math.min(sampling.maxTokens, model.config.maxPositionEmbeddings - prompt.length),
-        next: createRandom(sampling.seed * 1_000_003 + start + i).next,
+        next: randomAfter(sampling.seed * 1_000_003 + start + i, known.length),
       }));
       while (live.length > 0) {
         const logits = await model.decode(cache, live.map(({ sequence, pending }) => ({ sequence, tokens: pending })));
         const V = logits.length / live.length;
         const still: Live[] = [];
         for (const [i, one] of live.entries()) {
-          const sampled = sampleToken(logits.subarray(i * V, (i + 1) * V), { prompt: one.prompt, completion: one.ids }, sampling, one.next, alternatives);
+          const sampled = sampleToken(logits.subarray(i * V, (i + 1) * V), { prompt: one.prompt, completion: one.ids }, sampling, one.next, alternatives, forced);
           const { id, logprob, entropy } = sampled;
           const finishReason = accept(one, id, logprob, tokenizer, { stop: sampling.stop, limit: one.limit, cancelled: cancelled() });
           one.pending = [id];
@@ -83,12 +93,13 @@ export async function* generate(
           yield { type: 'token', index: one.index, text: takeText(one, finishReason !== null, sampling.stop), id, logprob, entropy, alternatives: others };
           if (finishReason) {
             cache.close(one.sequence);
-            yield { type: 'completion', index: one.index, text: one.text, ids: one.ids, logprobs: one.logprobs, finishReason };
+            yield { type: 'completion', index: one.index, text: one.text, ids: one.ids.slice(known.length), logprobs: one.logprobs, finishReason };
           } else {
             still.push(one);
           }
         }
         live = still;
+        forced = undefined;
         await new Promise(setImmediate); // lets a cancel come in
       }
     } finally {
@@ -106,6 +117,13 @@ function repeatedPrompts(prompts: number[][]): Map<string, number[]> {
     once.add(key);
   }
   return repeated;
+}
+
+/** Past what was drawn for the tokens that are known: what follows is what would have followed had another token been drawn last. */
+function randomAfter(seed: number, draws: number): () => number {
+  const { next } = createRandom(seed);
+  for (let i = 0; i < draws; i++) next();
+  return next;
 }
 
 function checkPrompt(prompt: number[], model: LanguageModel): void {

@@ -12,16 +12,17 @@ export type Alternative = { id: number; probability: number; sampledProbability:
 export type Sampled = { id: number; logprob: number; entropy: number; alternatives: Alternative[] };
 
 /**
- * `logits` (V) are changed in place. `next` gives a uniform number in [0, 1); greedy (temperature 0) does not need it, ties go to the lowest id.
- * `alternatives`: how many of the model's likeliest tokens are told; the drawn one is told too when it is none of them.
+ * `logits` (V) are changed in place. `next` gives a uniform number in [0, 1), asked for once; greedy (temperature 0) does not need it, ties go to the lowest id.
+ * `alternatives`: how many of the model's likeliest tokens are told; the drawn one is told too when it is none of them. `forced` stands there whatever is drawn.
  */
-export function sampleToken(logits: Float32Array, context: Context, sampling: Sampling, next: () => number, alternatives = 0): Sampled {
+export function sampleToken(logits: Float32Array, context: Context, sampling: Sampling, next: () => number, alternatives = 0, forced?: number): Sampled {
   const { logSumExp, entropy } = summarise(logits);
   // kept aside: penalties and masks change the logits, what is reported is the model's own
   const own = hasPenalties(sampling) || context.mask ? logits.slice() : logits;
   const told = alternatives > 0 ? likeliestIds(logits, alternatives) : [];
   const row = applyFilters(logits, context, sampling);
-  const id = draw(row, next);
+  const drawn = draw(row, next);
+  const id = forced ?? drawn;
   const sampledProbability = told.length > 0 ? probabilityOf(row) : () => 0;
   const ids = told.length === 0 || told.includes(id) ? told : [...told, id];
   return {
@@ -56,7 +57,6 @@ export function traceFilters(logits: Float32Array, context: Context, sampling: S
 
 function draw(row: Row, next: () => number): number {
   const { kept, logits } = row;
-  if (kept?.length === 1) return kept[0];
   const weight = weightOf(row);
   const count = kept?.length ?? logits.length;
   let threshold = next() * sumOfWeights(row);
