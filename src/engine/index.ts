@@ -7,6 +7,7 @@ import { type EngineCommand, type EngineEvent, Job } from '../shared/job.ts';
 import type { Device } from './device/device.ts';
 import { createNativeDevice } from './device/native.ts';
 import { createReferenceDevice } from './device/reference.ts';
+import { bestOf } from './jobs/best-of.ts';
 import { describe } from './jobs/describe.ts';
 import { divergence } from './jobs/divergence.ts';
 import { evaluate } from './jobs/evaluate.ts';
@@ -82,6 +83,9 @@ async function run(job: Job, device: Device | null): Promise<boolean> {
     case 'sample':
       await sample(job, device!, () => control.stopped, emit);
       return control.stopped;
+    case 'best-of':
+      result(await bestOf(job, device!, count));
+      return false;
     case 'chat':
       chat = await openChat(job, device!);
       result(null);

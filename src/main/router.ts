@@ -24,6 +24,7 @@ import { listSampledSteps, readSampledAnswers } from './runs/sampled-answers.ts'
 import { listRunSummaries } from './runs/summaries.ts';
 import { measureFootprint } from './runs/upkeep.ts';
 import { watchRun } from './runs/watch.ts';
+import * as samplingReports from './sampling-reports/desk.ts';
 import { UserError } from './user-error.ts';
 import type { Workbench } from './workbench.ts';
 
@@ -139,6 +140,13 @@ export const router = os.router({
     verify: os.exports.verify.handler(({ context, input }) => verifyExport(context, input.id)),
     suggestFolder: os.exports.suggestFolder.handler(({ context, input }) => suggestFolder(context.library, input)),
     forget: os.exports.forget.handler(({ context, input }) => forgetExport(context, input.id)),
+  },
+  samplingReports: {
+    list: os.samplingReports.list.handler(({ context }) => samplingReports.listReports(context)),
+    get: os.samplingReports.get.handler(({ context, input }) => samplingReports.getReport(context, input.id)),
+    remove: os.samplingReports.remove.handler(({ context, input }) => samplingReports.removeReport(context, input.id)),
+    bestOf: os.samplingReports.bestOf.handler(({ context, input }) => samplingReports.startBestOf(context, input)),
+    consistency: os.samplingReports.consistency.handler(({ context, input }) => samplingReports.startConsistency(context, input)),
   },
   methodReports: {
     list: os.methodReports.list.handler(({ context }) => context.methodReports.list()),

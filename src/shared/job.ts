@@ -3,6 +3,7 @@
  * Paths are absolute and resolved by main: the engine never looks into the library or the database.
  */
 import { z } from 'zod';
+import { Selection } from './best-of.ts';
 import { type Example, Message, Template } from './dataset.ts';
 import type { Judgement } from './judging.ts';
 import { MetricPoint } from './metrics.ts';
@@ -50,6 +51,20 @@ export const SampleJob = z.strictObject({
   dtype: Dtype.default('stored'),
   /** Prompts decoded together. */
   batchSize: z.int().min(1).default(32),
+});
+
+/** So many answers to each prompt, and one chosen. */
+export const BestOfJob = z.strictObject({
+  type: z.literal('best-of'),
+  ...device,
+  model: ModelPath,
+  template: Template.default('chat'),
+  prompts: z.array(z.strictObject({ prompt: Prompt, /** the right answer, where it is known */ expected: z.string().nullable() })).min(1),
+  sampling: Sampling,
+  count: z.int().min(1).max(1024),
+  selection: Selection,
+  /** Reward models that the selection names. */
+  models: z.record(z.string(), z.strictObject({ path: ModelPath, template: Template })).default({}),
 });
 
 /** A model kept loaded: each `chat` message from main samples one answer. */
@@ -169,10 +184,11 @@ export const RenderJob = z.strictObject({ type: z.literal('render'), model: Mode
 
 export const Job = z.discriminatedUnion('type', [
   TrainJob, SampleJob, ChatJob, LogprobsJob, TokenizeJob, EvaluateJob, ScoreJob, ExportJob, ParityJob, DeviceJob, ShowJob, RenderJob, DescribeJob, PlanJob,
-  JudgeJob, DivergenceJob,
+  JudgeJob, DivergenceJob, BestOfJob,
 ]);
 export type TrainJob = z.infer<typeof TrainJob>;
 export type SampleJob = z.infer<typeof SampleJob>;
+export type BestOfJob = z.infer<typeof BestOfJob>;
 export type ChatJob = z.infer<typeof ChatJob>;
 export type LogprobsJob = z.infer<typeof LogprobsJob>;
 export type TokenizeJob = z.infer<typeof TokenizeJob>;

@@ -7,6 +7,9 @@ import { askEngine, startEngine } from '../engine.ts';
 import type { Library } from '../library.ts';
 import { putPreset } from '../db/sampling-presets.ts';
 import { resolveModel } from '../models/index.ts';
+import { readPrompts } from '../prompts.ts';
+import { UserError } from '../user-error.ts';
+import { addBestOfOptions, type BestOfFlags, runBestOf } from './best-of.ts';
 import { findPreset } from '../playground/presets.ts';
 import { print, printJson, table, tell } from '../terminal.ts';
 import { addMachineOptions, addSamplingOptions, addTemplateOption, type MachineOptions, readSampling, readTemplate, typedOptions } from './options.ts';
@@ -17,7 +20,8 @@ export function addSampleCommands(program: Command): void {
     .command('sample')
     .description("write a model's answer to a prompt to stdout, and nothing else")
     .argument('<model>')
-    .requiredOption('--prompt <text>', 'what the user says')
+    .option('--prompt <text>', 'what the user says')
+    .option('--prompts <file>', 'with --best-of: prompts a line, or JSON, JSONL with prompt, messages or instruction, and the right answer as expected or output')
     .option('--system <text>', 'a system message before it')
     .option('--raw', 'take the prompt as it is and continue it, without a template')
     .option('--json', 'the answer with its token ids, log-probabilities and why it ended; with --num-beams all beams')
@@ -28,8 +32,10 @@ Examples:
   attune sample attune-base --prompt "Define the word river." --greedy
   attune sample my-dpo --prompt "Name three fruits." --temperature 0.7 --top-p 0.9 --seed 7
   attune sample my-dpo --prompt "Name three fruits." --num-beams 4 --length-penalty 0.8 --save-preset beams
+  attune sample my-sft --prompt "What is 7 times 8?" --best-of 16 --choose majority --vote "(\\d+)" --expected 56
+  attune sample my-sft --prompt "Define the word river." --best-of 8 --choose reward --reward-model my-reward --check check.js
   attune sample attune-base --raw --prompt "The river" --max-tokens 20`);
-  addMachineOptions(addDtypeOption(addTemplateOption(addSamplingOptions(sample)))).action((name: string, options: SampleFlags, command: Command) =>
+  addMachineOptions(addDtypeOption(addTemplateOption(addBestOfOptions(addSamplingOptions(sample))))).action((name: string, options: SampleFlags, command: Command) =>
     withLibrary((library) => runSample(library, name, options, command)),
   );
 
@@ -80,7 +86,7 @@ function addDtypeOption(command: Command): Command {
   return command.addOption(new Option('--dtype <dtype>', help).choices(Dtype.options).default('stored'));
 }
 
-type SampleFlags = MachineOptions & { prompt: string; preset?: string; savePreset?: string; system?: string; raw?: boolean; json?: boolean; template?: Template; dtype: Dtype };
+type SampleFlags = MachineOptions & BestOfFlags & { prompt?: string; prompts?: string; preset?: string; savePreset?: string; system?: string; raw?: boolean; json?: boolean; template?: Template; dtype: Dtype };
 type ChatFlags = MachineOptions & { system?: string; template?: Template; dtype: Dtype };
 type TextFlags = { text: string; json?: boolean };
 
@@ -89,9 +95,11 @@ async function runSample(library: Library, name: string, options: SampleFlags, c
   const sampling = readSampling(options.preset === undefined ? options : { ...findPreset(library, model.name, options.preset), ...typedOptions(command) });
   if (options.savePreset !== undefined) putPreset(library.db, { model: model.name, name: options.savePreset, sampling: { ...sampling, seed: 0 } });
   const { device, threads, dtype } = options;
-  const messages: Message[] = [...systemMessage(options.system), { role: 'user', content: options.prompt }];
-  const prompts: Prompt[] = [options.raw ? { raw: options.prompt } : { messages }];
   const template = readTemplate(options, model);
+  const asked = readAsked(options);
+  if (options.bestOf !== undefined) return runBestOf(library, model, sampling, asked, { ...options, template });
+  if (asked.length !== 1 || options.prompts !== undefined) throw new UserError('--prompts goes with --best-of; attune compare answers many prompts with two models');
+  const prompts = [asked[0].prompt];
   const engine = startEngine({ type: 'sample', device, threads, model: model.path, template, prompts, sampling, dtype, batchSize: 1 });
   let written = '';
   for await (const event of engine.events) {
@@ -110,6 +118,12 @@ async function runSample(library: Library, name: string, options: SampleFlags, c
       }
     }
   }
+}
+
+function readAsked({ prompt, prompts, system, raw, expected }: SampleFlags): { prompt: Prompt; expected: string | null }[] {
+  if ((prompt === undefined) === (prompts === undefined)) throw new UserError('give what the model is to answer: --prompt TEXT, or with --best-of a file of them with --prompts');
+  if (prompt !== undefined) return [{ prompt: raw ? { raw: prompt } : { messages: [...systemMessage(system), { role: 'user', content: prompt }] }, expected: expected ?? null }];
+  return readPrompts(prompts!).map((row) => ({ prompt: raw ? { raw: row.title } : { messages: [...systemMessage(system), ...row.messages] }, expected: row.expected ?? null }));
 }
 
 async function runChat(library: Library, name: string, options: ChatFlags): Promise<void> {
