@@ -52,7 +52,7 @@ test('a token shows its alternatives, by keys and by pointer, and stays pinned',
   const panel = page.getByRole('complementary', { name: 'Token' });
   await expect(panel.getByRole('row')).not.toHaveCount(0);
   await page.keyboard.press('c');
-  await expect(panel.getByRole('checkbox', { name: 'Colour by probability' })).toBeChecked();
+  await expect(panel.getByRole('checkbox', { name: 'Colour tokens' })).toBeChecked();
   await turn(page, 1).locator('[data-token="0"]').hover();
   await expect(page.getByRole('tooltip')).toBeVisible();
   await expectAccessible(page);

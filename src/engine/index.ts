@@ -8,6 +8,7 @@ import type { Device } from './device/device.ts';
 import { createNativeDevice } from './device/native.ts';
 import { openDevice } from './device/open.ts';
 import { selfTest } from './device/self-test.ts';
+import { bestOf } from './jobs/best-of.ts';
 import { describe } from './jobs/describe.ts';
 import { divergence } from './jobs/divergence.ts';
 import { evaluate } from './jobs/evaluate.ts';
@@ -39,7 +40,7 @@ let renderer: Promise<Render> | null = null;
 process.on('disconnect', () => process.exit(1));
 process.on('message', (command: EngineCommand) => {
   if (command.type === 'job') void start(command.job);
-  else if (command.type === 'chat') {
+  else if (command.type === 'chat' || command.type === 'look' || command.type === 'read') {
     control.stopped = false;
     turns = turns.then(() => chat!(command, () => control.stopped, emit)).catch(fail);
   } else if (command.type === 'render') {
@@ -84,6 +85,9 @@ async function run(job: Job, device: Device | null): Promise<boolean> {
     case 'sample':
       await sample(job, device!, () => control.stopped, emit);
       return control.stopped;
+    case 'best-of':
+      result(await bestOf(job, device!, count));
+      return false;
     case 'chat':
       chat = await openChat(job, device!);
       result(null);

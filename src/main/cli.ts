@@ -4,6 +4,7 @@
  */
 import { Command, CommanderError } from 'commander';
 import { addCompareCommands } from './commands/compare.ts';
+import { addConsistency } from './commands/consistency.ts';
 import { addDataCommands } from './commands/data.ts';
 import { addDevicesCommand } from './commands/devices.ts';
 import { addFilter } from './commands/filter.ts';
@@ -40,6 +41,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted. ATTUNE_HO
 addDataCommands(program);
 addTrainCommands(program);
 addSampleCommands(program);
+addConsistency(program);
 addCompareCommands(program);
 addJudge(program);
 addScoreCommand(program);

@@ -1,7 +1,7 @@
 /**
  * Reads a file of prompts: plain text has one prompt a line; JSON and JSONL have strings, or rows with `prompt`, `messages` or
  * `instruction` (and `input`).
- * Of answers in the rows only those of preference pairs are kept. Not a dataset: nothing is stored.
+ * Of answers in the rows only those of preference pairs and the right one (`expected`, else `output`) are kept. Not a dataset: nothing is stored.
  */
 import { readFileSync } from 'node:fs';
 import { extname } from 'node:path';
@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { Message } from '../shared/dataset.ts';
 import { UserError } from './user-error.ts';
 
-export type PromptRow = { title: string; messages: Message[]; /** of a preference row */ answers?: { chosen: string; rejected: string } };
+export type PromptRow = { title: string; messages: Message[]; /** of a preference row */ answers?: { chosen: string; rejected: string }; /** the right answer: a row's `expected`, else its `output` */ expected?: string };
 
 const Row = z.union([
   z.string().min(1),
@@ -19,6 +19,7 @@ const Row = z.union([
   z.looseObject({ instruction: z.string().min(1), input: z.string().default('') }),
 ]);
 
+const Expected = z.union([z.object({ expected: z.string().min(1) }).transform((row) => row.expected), z.object({ output: z.string().min(1) }).transform((row) => row.output)]);
 const Answers = z.object({ chosen: z.string(), rejected: z.string() });
 
 export function readPrompts(file: string): PromptRow[] {
@@ -31,7 +32,7 @@ export function readPrompts(file: string): PromptRow[] {
   const rows = parseRows(file, text).map(({ line, value }) => {
     const parsed = Row.safeParse(value);
     if (!parsed.success) throw new UserError(`${file}:${line}: not a prompt: expected a text, or a row with prompt, messages or instruction`);
-    return { ...toPrompt(parsed.data, `${file}:${line}`), answers: Answers.safeParse(value).data };
+    return { ...toPrompt(parsed.data, `${file}:${line}`), answers: Answers.safeParse(value).data, expected: Expected.safeParse(value).data };
   });
   if (rows.length === 0) throw new UserError(`${file}: there is no prompt in it`);
   return rows;

@@ -11,6 +11,8 @@ import { forgetExport, listExports, startExport, suggestFolder, verifyExport } f
 import { listDevices, testDevice } from './devices.ts';
 import { chooseFile, listFolder, makeFolder, revealFile } from './files.ts';
 import { savePair } from './playground/pairs.ts';
+import { lookAt, readAnswer } from './playground/looking.ts';
+import { presetsOf, removePreset, savePreset } from './playground/presets.ts';
 import { rank, saveRanking, undoRanking } from './playground/rankings.ts';
 import { listVotes, scores, vote } from './playground/votes.ts';
 import { saveReport } from './method-reports/save.ts';
@@ -23,6 +25,7 @@ import { listRunSummaries } from './runs/summaries.ts';
 import { tryRewards } from './runs/try-rewards.ts';
 import { measureFootprint } from './runs/upkeep.ts';
 import { watchRun } from './runs/watch.ts';
+import * as samplingReports from './sampling-reports/desk.ts';
 import { UserError } from './user-error.ts';
 import type { Workbench } from './workbench.ts';
 
@@ -125,6 +128,12 @@ export const router = os.router({
     savePair: os.playground.savePair.handler(({ context, input }) => savePair(context, input)),
     rank: os.playground.rank.handler(({ context, input }) => rank(context, input)),
     saveRanking: os.playground.saveRanking.handler(({ context, input }) => saveRanking(context, input)),
+    look: os.playground.look.handler(({ context, input, signal }) => lookAt(context, input, signal)),
+    read: os.playground.read.handler(({ context, input, signal }) => readAnswer(context, input, signal)),
+    branch: os.playground.branch.handler(({ context, input: { id, ...place } }) => ({ id: context.playground.branch(id, place) })),
+    presets: os.playground.presets.handler(({ context, input }) => presetsOf(context, input.models)),
+    savePreset: os.playground.savePreset.handler(({ context, input }) => savePreset(context, input)),
+    removePreset: os.playground.removePreset.handler(({ context, input }) => removePreset(context, input)),
     undoRanking: os.playground.undoRanking.handler(({ context, input }) => undoRanking(context, input)),
   },
   votes: {
@@ -137,6 +146,13 @@ export const router = os.router({
     verify: os.exports.verify.handler(({ context, input }) => verifyExport(context, input.id)),
     suggestFolder: os.exports.suggestFolder.handler(({ context, input }) => suggestFolder(context.library, input)),
     forget: os.exports.forget.handler(({ context, input }) => forgetExport(context, input.id)),
+  },
+  samplingReports: {
+    list: os.samplingReports.list.handler(({ context }) => samplingReports.listReports(context)),
+    get: os.samplingReports.get.handler(({ context, input }) => samplingReports.getReport(context, input.id)),
+    remove: os.samplingReports.remove.handler(({ context, input }) => samplingReports.removeReport(context, input.id)),
+    bestOf: os.samplingReports.bestOf.handler(({ context, input }) => samplingReports.startBestOf(context, input)),
+    consistency: os.samplingReports.consistency.handler(({ context, input }) => samplingReports.startConsistency(context, input)),
   },
   methodReports: {
     list: os.methodReports.list.handler(({ context }) => context.methodReports.list()),

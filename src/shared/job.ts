@@ -3,6 +3,7 @@
  * Paths are absolute and resolved by main: the engine never looks into the library or the database.
  */
 import { z } from 'zod';
+import { Selection } from './best-of.ts';
 import { type Example, Message, Template } from './dataset.ts';
 import { DeviceName } from './devices.ts';
 import type { Judgement } from './judging.ts';
@@ -10,7 +11,7 @@ import { MetricPoint } from './metrics.ts';
 import { Recipe } from './recipe.ts';
 import { Reward } from './recipes/rewards.ts';
 import type { RunReport } from './reports.ts';
-import { type FinishReason, Sampling } from './sampling.ts';
+import { type Filter, type FinishReason, Sampling } from './sampling.ts';
 
 /** A model on disk: a Hugging Face folder, and optionally a PEFT adapter folder to put on it. */
 export const ModelPath = z.strictObject({ folder: z.string(), adapter: z.string().optional() });
@@ -52,6 +53,20 @@ export const SampleJob = z.strictObject({
   dtype: Dtype.default('stored'),
   /** Prompts decoded together. */
   batchSize: z.int().min(1).default(32),
+});
+
+/** So many answers to each prompt, and one chosen. */
+export const BestOfJob = z.strictObject({
+  type: z.literal('best-of'),
+  ...device,
+  model: ModelPath,
+  template: Template.default('chat'),
+  prompts: z.array(z.strictObject({ prompt: Prompt, /** the right answer, where it is known */ expected: z.string().nullable() })).min(1),
+  sampling: Sampling,
+  count: z.int().min(1).max(1024),
+  selection: Selection,
+  /** Reward models that the selection names. */
+  models: z.record(z.string(), z.strictObject({ path: ModelPath, template: Template })).default({}),
 });
 
 /** A model kept loaded: each `chat` message from main samples one answer. */
@@ -188,10 +203,11 @@ export const RenderJob = z.strictObject({ type: z.literal('render'), model: Mode
 
 export const Job = z.discriminatedUnion('type', [
   TrainJob, SampleJob, ChatJob, LogprobsJob, TokenizeJob, EvaluateJob, ScoreJob, ExportJob, ParityJob, DeviceJob, ShowJob, RenderJob, DescribeJob, PlanJob,
-  JudgeJob, DivergenceJob, TryRewardsJob,
+  JudgeJob, DivergenceJob, TryRewardsJob, BestOfJob,
 ]);
 export type TrainJob = z.infer<typeof TrainJob>;
 export type SampleJob = z.infer<typeof SampleJob>;
+export type BestOfJob = z.infer<typeof BestOfJob>;
 export type ChatJob = z.infer<typeof ChatJob>;
 export type LogprobsJob = z.infer<typeof LogprobsJob>;
 export type TokenizeJob = z.infer<typeof TokenizeJob>;
@@ -213,8 +229,32 @@ export type Job = z.infer<typeof Job>;
 export type EngineCommand =
   | { type: 'job'; job: Job }
   | { type: 'pause' } | { type: 'resume' } | { type: 'stop' }
-  | { type: 'chat'; messages: Message[]; sampling: Sampling; /** likeliest tokens told at each place; 0 by default */ alternatives?: number }
+  | {
+      type: 'chat'; messages: Message[]; sampling: Sampling;
+      /** likeliest tokens told at each place; 0 by default */
+      alternatives?: number;
+      /** tokens the answer begins with; those before the last are not told again */
+      begins?: number[];
+    }
+  /** What each filter makes of the place after the prompt and `completion`: a `looked`. */
+  | { type: 'look'; messages: Message[]; completion: number[]; sampling: Sampling; count: number }
+  /** How the model finds every token of the prompt and an answer to it: a `read`. */
+  | { type: 'read'; messages: Message[]; completion: /** as tokens, or as text */ number[] | string }
   | { type: 'render'; id: number; example: Example; template: Template; maxLength: number; completionOnlyLoss: boolean };
+
+/** `score`: by which beams are ranked, the sum of log-probs (less penalties) / length ** lengthPenalty. */
+export type BeamText = { text: string; ids: number[]; logprobs: number[]; score: number; finishReason: FinishReason };
+
+/** The next-token distribution under the model and after each filter that did something, in order. `probabilities` of a token: one a stage. */
+export type LookedTrace = {
+  stages: { stage: 'model' | 'mask' | Filter; /** tokens that may still be drawn */ kept: number; /** nats */ entropy: number }[];
+  tokens: { id: number; text: string; probabilities: number[] }[];
+};
+
+/** Nats, under the model itself; null for a text's first token. `best`: what the model found likeliest there. */
+export type ReadToken = { id: number; text: string; logprob: number | null; entropy: number | null; best: { id: number; text: string } | null };
+/** The prompt's tokens first. Perplexities are null where there is no token that has a log-prob. */
+export type ReadText = { tokens: ReadToken[]; promptTokens: number; promptPerplexity: number | null; answerPerplexity: number | null };
 
 export type CheckpointEvent = {
   type: 'checkpoint';
@@ -263,10 +303,14 @@ export type EngineEvent =
       id: number;
       /** Under the model itself, nats. */
       logprob: number;
+      /** Of the model's whole distribution there, nats. */
+      entropy: number;
       alternatives: { id: number; text: string; probability: number; sampledProbability: number }[];
     }
-  | { type: 'completion'; index: number; text: string; ids: number[]; logprobs: number[]; finishReason: FinishReason }
-  /** A chat's prompt that cannot be answered; the model stays loaded. */
+  | { type: 'completion'; index: number; text: string; ids: number[]; logprobs: number[]; finishReason: FinishReason; /** all that a beam search found, best first */ beams?: BeamText[] }
+  | { type: 'looked'; trace: LookedTrace }
+  | { type: 'read'; read: ReadText }
+  /** A chat's prompt that cannot be answered, or looked at; the model stays loaded. */
   | { type: 'refused'; message: string }
   /** Of the n-th row, from 0: a score an answer, or a label. */
   | { type: 'scored'; index: number; scores: number[] }

@@ -41,14 +41,14 @@ export type Settings = z.infer<typeof Settings>;
 /** Something that takes more than a moment: an import, an export, an index being built. It lives in main and outlives the window that asked for it. */
 export type Task = {
   id: number;
-  kind: 'import' | 'export-dataset' | 'index' | 'export-model' | 'parity' | 'copy-model' | 'judge' | 'score';
+  kind: 'import' | 'export-dataset' | 'index' | 'export-model' | 'parity' | 'copy-model' | 'judge' | 'score' | 'best-of' | 'consistency';
   /** What it works on: a dataset's or model's name. */
   subject: string;
   state: 'running' | 'done' | 'failed' | 'cancelled';
   /** In `unit`s; total null while unknown. */
   done: number;
   total: number | null;
-  unit: 'rows' | 'bytes' | 'tensors' | 'prompts' | 'steps' | 'pairs';
+  unit: 'rows' | 'bytes' | 'tensors' | 'prompts' | 'steps' | 'pairs' | 'answers';
   secondsLeft: number | null;
   /** One sentence, when failed. */
   error: string | null;

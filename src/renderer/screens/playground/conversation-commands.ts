@@ -47,6 +47,6 @@ export function conversationCommands({ conversation, judging, current: { turn, c
     command('tie-too', m.playground_vote_tie(), 'T', () => act.vote(null), !canVote),
     ...Array.from({ length: canVote ? 7 : 0 }, (_, i) => command(`rate-${i + 1}`, m.playground_command_rate({ rating: i + 1 }), `Shift+${i + 1}`, () => judging.rate(turn, column, i + 1))),
     command('marks', view.marks ? m.playground_marks_off() : m.playground_marks_on(), 'D', () => view.set({ marks: !view.marks })),
-    command('tint', view.tint ? m.playground_tint_off() : m.playground_tint_on(), 'C', () => view.set({ tint: !view.tint })),
+    command('tint', view.tint ? m.playground_tint_off() : m.playground_tint_on(), 'C', () => view.set({ tint: view.tint ? null : 'probability' })),
   ];
 }

@@ -1,8 +1,12 @@
 /** The sums and cuts behind the token inspector, by hand. */
 import { describe, expect, it } from 'vitest';
-import { cutAtRanges, samplingDiffers, shownEntropy, tintOf, tokenLabel, visibleText } from './tokens.ts';
+import { cutAtRanges, entropyTint, samplingDiffers, shownEntropy, tintOf, tokenLabel, visibleText } from './tokens.ts';
 
 describe('tokens', () => {
+  it('tints by entropy, surest first', () => {
+    expect([0, 0.2, 1, 2, 5].map(entropyTint)).toEqual([0, 1, 2, 3, 4]);
+  });
+
   it('tints by the probability of the token', () => {
     expect([1, 0.95, 0.6, 0.3, 0.1, 0.01].map((p) => tintOf(Math.log(p)))).toEqual([0, 0, 1, 2, 3, 4]);
   });

@@ -2,7 +2,7 @@
  * What a generated token tells, worked out for the eye: its own probability, the entropy of what is shown, a tint, its text with blanks made
  * visible, and its characters cut where a mark begins or ends. Pure; drawing is TokenBlock's and TokenDetails'.
  */
-import type { GeneratedToken } from '../../../shared/api/playground.ts';
+import type { GeneratedToken, ReadColumn } from '../../../shared/api/playground.ts';
 import type { Range } from '../../word-diff.ts';
 
 export type Segment = { text: string; marked: boolean };
@@ -14,6 +14,20 @@ export const TINTS = [0.9, 0.5, 0.2, 0.05, 0] as const;
 export function tintOf(logprob: number): number {
   const probability = Math.exp(logprob);
   return TINTS.findIndex((least) => probability >= least);
+}
+
+/** Tints by the entropy of the model's distribution where a token stands, nats, surest first: below the first of these, the second … */
+export const ENTROPIES = [0.1, 0.5, 1.5, 3] as const;
+
+/** 0 (sure) to 4 (anything could stand there). */
+export function entropyTint(entropy: number): number {
+  const tint = ENTROPIES.findIndex((below) => entropy < below);
+  return tint < 0 ? ENTROPIES.length : tint;
+}
+
+/** Whole where it was told; of answers from before it was, that of the shown alternatives. */
+export function entropyOf(token: GeneratedToken): number {
+  return token.entropy ?? shownEntropy(token.alternatives);
 }
 
 /** Of the shown alternatives, as they are (the rest of the vocabulary left out), in nats. */
@@ -53,4 +67,11 @@ export function cutAtRanges(text: string, offset: number, ranges: readonly Range
   }
   take(end, false);
   return segments;
+}
+
+/** Of the answer's tokens: what the second model gives more than the first, nats, and whether they would have gone on differently there. Null where their tokens are not the same. */
+export function divergences(a: ReadColumn, b: ReadColumn): { difference: number; parted: boolean }[] | null {
+  const [own, other] = [a, b].map(({ tokens, promptTokens }) => tokens.slice(promptTokens));
+  if (own.length !== other.length || own.some(({ text }, i) => text !== other[i].text)) return null;
+  return own.map(({ logprob, best }, i) => ({ difference: (other[i].logprob ?? 0) - (logprob ?? 0), parted: best?.text !== other[i].best?.text }));
 }

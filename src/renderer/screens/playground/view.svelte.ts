@@ -1,20 +1,23 @@
 /** How the playground is looked at (side panel, tints, marks), kept in the address so that a reload shows the same. */
 import { route, setQuery } from '../../state/route.svelte.ts';
 
-export const PANELS = ['sampling', 'token', 'votes'] as const;
+export const PANELS = ['sampling', 'token', 'many', 'votes'] as const;
 export type Panel = (typeof PANELS)[number];
+
+export const TINTED_BY = ['probability', 'entropy'] as const;
+export type Tint = (typeof TINTED_BY)[number];
 
 class View {
   panel = $derived(PANELS.find((panel) => panel === route.query.get('panel')) ?? null);
-  /** Tokens coloured by probability. */
-  tint = $derived(route.query.get('tint') === '1');
+  /** What tokens are coloured by, if they are. */
+  tint = $derived<Tint | null>(TINTED_BY.find((by) => by === route.query.get('tint')) ?? null);
   /** Word differences between columns marked. */
   marks = $derived(route.query.get('marks') !== '0');
 
-  set({ panel, tint, marks }: { panel?: Panel | null; tint?: boolean; marks?: boolean }): void {
+  set({ panel, tint, marks }: { panel?: Panel | null; tint?: Tint | null; marks?: boolean }): void {
     setQuery({
       ...(panel === undefined ? {} : { panel }),
-      ...(tint === undefined ? {} : { tint: tint ? '1' : null }),
+      ...(tint === undefined ? {} : { tint }),
       ...(marks === undefined ? {} : { marks: marks ? null : '0' }),
     });
   }
