@@ -9,7 +9,7 @@ import { schemaRules } from './json-schema/schema-rules.ts';
 import { automatonOf, languageOf } from './language.ts';
 import { createMasks } from './matcher.ts';
 import { buildNetwork } from './network.ts';
-import { invalid, objectValidator, patternValidator, schemaValidator, VALID } from './validate.ts';
+import { invalid, objectValidator, patternValidator, readSchema, VALID } from './validate.ts';
 import { vocabularyOf } from './vocabulary.ts';
 
 /** Throws a ConstraintError that names what is wrong or cannot be enforced. Takes milliseconds to seconds; keep it for as many sequences as there are. */
@@ -52,8 +52,8 @@ function rulesOf(constraint: Constraint): { rules: Rules; root: string; validate
         rules: new Map([['root', automaton(automatonOf(languageOf(`^(?:${constraint.pattern})$`)), false)]]), root: 'root', validate: patternValidator(constraint.pattern),
       };
     case 'jsonSchema': {
-      const validate = schemaValidator(constraint.schema);
-      return { ...schemaRules(constraint.schema), validate };
+      const { compile } = readSchema(constraint.schema);
+      return { ...schemaRules(constraint.schema), validate: compile() };
     }
     case 'jsonObject':
       return { rules: jsonRules(), root: OBJECT, validate: objectValidator };

@@ -10,7 +10,7 @@ export interface Matcher {
    * What may come next, a bit a token id (bit id & 31 of word id >> 5), when `remaining` tokens are left, this one included. Read it before
    * the next call: it may be a cached one. The tokens that end an answer are in it where the text may end. Throws where `remaining` never sufficed.
    */
-  mask(remaining: number): Uint32Array;
+  mask(remaining: number): Int32Array;
   /** A token that the mask let through was drawn. */
   accept(id: number): void;
   /** The text so far is valid as it is. */
@@ -38,4 +38,4 @@ export class ConstraintError extends Error {
   }
 }
 
-export const allows = (mask: Uint32Array, id: number): boolean => ((mask[id >> 5] >>> (id & 31)) & 1) === 1;
+export const allows = (mask: Int32Array, id: number): boolean => ((mask[id >> 5] >>> (id & 31)) & 1) === 1;

@@ -9,7 +9,7 @@ import type { Automaton } from './expression.ts';
 export type Language = ReadonlyDFA;
 
 const maxCharacter = 0x10ffff as Char;
-const MOST_NODES = 20_000;
+const MOST_NODES = 10_000;
 const factory = () => new DFA.LimitedNodeFactory(MOST_NODES);
 
 /** What a made automaton says when it grows too large, for whoever knows where the text of it stands. */

@@ -36,19 +36,19 @@ export function createMasks(network: Network, vocabulary: Vocabulary): Masks {
     }
   }
 
-  const set = (mask: Uint32Array, id: number): void => {
+  const set = (mask: Int32Array, id: number): void => {
     mask[id >> 5] |= 1 << (id & 31);
     for (const twin of twins.get(id) ?? []) mask[twin >> 5] |= 1 << (twin & 31);
   };
 
-  function emptyMask(state: State): Uint32Array {
-    const mask = new Uint32Array(words);
+  function emptyMask(state: State): Int32Array {
+    const mask = new Int32Array(words);
     if (state.accepting) for (const id of endIds) mask[id >> 5] |= 1 << (id & 31);
     return mask;
   }
 
   /** The mask of an endless budget, and the most bytes that any of its tokens leaves to be written. */
-  function baseOf(state: State): { mask: Uint32Array; worst: number } {
+  function baseOf(state: State): { mask: Int32Array; worst: number } {
     if (state.base) return state.base;
     const mask = emptyMask(state);
     let worst = 0;
@@ -102,7 +102,7 @@ export function createMasks(network: Network, vocabulary: Vocabulary): Masks {
     return lengths;
   }
 
-  function maskFor(state: State, remaining: number): Uint32Array {
+  function maskFor(state: State, remaining: number): Int32Array {
     const { mask, worst } = baseOf(state);
     if (worst <= remaining - 1) return mask; // bytes are tokens, too
     const tight = emptyMask(state);

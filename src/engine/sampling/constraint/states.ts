@@ -18,7 +18,7 @@ export type State = {
   classes: Uint8Array | null;
   targets: State[];
   /** What others remember of it (matcher.ts). */
-  base: { mask: Uint32Array; worst: number } | null;
+  base: { mask: Int32Array; worst: number } | null;
   closing: number;
 };
 

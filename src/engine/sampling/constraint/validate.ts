@@ -13,38 +13,42 @@ import { unicodeSource } from './language.ts';
 export const VALID: Validity = { valid: true, reason: null };
 export const invalid = (reason: string): Validity => ({ valid: false, reason });
 
-/** Throws where the schema itself is not one: a type that does not exist, a number where a list belongs. */
-export function schemaValidator(schema: Schema): (text: string) => Validity {
+/** Throws where the schema itself is not one: a type that does not exist, a number where a list belongs. `compile` it when its references are known to lead somewhere. */
+export function readSchema(schema: Schema): { compile(): (text: string) => Validity } {
   const options = {
-    strict: false, allErrors: false, multipleOfPrecision: 8, logger: false as const, validateSchema: false,
+    strict: false, ownProperties: true, multipleOfPrecision: 8, logger: false as const, validateSchema: false,
     code: { regExp: Object.assign((source: string) => new RegExp(unicodeSource(source), 'u'), { code: 'new RegExp' }) },
   };
   const draft = draftOf(schema);
   const ajv = draft === '2020-12' ? new Ajv2020.default(options) : new Ajv.default(options);
+  ajv.removeKeyword('id'); // draft 4's, which ajv stops at; later drafts know none of that name
   addFormats.default(ajv);
-  for (const format of ['password', 'binary']) ajv.addFormat(format, true);
   const plain = typeof schema === 'boolean' ? schema : { ...schema, $schema: draft === '2020-12' ? 'https://json-schema.org/draft/2020-12/schema' : 'http://json-schema.org/draft-07/schema#' };
   if (ajv.validateSchema(plain) !== true) {
     const error = ajv.errors![0];
     const pointer = error.instancePath;
     throw new ConstraintError(`${pointer.split('/').at(-1) || 'the schema'} at #${pointer}: ${error.message ?? 'not a schema'} (JSON Schema ${draft})`, { pointer });
   }
-  let check: ReturnType<typeof ajv.compile>;
-  try {
-    check = ajv.compile(plain);
-  } catch (error) {
-    throw new ConstraintError(`the schema cannot be read: ${(error as Error).message}`, { pointer: '' });
-  }
-  return (text) => {
-    let value: unknown;
-    try {
-      value = JSON.parse(text);
-    } catch (error) {
-      return invalid(`not JSON: ${(error as Error).message}`);
-    }
-    if (check(value)) return VALID;
-    const { instancePath, message } = check.errors![0];
-    return invalid(`${instancePath === '' ? 'the answer' : instancePath} ${message ?? 'does not meet the schema'}`);
+  return {
+    compile() {
+      let check: ReturnType<typeof ajv.compile>;
+      try {
+        check = ajv.compile(plain);
+      } catch (error) {
+        throw new ConstraintError(`the schema cannot be read: ${(error as Error).message}`, { pointer: '' });
+      }
+      return (text) => {
+        let value: unknown;
+        try {
+          value = JSON.parse(text);
+        } catch (error) {
+          return invalid(`not JSON: ${(error as Error).message}`);
+        }
+        if (check(value)) return VALID;
+        const { instancePath, message } = check.errors![0];
+        return invalid(`${instancePath === '' ? 'the answer' : instancePath} ${message ?? 'does not meet the schema'}`);
+      };
+    },
   };
 }
 

@@ -1,6 +1,6 @@
 /**
- * A JSON Schema as a document: which draft it is of, where each part of it stands, and what its references mean. Drafts 7 and 2020-12; what names an
- * older draft is read as draft 7. Not here: what the keywords mean.
+ * A JSON Schema as a document: which draft it is of, where each part of it stands, and what its references mean. Drafts 7 and 2020-12: a schema that
+ * names an older draft is read as the next of these, one that names none as 2020-12. Not here: what the keywords mean.
  */
 import { ConstraintError } from '../constraint.ts';
 
@@ -23,9 +23,17 @@ const BASE = 'schema:///';
 /** Their values are data, not schemas. */
 const DATA = new Set(['const', 'enum', 'default', 'examples']);
 
+const DRAFTS: Record<string, Draft> = { 'draft-03': 'draft-07', 'draft-04': 'draft-07', 'draft-06': 'draft-07', 'draft-07': 'draft-07', 'draft/2019-09': '2020-12', 'draft/2020-12': '2020-12' };
+
 export function draftOf(schema: Schema): Draft {
   const declared = typeof schema === 'object' ? schema.$schema : undefined;
-  return typeof declared === 'string' && !declared.includes('2020-12') ? 'draft-07' : '2020-12';
+  if (declared === undefined) return '2020-12';
+  const named = /^https?:\/\/json-schema\.org\/(draft[-/][0-9-]+)\/schema#?$/.exec(String(declared))?.[1];
+  if (declared === 'http://json-schema.org/schema#' || declared === 'http://json-schema.org/schema') return 'draft-07';
+  if (named === undefined || DRAFTS[named] === undefined) {
+    throw new ConstraintError(`$schema at #/$schema: ${String(declared)} is not known: leave it out for draft 2020-12, or name draft-07`, { pointer: '/$schema' });
+  }
+  return DRAFTS[named];
 }
 
 export function openDocument(root: Schema): Document {

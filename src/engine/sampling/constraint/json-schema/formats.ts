@@ -11,7 +11,7 @@ const SHORT_LABEL = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,59}[A-Za-z0-9])?';
 const OCTET = '(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])';
 const H16 = '[0-9a-fA-F]{1,4}';
 const HEX = '[0-9a-fA-F]';
-const UNRESERVED = "A-Za-z0-9._~!$&'()*+,;=-";
+const UNRESERVED = "A-Za-z0-9._~!$&'()*+,;=\\-";
 const PCHAR = `(?:[${UNRESERVED}:@]|%${HEX}{2})`;
 const PATH = `(?:/${PCHAR}*)*`;
 const TAIL = `(?:\\?(?:[${UNRESERVED}:@/?]|%${HEX}{2})*)?(?:#(?:[${UNRESERVED}:@/?]|%${HEX}{2})*)?`;

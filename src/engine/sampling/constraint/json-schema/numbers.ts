@@ -4,7 +4,7 @@
  * most 15 digits, which a double tells apart.
  */
 import { CharSet, DFA, type Char } from 'refa';
-import { both, either, everything, type Language, languageOf, not } from '../language.ts';
+import { both, either, everything, type Language, languageOf } from '../language.ts';
 
 export type NumberRange = { low: number; lowExcluded: boolean; high: number; highExcluded: boolean };
 
@@ -76,7 +76,8 @@ function fewDigits(most: number): Language {
 }
 
 export const wholeNumbers = (): Language => languageOf('^-?[0-9]+$');
-export const brokenNumbers = (): Language => languageOf('\\.0*[1-9]');
+/** With few digits: a long fraction is read as a whole number. */
+export const brokenNumbers = (): Language => both(languageOf('\\.0*[1-9]'), fewDigits(15));
 /** Every spelling of one number. */
 export const spellings = (value: number): Language => {
   const [whole, fraction] = plainDecimal(value).split('.');

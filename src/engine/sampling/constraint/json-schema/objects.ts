@@ -63,14 +63,16 @@ export function createObjects(document: Document, shapes: Shapes, scalars: Scala
     const { parts } = shape;
     const needed = required(shape);
     const names = nameLanguage(shape);
-    const declared = [...new Set([...parts.flatMap((part) => Object.keys((part.properties as SchemaObject | undefined) ?? {})), ...needed])]
+    const known = [...new Set([...parts.flatMap((part) => Object.keys((part.properties as SchemaObject | undefined) ?? {})), ...needed])];
+    const declared = known
       .filter((one) => names === null || contains(names, one))
       .map((one) => ({ name: one, schemas: schemasFor(shape, one), required: needed.includes(one) }))
       .filter(({ schemas, required: must }) => must || !schemas.includes(false));
     if (declared.filter((one) => one.required).length < needed.length) return NEVER;
-    const free = freePairs(shape, declared.map((one) => one.name), names, valueOf);
+    const free = freePairs(shape, known, names, valueOf);
 
-    const least = Math.max(0, ...parts.map((part) => (part.minProperties as number | undefined) ?? 0));
+    const asked = Math.max(0, ...parts.map((part) => (part.minProperties as number | undefined) ?? 0));
+    const least = asked > needed.length ? asked : 0; // the required ones are there anyhow
     const most = Math.min(Infinity, ...parts.map((part) => (part.maxProperties as number | undefined) ?? Infinity));
     if (least > most) return NEVER;
     if (free !== NEVER && least > needed.length + 1) {
@@ -78,8 +80,8 @@ export function createObjects(document: Document, shapes: Shapes, scalars: Scala
       refuse(part, 'minProperties', 'names that are not declared may come twice and are not counted apart: declare and require them, or set additionalProperties to false');
     }
     // how many came before is told apart up to here: one, for the comma, where nothing is counted
-    const counted = most < (free === NEVER ? declared.length : Infinity) ? most : Math.max(1, least > needed.length ? least : 1);
-    if (counted * (declared.length + 1) > MOST_COUNTED) refuse(parts.find((part) => part.maxProperties !== undefined || part.minProperties !== undefined)!, 'maxProperties', 'too many to be counted');
+    const counted = most < (free === NEVER ? declared.length : Infinity) ? most : Math.max(1, least);
+    if (counted * (declared.length + 1) > MOST_COUNTED) refuse(parts.find((part) => part.maxProperties !== undefined || part.minProperties !== undefined)!, most < Infinity ? 'maxProperties' : 'minProperties', 'too many to be counted');
     const comma = sequence(text(','), rule(SPACE));
     const place = (i: number, count: number): string => `${name}.${i}.${count}`;
     for (let i = declared.length; i >= 0; i--) {
@@ -108,13 +110,13 @@ export function createObjects(document: Document, shapes: Shapes, scalars: Scala
     return sequence(text('{'), rule(SPACE), rule(place(0, 0)), text('}'));
   }
 
-  /** A name that is not declared, with its value. */
-  function freePairs({ parts }: Shape, declared: string[], names: Language | null, valueOf: (schemas: Schema[]) => Expression): Expression {
+  /** A name that is not known, with its value. */
+  function freePairs({ parts }: Shape, known: string[], names: Language | null, valueOf: (schemas: Schema[]) => Expression): Expression {
     const patterns = [...new Set(parts.flatMap(patternsOf))];
     const languages = patterns.map((source) => scalars.pattern(parts.find((part) => patternsOf(part).includes(source))!, 'patternProperties', source));
     if (patterns.length > MOST_PATTERNS) refuse(parts.find((part) => patternsOf(part).length > 0)!, 'patternProperties', `more than ${MOST_PATTERNS} patterns for the names of one object are not told apart`);
     let others: Language | null = names;
-    if (declared.length > 0) others = both(others ?? everything(), not(wordsOf(declared)));
+    if (known.length > 0) others = both(others ?? everything(), not(wordsOf(known)));
     const ways: Expression[] = [];
     for (let set = 0; set < 1 << patterns.length; set++) {
       const matches = (source: string): boolean => ((set >> patterns.indexOf(source)) & 1) === 1;

@@ -3,7 +3,7 @@
  * keywords (properties, minimum, …) say more; references, allOf, anyOf, oneOf, not, if and dependencies are worked out here. Not here: the keywords
  * of a type (texts.ts, objects.ts, arrays.ts), and whether a shape has a value at all (empty.ts).
  */
-import type { Document, Schema, SchemaObject } from './document.ts';
+import type { Document, Draft, Schema, SchemaObject } from './document.ts';
 
 /** Numbers come in two: whole, and those with a fraction. */
 export type Type = 'null' | 'boolean' | 'string' | 'integer' | 'fraction' | 'array' | 'object';
@@ -28,6 +28,11 @@ const UNSUPPORTED: Record<string, string> = {
   $recursiveRef: 'recursive references are not followed: use $ref',
   unevaluatedItems: 'what was evaluated elsewhere is not known while a text is written: use items',
   unevaluatedProperties: 'what was evaluated elsewhere is not known while a text is written: use additionalProperties',
+};
+/** Keywords that the other draft has: by its own they would say nothing. */
+const FOREIGN: Record<Draft, Record<string, string>> = {
+  'draft-07': { prefixItems: 'items', dependentRequired: 'dependencies', dependentSchemas: 'dependencies', minContains: 'contains', maxContains: 'contains' },
+  '2020-12': { additionalItems: 'prefixItems and items', dependencies: 'dependentRequired or dependentSchemas' },
 };
 const ANY: Shape = { types: TYPES, parts: [], values: null, excluded: [] };
 
@@ -69,6 +74,7 @@ export function createShapes(document: Document, isDisjoint: (a: Schema, b: Sche
   function expand(schema: SchemaObject): Shape[] {
     if (draft === 'draft-07' && typeof schema.$ref === 'string') return shapesOf(document.resolve(schema, '$ref', schema.$ref)); // its neighbours mean nothing there
     for (const [keyword, why] of Object.entries(UNSUPPORTED)) if (keyword in schema && schema[keyword] !== true) refuse(schema, keyword, why);
+    for (const [keyword, instead] of Object.entries(FOREIGN[draft])) if (keyword in schema) refuse(schema, keyword, `it is not a keyword of ${draft}: write ${instead}, or name the draft in $schema`);
     let shapes = own(schema);
     const and = (more: Shape[]): void => void (shapes = product(shapes, more, schema));
     const union = (schemas: Schema[]): Shape[] => schemas.flatMap(shapesOf);
