@@ -9,13 +9,14 @@ import { schemaRules } from './json-schema/schema-rules.ts';
 import { automatonOf, languageOf } from './language.ts';
 import { createMasks } from './matcher.ts';
 import { buildNetwork } from './network.ts';
-import { invalid, objectValidator, patternValidator, readSchema, VALID } from './validate.ts';
+import { invalid, mended, objectValidator, patternValidator, readSchema, VALID } from './validate.ts';
 import { vocabularyOf } from './vocabulary.ts';
 
 /** Throws a ConstraintError that names what is wrong or cannot be enforced. Takes milliseconds to seconds; keep it for as many sequences as there are. */
 export function compileConstraint(constraint: Constraint, tokenizer: Tokenizer): CompiledConstraint {
   const { rules, root, validate } = rulesOf(constraint);
   const { after } = constraint;
+  const repairs = 'enforce' in constraint && constraint.enforce === 'repair';
   if (after !== undefined) rules.set(AFTER, sequence(automaton(untilFirst(after), false), rule(root)));
   const vocabulary = vocabularyOf(tokenizer);
   const network = buildNetwork(rules, after === undefined ? root : AFTER, (byte) => vocabulary.byteIds[byte] >= 0);
@@ -27,11 +28,14 @@ export function compileConstraint(constraint: Constraint, tokenizer: Tokenizer):
     get fewestTokens() {
       return masks.fewestTokens;
     },
+    masks: !repairs,
     start: masks.start,
     validate(answer) {
-      if (after === undefined) return check(answer);
-      const at = answer.indexOf(after);
-      return at < 0 ? invalid(`${JSON.stringify(after)} is missing`) : check(answer.slice(at + after.length));
+      const at = after === undefined ? 0 : answer.indexOf(after);
+      if (at < 0) return invalid(`${JSON.stringify(after)} is missing`);
+      const begins = at + (after?.length ?? 0);
+      const validity = check(answer.slice(begins));
+      return validity.valid || !repairs ? validity : mended(answer.slice(0, begins), answer.slice(begins), check) ?? validity;
     },
   };
 }

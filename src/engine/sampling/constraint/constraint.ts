@@ -23,6 +23,8 @@ export interface CompiledConstraint {
   /** Tokens that suffice for some valid text: a budget below it is refused before sampling. */
   readonly fewestTokens: number;
   start(): Matcher;
+  /** False: tokens are drawn freely, and `validate` mends. */
+  readonly masks: boolean;
   /** Reads a whole answer again, by other means than the matcher where there are some. */
   validate(text: string): Validity;
 }

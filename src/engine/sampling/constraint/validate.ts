@@ -5,6 +5,7 @@
 import Ajv from 'ajv';
 import Ajv2020 from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
+import { jsonrepair } from 'jsonrepair';
 import type { Validity } from '../../../shared/constraint.ts';
 import { ConstraintError } from './constraint.ts';
 import { draftOf, type Schema } from './json-schema/document.ts';
@@ -50,6 +51,16 @@ export function readSchema(schema: Schema): { compile(): (text: string) => Valid
       };
     },
   };
+}
+
+/** With missing quotes, brackets and commas put in, code fences and comments taken out; null where that does not help. */
+export function mended(before: string, text: string, check: (text: string) => Validity): Validity | null {
+  try {
+    const repaired = jsonrepair(text);
+    return check(repaired).valid ? { valid: true, reason: null, repaired: before + repaired } : null;
+  } catch {
+    return null;
+  }
 }
 
 export function objectValidator(text: string): Validity {
