@@ -37,6 +37,29 @@ test('raw and templated prompts are different prompts', async () => {
   expect(await ids(['--raw'])).not.toEqual(await ids([]));
 });
 
+test('sample --choices, --regex, --schema and --grammar write what was asked for; a schema that cannot be enforced ends with 3 and its name', async () => {
+  const written = async (...args: string[]) => {
+    const { code, stdout, stderr } = await place.attune(['sample', 'tiny', '--prompt', 'Say river.', '--max-tokens', '40', '--seed', '3', ...args]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    return stdout.trimEnd();
+  };
+  expect(['yes', 'no', 'perhaps']).toContain(await written('--choices', 'yes,no,perhaps'));
+  expect(await written('--regex', '[A-Z][a-z]{2,9}')).toMatch(/^[A-Z][a-z]{2,9}$/);
+  const schema = place.write('cat.json', JSON.stringify({ type: 'object', required: ['legs'], properties: { legs: { type: 'integer', minimum: 0, maximum: 8 } }, additionalProperties: false }));
+  const { legs } = JSON.parse(await written('--schema', schema)) as { legs: number };
+  expect(Number.isInteger(legs) && legs >= 0 && legs <= 8).toBe(true);
+  expect(await written('--grammar', place.write('list.gbnf', 'root ::= item ("," item){1,3}\nitem ::= [0-9]{1,2}\n'))).toMatch(/^\d{1,2}(,\d{1,2}){1,3}$/);
+  expect(await written('--choices', 'yes,no', '--after', '.')).toMatch(/\.(yes|no)$/);
+  const told = await json(['sample', 'tiny', '--prompt', 'Say river.', '--choices', 'yes,no', '--json']);
+  expect(told).toMatchObject({ validity: { valid: true, reason: null }, finishReason: 'eos' });
+
+  const refused = await place.attune(['sample', 'tiny', '--prompt', 'x', '--schema', place.write('unique.json', JSON.stringify({ properties: { tags: { type: 'array', uniqueItems: true } } }))]);
+  expect(refused).toMatchObject({ code: 3, stdout: '' });
+  expect(refused.stderr).toMatch(/^attune: uniqueItems at #\/properties\/tags\/uniqueItems: .+\n$/);
+  const both = await place.attune(['sample', 'tiny', '--prompt', 'x', '--choices', 'a,b', '--regex', 'a']);
+  expect(both.code).toBe(2);
+});
+
 test('tokenize and logprobs agree on the tokens, and the first token has no log-probability', async () => {
   const tokens = await json(['tokenize', 'tiny', '--text', 'Say river.', '--json']);
   const logprobs = await json(['logprobs', 'tiny', '--text', 'Say river.', '--json']);

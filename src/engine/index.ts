@@ -15,10 +15,12 @@ import { evaluate } from './jobs/evaluate.ts';
 import { exportModel } from './jobs/export.ts';
 import { logprobs, openRenderer, type Render, show, tokenize } from './jobs/inspect.ts';
 import { judge } from './jobs/judge.ts';
+import { checkConstraint } from './jobs/constraint.ts';
 import { checkParity } from './jobs/parity.ts';
 import { plan } from './jobs/plan.ts';
 import { type Chat, openChat, sample } from './jobs/sample.ts';
 import { score } from './jobs/score.ts';
+import { ConstraintError } from './sampling/constraint/constraint.ts';
 import { tryRewards } from './jobs/try-rewards.ts';
 import { type Control, train } from './run.ts';
 import { ENGINE_VERSION } from './version.ts';
@@ -80,6 +82,9 @@ async function run(job: Job, device: Device | null): Promise<boolean> {
   const result = (value: unknown): void => emit({ type: 'result', value });
   const count = (done: number, total: number): void => emit({ type: 'count', done, total });
   switch (job.type) {
+    case 'constraint':
+      result(await checkConstraint(job));
+      return false;
     case 'train':
       return (await train(job, device!, () => control, emit)).stopped;
     case 'sample':
@@ -141,5 +146,5 @@ async function run(job: Job, device: Device | null): Promise<boolean> {
 function fail(error: unknown): void {
   const message = error instanceof Error ? error.message : String(error);
   if (process.env.ATTUNE_DEBUG) console.error(error);
-  process.send!({ type: 'error', message } satisfies EngineEvent, () => process.exit(1));
+  process.send!({ type: 'error', message, refused: error instanceof ConstraintError } satisfies EngineEvent, () => process.exit(1));
 }

@@ -1,5 +1,5 @@
 /**
- * `attune …`: the commands, and what their ends mean. Exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted.
+ * `attune …`: the commands, and what their ends mean. Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 a schema or grammar that cannot be enforced, 130 interrupted.
  * An error is one sentence on stderr; ATTUNE_DEBUG=1 adds where it came from. What a command does is in commands/.
  */
 import { Command, CommanderError } from 'commander';
@@ -17,6 +17,7 @@ import { addScoreCommand } from './commands/score.ts';
 import { addTrainCommands } from './commands/train.ts';
 import { libraryFolder } from './library.ts';
 import { VERSION } from './paths.ts';
+import { ConstraintRefused } from './engine.ts';
 import { UserError } from './user-error.ts';
 
 const program = new Command('attune')
@@ -67,5 +68,6 @@ function exitCode(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // it has said what it had to
   const { message, stack } = error as Error;
   process.stderr.write(`${(process.env.ATTUNE_DEBUG ? stack : undefined) ?? message.split('\n').map((line) => `attune: ${line}`).join('\n')}\n`);
+  if (error instanceof ConstraintRefused) return 3;
   return error instanceof UserError ? 2 : 1;
 }

@@ -21,6 +21,9 @@ export class EngineKilled extends Error {
   override name = 'EngineKilled';
 }
 
+/** What an answer must be has a mistake or cannot be enforced: nothing was sampled. */
+export class ConstraintRefused extends Error {}
+
 export function startEngine(job: Job): Engine {
   const child = fork(ENGINE, [], {
     execPath: NODE,
@@ -72,7 +75,7 @@ function readEvents(child: ChildProcess): Engine['events'] {
     try {
       for (;;) {
         const event = queue.shift();
-        if (event?.type === 'error') throw new Error(event.message);
+        if (event?.type === 'error') throw event.refused ? new ConstraintRefused(event.message) : new Error(event.message);
         if (event) yield event;
         if (event?.type === 'done') return;
         if (!event && ended !== null) throw ended;

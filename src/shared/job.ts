@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { Selection } from './best-of.ts';
+import { Constraint, type ConstraintProblem, type Validity } from './constraint.ts';
 import { type Example, Message, Template } from './dataset.ts';
 import { DeviceName } from './devices.ts';
 import type { Judgement } from './judging.ts';
@@ -50,6 +51,7 @@ export const SampleJob = z.strictObject({
   template: Template.default('chat'),
   prompts: z.array(Prompt).min(1),
   sampling: Sampling,
+  constraint: Constraint.optional(),
   dtype: Dtype.default('stored'),
   /** Prompts decoded together. */
   batchSize: z.int().min(1).default(32),
@@ -73,6 +75,8 @@ export const BestOfJob = z.strictObject({
 export const ChatJob = z.strictObject({ type: z.literal('chat'), ...device, model: ModelPath, template: Template.default('chat'), dtype: Dtype.default('stored') });
 
 export const LogprobsJob = z.strictObject({ type: z.literal('logprobs'), ...device, model: ModelPath, text: z.string() });
+/** Whether a constraint can be enforced with a model's tokenizer. */
+export const ConstraintJob = z.strictObject({ type: z.literal('constraint'), model: ModelPath, constraint: Constraint });
 export const TokenizeJob = z.strictObject({ type: z.literal('tokenize'), model: ModelPath, text: z.string() });
 
 /** Held-out numbers of one model: SFT-style loss and perplexity on instruction rows, accuracy and margin on preference pairs. */
@@ -203,13 +207,14 @@ export const RenderJob = z.strictObject({ type: z.literal('render'), model: Mode
 
 export const Job = z.discriminatedUnion('type', [
   TrainJob, SampleJob, ChatJob, LogprobsJob, TokenizeJob, EvaluateJob, ScoreJob, ExportJob, ParityJob, DeviceJob, ShowJob, RenderJob, DescribeJob, PlanJob,
-  JudgeJob, DivergenceJob, TryRewardsJob, BestOfJob,
+  JudgeJob, DivergenceJob, TryRewardsJob, BestOfJob, ConstraintJob,
 ]);
 export type TrainJob = z.infer<typeof TrainJob>;
 export type SampleJob = z.infer<typeof SampleJob>;
 export type BestOfJob = z.infer<typeof BestOfJob>;
 export type ChatJob = z.infer<typeof ChatJob>;
 export type LogprobsJob = z.infer<typeof LogprobsJob>;
+export type ConstraintJob = z.infer<typeof ConstraintJob>;
 export type TokenizeJob = z.infer<typeof TokenizeJob>;
 export type EvaluateJob = z.infer<typeof EvaluateJob>;
 export type JudgeJob = z.infer<typeof JudgeJob>;
@@ -230,7 +235,7 @@ export type EngineCommand =
   | { type: 'job'; job: Job }
   | { type: 'pause' } | { type: 'resume' } | { type: 'stop' }
   | {
-      type: 'chat'; messages: Message[]; sampling: Sampling;
+      type: 'chat'; messages: Message[]; sampling: Sampling; constraint?: Constraint;
       /** likeliest tokens told at each place; 0 by default */
       alternatives?: number;
       /** tokens the answer begins with; those before the last are not told again */
@@ -307,7 +312,7 @@ export type EngineEvent =
       entropy: number;
       alternatives: { id: number; text: string; probability: number; sampledProbability: number }[];
     }
-  | { type: 'completion'; index: number; text: string; ids: number[]; logprobs: number[]; finishReason: FinishReason; /** all that a beam search found, best first */ beams?: BeamText[] }
+  | { type: 'completion'; index: number; text: string; ids: number[]; logprobs: number[]; finishReason: FinishReason; /** all that a beam search found, best first */ beams?: BeamText[]; /** where something was asked of it */ validity?: Validity }
   | { type: 'looked'; trace: LookedTrace }
   | { type: 'read'; read: ReadText }
   /** A chat's prompt that cannot be answered, or looked at; the model stays loaded. */
@@ -321,10 +326,11 @@ export type EngineEvent =
   | { type: 'result'; value: unknown }
   | { type: 'paused' } | { type: 'resumed' }
   | { type: 'done'; stopped: boolean; peakMemoryBytes: number }
-  | { type: 'error'; message: string };
+  | { type: 'error'; message: string; /** a constraint has a mistake, or what it asks for cannot be enforced */ refused?: boolean };
 
 /** `result` values, by job. */
 export type LogprobsResult = { ids: number[]; tokens: string[]; logprobs: (number | null)[] };
+export type ConstraintResult = { problem: ConstraintProblem | null; /** that some whole answer takes; 0 where there is a problem */ fewestTokens: number };
 export type TokenizeResult = { ids: number[]; tokens: string[] };
 export type EvaluateResult = {
   instructions: { loss: number; perplexity: number; tokens: number; rows: number } | null;

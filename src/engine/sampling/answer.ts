@@ -25,14 +25,14 @@ export function startAnswer(prompt: readonly number[], tokenizer: Tokenizer, beg
 
 /**
  * Adds a drawn token; returns why the completion ends there, or null. The end-of-turn token and a stop string are not part of the text.
- * `limit`: tokens it may have.
+ * `limit`: tokens it may have; `finished`: nothing may follow.
  */
 export function accept(
   answer: Answer,
   id: number,
   logprob: number,
   tokenizer: Tokenizer,
-  { stop, limit, cancelled }: { stop: string[]; limit: number; cancelled: boolean },
+  { stop, limit, cancelled, finished = false }: { stop: string[]; limit: number; cancelled: boolean; finished?: boolean },
 ): FinishReason | null {
   answer.ids.push(id);
   answer.logprobs.push(logprob);
@@ -47,8 +47,9 @@ export function accept(
     return 'stop';
   }
   const full = answer.ids.length >= limit;
-  if (!full && !cancelled) return null;
+  if (!full && !cancelled && !finished) return null;
   answer.text += answer.decoder.end();
+  if (finished) return 'eos';
   return full ? 'length' : 'cancelled';
 }
 

@@ -10,6 +10,7 @@ import type { LanguageModel } from '../model/language-model.ts';
 import { createRandom } from '../random.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { type Answer, accept, startAnswer, takeText, tokenText } from './answer.ts';
+import type { CompiledConstraint, Matcher } from './constraint/constraint.ts';
 import { generateBeams } from './generate-beams.ts';
 import { type Alternative, sampleToken } from './sample.ts';
 
@@ -30,6 +31,7 @@ type Live = Answer & {
   /** tokens it may have */
   limit: number;
   next: () => number;
+  matcher: Matcher | null;
 };
 
 export type GenerateOptions = {
@@ -41,6 +43,8 @@ export type GenerateOptions = {
   alternatives?: number;
   /** What every answer begins with. The last of them is told as if it had been drawn, those before are only in the completion's text. */
   begins?: number[];
+  /** What every answer must be: only tokens that keep to it are drawn, and it is whole within the budget. */
+  constraint?: CompiledConstraint | null;
 };
 
 /** Completes every prompt (token ids, at least one each). Yields every token as it comes, and one completion a prompt. */
@@ -49,9 +53,10 @@ export async function* generate(
   tokenizer: Tokenizer,
   prompts: number[][],
   sampling: Sampling,
-  { batchSize, cancelled, alternatives = 0, begins = [] }: GenerateOptions,
+  { batchSize, cancelled, alternatives = 0, begins = [], constraint = null }: GenerateOptions,
 ): AsyncGenerator<GenerateEvent, void, void> {
   for (const prompt of prompts) checkPrompt(prompt, model);
+  if (constraint) checkConstraint(constraint, prompts, sampling, model);
   if (sampling.numBeams > 1) {
     for (const [index, prompt] of prompts.entries()) yield* generateBeams(model, tokenizer, prompt, index, sampling, { cancelled, alternatives });
     return;
@@ -79,15 +84,17 @@ export async function* generate(
         pending: [...prompt.slice(repeated.get(prompt.join())?.length ?? 0), ...known],
         limit: Math.min(sampling.maxTokens, model.config.maxPositionEmbeddings - prompt.length),
         next: randomAfter(sampling.seed * 1_000_003 + start + i, known.length),
+        matcher: constraint ? startedWith(constraint, known) : null,
       }));
       while (live.length > 0) {
         const logits = await model.decode(cache, live.map(({ sequence, pending }) => ({ sequence, tokens: pending })));
         const V = logits.length / live.length;
         const still: Live[] = [];
         for (const [i, one] of live.entries()) {
-          const sampled = sampleToken(logits.subarray(i * V, (i + 1) * V), { prompt: one.prompt, completion: one.ids }, sampling, one.next, alternatives, forced);
+          const sampled = sampleToken(logits.subarray(i * V, (i + 1) * V), { prompt: one.prompt, completion: one.ids, mask: one.matcher?.mask(one.limit - one.ids.length) }, sampling, one.next, alternatives, forced);
           const { id, logprob, entropy } = sampled;
-          const finishReason = accept(one, id, logprob, tokenizer, { stop: sampling.stop, limit: one.limit, cancelled: cancelled() });
+          one.matcher?.accept(id);
+          const finishReason = accept(one, id, logprob, tokenizer, { stop: sampling.stop, limit: one.limit, cancelled: cancelled(), finished: one.matcher?.finished });
           one.pending = [id];
           const others = sampled.alternatives.map((other) => ({ ...other, text: tokenText(other.id, tokenizer) }));
           yield { type: 'token', index: one.index, text: takeText(one, finishReason !== null, sampling.stop), id, logprob, entropy, alternatives: others };
@@ -124,6 +131,21 @@ function randomAfter(seed: number, draws: number): () => number {
   const { next } = createRandom(seed);
   for (let i = 0; i < draws; i++) next();
   return next;
+}
+
+function startedWith(constraint: CompiledConstraint, ids: number[]): Matcher {
+  const matcher = constraint.start();
+  for (const id of ids) matcher.accept(id);
+  return matcher;
+}
+
+/** What would break the promise that the answer is whole. */
+function checkConstraint({ fewestTokens }: CompiledConstraint, prompts: number[][], { maxTokens, stop, numBeams }: Sampling, model: LanguageModel): void {
+  const longest = prompts.reduce((most, prompt) => Math.max(most, prompt.length), 0);
+  const left = Math.min(maxTokens, model.config.maxPositionEmbeddings - longest);
+  if (fewestTokens > left) throw new Error(`what was asked for takes at least ${fewestTokens} tokens, and there is room for ${left}: raise the most tokens, or shorten the prompt`);
+  if (stop.length > 0) throw new Error('a stop string would cut off what was asked for: take the stop strings out');
+  if (numBeams > 1) throw new Error('beam search does not keep to a constraint: sample with one beam');
 }
 
 function checkPrompt(prompt: number[], model: LanguageModel): void {

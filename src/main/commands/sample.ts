@@ -12,6 +12,7 @@ import { UserError } from '../user-error.ts';
 import { addBestOfOptions, type BestOfFlags, runBestOf } from './best-of.ts';
 import { findPreset } from '../playground/presets.ts';
 import { print, printJson, table, tell } from '../terminal.ts';
+import { addConstraintOptions, type ConstraintFlags, readConstraint } from './constraint.ts';
 import { addMachineOptions, addSamplingOptions, addTemplateOption, type MachineOptions, readSampling, readTemplate, typedOptions } from './options.ts';
 import { withLibrary } from './with-library.ts';
 
@@ -34,8 +35,10 @@ Examples:
   attune sample my-dpo --prompt "Name three fruits." --num-beams 4 --length-penalty 0.8 --save-preset beams
   attune sample my-sft --prompt "What is 7 times 8?" --best-of 16 --choose majority --vote "(\\d+)" --expected 56
   attune sample my-sft --prompt "Define the word river." --best-of 8 --choose reward --reward-model my-reward --check check.js
-  attune sample attune-base --raw --prompt "The river" --max-tokens 20`);
-  addMachineOptions(addDtypeOption(addTemplateOption(addBestOfOptions(addSamplingOptions(sample))))).action((name: string, options: SampleFlags, command: Command) =>
+  attune sample attune-base --raw --prompt "The river" --max-tokens 20
+  attune sample my-sft --prompt "Is ice cold?" --choices yes,no
+  attune sample my-sft --prompt "Describe a cat as JSON." --schema cat.schema.json`);
+  addMachineOptions(addDtypeOption(addTemplateOption(addConstraintOptions(addBestOfOptions(addSamplingOptions(sample)))))).action((name: string, options: SampleFlags, command: Command) =>
     withLibrary((library) => runSample(library, name, options, command)),
   );
 
@@ -86,7 +89,7 @@ function addDtypeOption(command: Command): Command {
   return command.addOption(new Option('--dtype <dtype>', help).choices(Dtype.options).default('stored'));
 }
 
-type SampleFlags = MachineOptions & BestOfFlags & { prompt?: string; prompts?: string; preset?: string; savePreset?: string; system?: string; raw?: boolean; json?: boolean; template?: Template; dtype: Dtype };
+type SampleFlags = MachineOptions & BestOfFlags & ConstraintFlags & { prompt?: string; prompts?: string; preset?: string; savePreset?: string; system?: string; raw?: boolean; json?: boolean; template?: Template; dtype: Dtype };
 type ChatFlags = MachineOptions & { system?: string; template?: Template; dtype: Dtype };
 type TextFlags = { text: string; json?: boolean };
 
@@ -94,28 +97,33 @@ async function runSample(library: Library, name: string, options: SampleFlags, c
   const model = resolveModel(library, name);
   const sampling = readSampling(options.preset === undefined ? options : { ...findPreset(library, model.name, options.preset), ...typedOptions(command) });
   if (options.savePreset !== undefined) putPreset(library.db, { model: model.name, name: options.savePreset, sampling: { ...sampling, seed: 0 } });
+  const constraint = readConstraint(options);
   const { device, threads, dtype } = options;
   const template = readTemplate(options, model);
   const asked = readAsked(options);
+  if (options.bestOf !== undefined && constraint) throw new UserError('--best-of goes without --choices, --regex, --schema and --grammar: leave one of them out');
   if (options.bestOf !== undefined) return runBestOf(library, model, sampling, asked, { ...options, template });
   if (asked.length !== 1 || options.prompts !== undefined) throw new UserError('--prompts goes with --best-of; attune compare answers many prompts with two models');
   const prompts = [asked[0].prompt];
-  const engine = startEngine({ type: 'sample', device, threads, model: model.path, template, prompts, sampling, dtype, batchSize: 1 });
+  const engine = startEngine({ type: 'sample', device, threads, model: model.path, template, prompts, sampling, constraint, dtype, batchSize: 1 });
   let written = '';
   for await (const event of engine.events) {
     if (event.type === 'note') tell(event.text);
-    if (event.type === 'token' && !options.json) {
+    if (event.type === 'token' && !options.json && !options.repair) {
       process.stdout.write(event.text);
       written += event.text;
     }
     if (event.type === 'completion') {
       if (options.json) {
-        const { text, ids, logprobs, finishReason, beams } = event;
-        printJson({ model: model.name, prompt: options.prompt, text, ids, logprobs, finishReason, beams });
+        const { text, ids, logprobs, finishReason, beams, validity } = event;
+        printJson({ model: model.name, prompt: options.prompt, text, ids, logprobs, finishReason, beams, validity });
       } else {
-        process.stdout.write(event.text.slice(written.length)); // a stop string may hold the last characters back
-        if (!event.text.endsWith('\n')) print();
+        const text = event.validity?.repaired ?? event.text;
+        process.stdout.write(text.slice(written.length)); // a stop string may hold the last characters back
+        if (!text.endsWith('\n')) print();
       }
+      if (event.validity?.repaired !== undefined) tell('the answer was repaired');
+      if (event.validity?.valid === false) throw new Error(`the answer is not what was asked for: ${event.validity.reason}`);
     }
   }
 }
