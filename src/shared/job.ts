@@ -9,6 +9,7 @@ import { MetricPoint } from './metrics.ts';
 import { Recipe } from './recipe.ts';
 import type { RunReport } from './reports.ts';
 import { type FinishReason, Sampling } from './sampling.ts';
+import type { ServedEvent, ServeRequest } from './serving.ts';
 
 /** A model on disk: a Hugging Face folder, and optionally a PEFT adapter folder to put on it. */
 export const ModelPath = z.strictObject({ folder: z.string(), adapter: z.string().optional() });
@@ -54,6 +55,9 @@ export const SampleJob = z.strictObject({
 
 /** A model kept loaded: each `chat` message from main samples one answer. */
 export const ChatJob = z.strictObject({ type: z.literal('chat'), ...device, model: ModelPath, template: Template.default('chat'), dtype: Dtype.default('stored') });
+
+/** A model kept loaded that answers many requests at once (shared/serving.ts): each `serve` message from main is one. Its `result` is a ServedModel. */
+export const ServeJob = z.strictObject({ type: z.literal('serve'), ...device, model: ModelPath, template: Template.default('chat'), dtype: Dtype.default('stored') });
 
 export const LogprobsJob = z.strictObject({ type: z.literal('logprobs'), ...device, model: ModelPath, text: z.string() });
 export const TokenizeJob = z.strictObject({ type: z.literal('tokenize'), model: ModelPath, text: z.string() });
@@ -169,11 +173,12 @@ export const RenderJob = z.strictObject({ type: z.literal('render'), model: Mode
 
 export const Job = z.discriminatedUnion('type', [
   TrainJob, SampleJob, ChatJob, LogprobsJob, TokenizeJob, EvaluateJob, ScoreJob, ExportJob, ParityJob, DeviceJob, ShowJob, RenderJob, DescribeJob, PlanJob,
-  JudgeJob, DivergenceJob,
+  JudgeJob, DivergenceJob, ServeJob,
 ]);
 export type TrainJob = z.infer<typeof TrainJob>;
 export type SampleJob = z.infer<typeof SampleJob>;
 export type ChatJob = z.infer<typeof ChatJob>;
+export type ServeJob = z.infer<typeof ServeJob>;
 export type LogprobsJob = z.infer<typeof LogprobsJob>;
 export type TokenizeJob = z.infer<typeof TokenizeJob>;
 export type EvaluateJob = z.infer<typeof EvaluateJob>;
@@ -194,6 +199,9 @@ export type EngineCommand =
   | { type: 'job'; job: Job }
   | { type: 'pause' } | { type: 'resume' } | { type: 'stop' }
   | { type: 'chat'; messages: Message[]; sampling: Sampling; /** likeliest tokens told at each place; 0 by default */ alternatives?: number }
+  | { type: 'serve'; request: ServeRequest }
+  /** Ends a served request, wherever it is. */
+  | { type: 'cancel'; id: number }
   | { type: 'render'; id: number; example: Example; template: Template; maxLength: number; completionOnlyLoss: boolean };
 
 export type CheckpointEvent = {
@@ -248,6 +256,8 @@ export type EngineEvent =
   | { type: 'completion'; index: number; text: string; ids: number[]; logprobs: number[]; finishReason: FinishReason }
   /** A chat's prompt that cannot be answered; the model stays loaded. */
   | { type: 'refused'; message: string }
+  /** What a step of a served model brought, in order. */
+  | { type: 'served'; events: ServedEvent[] }
   /** Of the n-th row, from 0: a score an answer, or a label. */
   | { type: 'scored'; index: number; scores: number[] }
   /** Things done so far: an export's tensors, a parity check's prompts. */

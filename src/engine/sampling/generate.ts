@@ -7,8 +7,8 @@ import type { FinishReason, Sampling } from '../../shared/sampling.ts';
 import type { CacheSequence } from '../model/kv-cache.ts';
 import type { LanguageModel } from '../model/language-model.ts';
 import { createRandom } from '../random.ts';
-import { createDecoder } from '../tokenizer/stream.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { type Answer, accept, startAnswer, takeText, tokenText } from './answer.ts';
 import { type Alternative, sampleToken } from './sample.ts';
 
 export type Completion = { index: number; text: string; ids: number[]; logprobs: number[]; finishReason: FinishReason };
@@ -16,19 +16,14 @@ export type Completion = { index: number; text: string; ids: number[]; logprobs:
 export type TokenEvent = { type: 'token'; index: number; text: string; id: number; logprob: number; alternatives: (Alternative & { text: string })[] };
 export type GenerateEvent = TokenEvent | ({ type: 'completion' } & Completion);
 
-type Live = {
+type Live = Answer & {
   index: number;
   sequence: CacheSequence;
   /** tokens the cache has not seen yet: the prompt first, then one at a time */
   pending: number[];
-  seen: number[];
+  /** tokens it may have */
+  limit: number;
   next: () => number;
-  decoder: ReturnType<typeof createDecoder>;
-  ids: number[];
-  logprobs: number[];
-  /** decoded so far; `emitted` characters of it have gone out, the rest could still turn into a stop string */
-  text: string;
-  emitted: number;
 };
 
 /**
@@ -58,16 +53,12 @@ export async function* generate(
         prefixes.set(key, sequence);
       }
       let live: Live[] = group.map((prompt, i) => ({
+        ...startAnswer(prompt, tokenizer),
         index: start + i,
         sequence: cache.open(capacity(prompt), prefixes.get(prompt.join())),
         pending: prompt.slice(repeated.get(prompt.join())?.length ?? 0),
-        seen: [...prompt],
+        limit: Math.min(sampling.maxTokens, model.config.maxPositionEmbeddings - prompt.length),
         next: createRandom(sampling.seed * 1_000_003 + start + i).next,
-        decoder: createDecoder(tokenizer),
-        ids: [],
-        logprobs: [],
-        text: '',
-        emitted: 0,
       }));
       while (live.length > 0) {
         const logits = await model.decode(cache, live.map(({ sequence, pending }) => ({ sequence, tokens: pending })));
@@ -76,11 +67,10 @@ export async function* generate(
         for (const [i, one] of live.entries()) {
           const sampled = sampleToken(logits.subarray(i * V, (i + 1) * V), one.seen, sampling, one.next, alternatives);
           const { id, logprob } = sampled;
-          const finishReason = accept(one, id, logprob, tokenizer, sampling, model.config.maxPositionEmbeddings, cancelled());
-          const settled = finishReason ? one.text.length : one.text.length - heldBack(one.text, sampling.stop);
+          const finishReason = accept(one, id, logprob, tokenizer, { stop: sampling.stop, limit: one.limit, cancelled: cancelled() });
+          one.pending = [id];
           const others = sampled.alternatives.map((other) => ({ ...other, text: tokenText(other.id, tokenizer) }));
-          yield { type: 'token', index: one.index, text: one.text.slice(one.emitted, settled), id, logprob, alternatives: others };
-          one.emitted = Math.max(one.emitted, settled);
+          yield { type: 'token', index: one.index, text: takeText(one, finishReason !== null, sampling.stop), id, logprob, alternatives: others };
           if (finishReason) {
             cache.close(one.sequence);
             yield { type: 'completion', index: one.index, text: one.text, ids: one.ids, logprobs: one.logprobs, finishReason };
@@ -106,56 +96,6 @@ function repeatedPrompts(prompts: number[][]): Map<string, number[]> {
     once.add(key);
   }
   return repeated;
-}
-
-/** Adds a drawn token to a completion; returns why it ends there, or null. The end-of-turn token and a stop string are not part of the text. */
-function accept(
-  one: Live,
-  id: number,
-  logprob: number,
-  tokenizer: Tokenizer,
-  sampling: Sampling,
-  maxPositions: number,
-  cancelled: boolean,
-): FinishReason | null {
-  one.ids.push(id);
-  one.logprobs.push(logprob);
-  one.seen.push(id);
-  one.pending = [id];
-  if (tokenizer.eosIds.includes(id)) {
-    one.text += one.decoder.end();
-    return 'eos';
-  }
-  one.text += one.decoder.push(id);
-  const stop = firstStop(one.text, sampling.stop);
-  if (stop >= 0) {
-    one.text = one.text.slice(0, stop);
-    return 'stop';
-  }
-  const full = one.ids.length >= sampling.maxTokens || one.seen.length >= maxPositions;
-  if (!full && !cancelled) return null;
-  one.text += one.decoder.end();
-  return full ? 'length' : 'cancelled';
-}
-
-/** One token as people see it by itself; SentencePiece's decoder would drop the space before a word. */
-function tokenText(id: number, tokenizer: Tokenizer): string {
-  const text = tokenizer.decode([id]);
-  return tokenizer.token(id).startsWith('▁') && !text.startsWith(' ') ? ` ${text}` : text;
-}
-
-function firstStop(text: string, stops: string[]): number {
-  const found = stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
-  return found.length > 0 ? Math.min(...found) : -1;
-}
-
-/** How many characters at the end of `text` might still grow into a stop string. */
-function heldBack(text: string, stops: string[]): number {
-  let held = 0;
-  for (const stop of stops) {
-    for (let n = Math.min(stop.length - 1, text.length); n > held; n--) if (text.endsWith(stop.slice(0, n))) held = n;
-  }
-  return held;
 }
 
 function checkPrompt(prompt: number[], model: LanguageModel): void {

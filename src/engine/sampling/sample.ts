@@ -104,7 +104,7 @@ function likeliestFirst(logits: Float32Array): (i: number) => number {
 }
 
 /** The ids of the few highest logits, likeliest first, ties by id; one walk over the row, where sorting it would cost more than a small model's step. */
-function likeliestIds(logits: Float32Array, count: number): number[] {
+export function likeliestIds(logits: Float32Array, count: number): number[] {
   const ids: number[] = [];
   for (let id = 0; id < logits.length; id++) {
     if (ids.length === count && !(logits[id] > logits[ids[count - 1]])) continue;
@@ -123,7 +123,7 @@ export function argmax(logits: Float32Array): number {
   return best;
 }
 
-function logSumExp(logits: Float32Array): number {
+export function logSumExp(logits: Float32Array): number {
   const top = logits[argmax(logits)];
   let sum = 0;
   for (let id = 0; id < logits.length; id++) sum += Math.exp(logits[id] - top);

@@ -1,0 +1,80 @@
+/**
+ * A completion as it is written: tokens drawn one after the other, the text they make, and where it ends. What generate.ts and the server's
+ * scheduler (serving/) share. Not here: where a token comes from (sample.ts).
+ */
+import type { FinishReason } from '../../shared/sampling.ts';
+import { createDecoder } from '../tokenizer/stream.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+
+export type Answer = {
+  /** prompt and completion so far */
+  seen: number[];
+  decoder: ReturnType<typeof createDecoder>;
+  ids: number[];
+  logprobs: number[];
+  /** decoded so far; `emitted` characters of it have gone out, the rest could still turn into a stop string */
+  text: string;
+  emitted: number;
+};
+
+export function startAnswer(prompt: number[], tokenizer: Tokenizer): Answer {
+  return { seen: [...prompt], decoder: createDecoder(tokenizer), ids: [], logprobs: [], text: '', emitted: 0 };
+}
+
+/**
+ * Adds a drawn token; returns why the completion ends there, or null. The end-of-turn token and a stop string are not part of the text.
+ * `limit`: tokens it may have.
+ */
+export function accept(
+  answer: Answer,
+  id: number,
+  logprob: number,
+  tokenizer: Tokenizer,
+  { stop, limit, cancelled }: { stop: string[]; limit: number; cancelled: boolean },
+): FinishReason | null {
+  answer.ids.push(id);
+  answer.logprobs.push(logprob);
+  answer.seen.push(id);
+  if (tokenizer.eosIds.includes(id)) {
+    answer.text += answer.decoder.end();
+    return 'eos';
+  }
+  answer.text += answer.decoder.push(id);
+  const at = firstStop(answer.text, stop);
+  if (at >= 0) {
+    answer.text = answer.text.slice(0, at);
+    return 'stop';
+  }
+  const full = answer.ids.length >= limit;
+  if (!full && !cancelled) return null;
+  answer.text += answer.decoder.end();
+  return full ? 'length' : 'cancelled';
+}
+
+/** What can go out now: all that will not turn into a stop string. */
+export function takeText(answer: Answer, ended: boolean, stop: string[]): string {
+  const settled = ended ? answer.text.length : answer.text.length - heldBack(answer.text, stop);
+  const text = answer.text.slice(answer.emitted, settled);
+  answer.emitted = Math.max(answer.emitted, settled);
+  return text;
+}
+
+/** One token as people see it by itself; SentencePiece's decoder would drop the space before a word. */
+export function tokenText(id: number, tokenizer: Tokenizer): string {
+  const text = tokenizer.decode([id]);
+  return tokenizer.token(id).startsWith('▁') && !text.startsWith(' ') ? ` ${text}` : text;
+}
+
+function firstStop(text: string, stops: string[]): number {
+  const found = stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
+  return found.length > 0 ? Math.min(...found) : -1;
+}
+
+/** How many characters at the end of `text` might still grow into a stop string. */
+function heldBack(text: string, stops: string[]): number {
+  let held = 0;
+  for (const stop of stops) {
+    for (let n = Math.min(stop.length - 1, text.length); n > held; n--) if (text.endsWith(stop.slice(0, n))) held = n;
+  }
+  return held;
+}
