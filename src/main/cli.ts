@@ -11,6 +11,7 @@ import { addQuickstart } from './commands/quickstart.ts';
 import { addReport } from './commands/report.ts';
 import { addSampleCommands } from './commands/sample.ts';
 import { addScoreCommand } from './commands/score.ts';
+import { addServeCommand } from './commands/serve.ts';
 import { addTrainCommands } from './commands/train.ts';
 import { libraryFolder } from './library.ts';
 import { VERSION } from './paths.ts';
@@ -38,6 +39,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted. ATTUNE_HO
 addDataCommands(program);
 addTrainCommands(program);
 addSampleCommands(program);
+addServeCommand(program);
 addCompareCommands(program);
 addJudge(program);
 addScoreCommand(program);

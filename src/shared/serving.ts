@@ -51,3 +51,6 @@ export type ServedModel = {
   /** Tokens of keys and values that all running requests share. */
   cacheTokens: number;
 };
+
+/** Completions of one prompt at most: they run side by side, and a step of the engine has so many rows. */
+export const MOST_CHOICES = 32;

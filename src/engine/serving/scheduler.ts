@@ -6,7 +6,9 @@
  * A request's answer does not depend on its company: prompts are read alone, in pieces cut by their own length, and a step never has more
  * rows than kernels give the same bits for. Not here: who may ask (main/serving/), and how a token is drawn (sampling/).
  */
-import type { CompleteRequest, EmbedRequest, ServedEvent, ServedModel, ServedPrompt, ServeRequest, ShownToken } from '../../shared/serving.ts';
+import {
+  type CompleteRequest, type EmbedRequest, MOST_CHOICES, type ServedEvent, type ServedModel, type ServedPrompt, type ServeRequest, type ShownToken,
+} from '../../shared/serving.ts';
 import type { FinishReason } from '../../shared/sampling.ts';
 import type { CacheSequence } from '../model/kv-cache.ts';
 import type { LanguageModel } from '../model/language-model.ts';
@@ -17,7 +19,7 @@ import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { embedding } from './embedding.ts';
 
 /** Rows of a step: up to here a row's product has the same bits whatever rows stand beside it (native/linear.cpp, few_rows). */
-export const MOST_ROWS = 32;
+export const MOST_ROWS = MOST_CHOICES;
 /** Tokens of a prompt read in one step, so that running completions do not wait for a long one. */
 const PIECE = 256;
 /** Logits held at once, floats: 64 MiB. */
