@@ -8,7 +8,8 @@ import { methodReports } from './api/method-reports.ts';
 import { models } from './api/models.ts';
 import { playground, votes } from './api/playground.ts';
 import { runs, training } from './api/runs.ts';
+import { serving } from './api/serving.ts';
 import { files, quickstart, tasks, workbench } from './api/workbench.ts';
 
-export const contract = { workbench, tasks, files, quickstart, models, datasets, training, runs, playground, votes, exports, methodReports };
+export const contract = { workbench, tasks, files, quickstart, models, datasets, training, runs, playground, votes, exports, methodReports, serving };
 export type Contract = typeof contract;

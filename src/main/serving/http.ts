@@ -121,11 +121,13 @@ function ask(
 }
 
 async function readBody(request: IncomingMessage): Promise<unknown> {
+  const tooLarge = new ApiError(413, `The body is longer than ${MOST_BODY} bytes`, { code: 'body_too_large' });
+  if (Number(request.headers['content-length']) > MOST_BODY) throw tooLarge;
   const parts: Buffer[] = [];
   let bytes = 0;
   for await (const part of request as AsyncIterable<Buffer>) {
     bytes += part.length;
-    if (bytes > MOST_BODY) throw new ApiError(413, `The body is longer than ${MOST_BODY} bytes`, { code: 'body_too_large' });
+    if (bytes > MOST_BODY) throw tooLarge; // which ends the connection: it did not say how long it would be
     parts.push(part);
   }
   try {
