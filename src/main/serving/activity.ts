@@ -28,7 +28,7 @@ export type Activity = {
 
 /** `onChange` hears of everything that list() would tell otherwise. `now`: ms. */
 export function createActivity(onChange: () => void, now: () => number = () => performance.now()): Activity {
-  const requests: { shown: ServedRequest; firstTokenAt: number }[] = [];
+  const requests: ServedRequest[] = [];
   /** Tokens by the second they came in. */
   const seconds = new Map<number, number>();
   let lastId = 0;
@@ -41,7 +41,7 @@ export function createActivity(onChange: () => void, now: () => number = () => p
   }
 
   function forget(): void {
-    const ended = requests.filter(({ shown }) => shown.state !== 'waiting' && shown.state !== 'running');
+    const ended = requests.filter(({ state }) => state !== 'waiting' && state !== 'running');
     for (const old of ended.slice(KEPT)) requests.splice(requests.indexOf(old), 1);
   }
 
@@ -50,10 +50,10 @@ export function createActivity(onChange: () => void, now: () => number = () => p
     track(endpoint, choices) {
       open += choices;
       const shown: ServedRequest = {
-        id: ++lastId, endpoint, state: 'waiting', choices, promptTokens: 0, completionTokens: 0, tokensPerSecond: null, startedAt: new Date().toISOString(),
+        id: ++lastId, endpoint, state: 'waiting', choices, promptTokens: 0, completionTokens: 0, tokensPerSecond: null,
       };
-      const one = { shown, firstTokenAt: 0 };
-      requests.unshift(one);
+      const askedAt = now();
+      requests.unshift(shown);
       onChange();
       const end = (state: ServedRequest['state']): void => {
         if (shown.state !== 'waiting' && shown.state !== 'running') return;
@@ -68,8 +68,8 @@ export function createActivity(onChange: () => void, now: () => number = () => p
             shown.state = 'running';
           }
           if (event.type === 'token') {
-            if (shown.completionTokens++ === 0) one.firstTokenAt = now();
-            else shown.tokensPerSecond = ((shown.completionTokens - 1) * 1000) / Math.max(1, now() - one.firstTokenAt);
+            shown.completionTokens++;
+            shown.tokensPerSecond = (shown.completionTokens * 1000) / Math.max(1, now() - askedAt);
             count();
           }
           if (event.type === 'finished') end('done');
@@ -82,7 +82,7 @@ export function createActivity(onChange: () => void, now: () => number = () => p
         },
       };
     },
-    list: () => requests.map(({ shown }) => ({ ...shown })),
+    list: () => requests.map((shown) => ({ ...shown })),
     tokensPerSecond() {
       const since = now() / 1000 - WINDOW / 1000;
       let tokens = 0;

@@ -12,9 +12,8 @@ export type ServedRequest = {
   /** 0 until they are known. */
   promptTokens: number;
   completionTokens: number;
-  /** Since the first token; null before the second. */
+  /** Of all its completions together, since it was asked for; null before the first token. */
   tokensPerSecond: number | null;
-  startedAt: string;
 };
 
 export type ServingState = {
