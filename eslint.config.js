@@ -55,6 +55,7 @@ const mayImport = [
     files: ['src/engine/algorithms/**', 'src/engine/data/!(read).ts', 'src/engine/sampling/**'],
     imports: ['zod$', String.raw`\.{1,2}/(?!.*(?:${above}|device/(?!device\.ts)|/run\.ts|/index\.ts))`],
   },
+  { files: ['src/engine/sampling/constraint/**'], imports: ['refa$', 'ajv', 'jsonrepair$', String.raw`\.{1,2}/(?!.*(?:${above}|device/|/run\.ts|/index\.ts))`] },
 ];
 
 const layers = mayImport.map(({ files, imports, types = [] }) => {

@@ -40,7 +40,7 @@ let renderer: Promise<Render> | null = null;
 process.on('disconnect', () => process.exit(1));
 process.on('message', (command: EngineCommand) => {
   if (command.type === 'job') void start(command.job);
-  else if (command.type === 'chat') {
+  else if (command.type === 'chat' || command.type === 'look' || command.type === 'read') {
     control.stopped = false;
     turns = turns.then(() => chat!(command, () => control.stopped, emit)).catch(fail);
   } else if (command.type === 'serve') scheduler!.submit(command.request);

@@ -10,6 +10,8 @@ import { about } from './about.ts';
 import { forgetExport, listExports, startExport, suggestFolder, verifyExport } from './exports/desk.ts';
 import { chooseFile, listFolder, makeFolder, revealFile } from './files.ts';
 import { savePair } from './playground/pairs.ts';
+import { lookAt, readAnswer } from './playground/looking.ts';
+import { presetsOf, removePreset, savePreset } from './playground/presets.ts';
 import { rank, saveRanking, undoRanking } from './playground/rankings.ts';
 import { listVotes, scores, vote } from './playground/votes.ts';
 import { REPORT_METHODS } from './method-reports/methods.ts';
@@ -119,6 +121,12 @@ export const router = os.router({
     savePair: os.playground.savePair.handler(({ context, input }) => savePair(context, input)),
     rank: os.playground.rank.handler(({ context, input }) => rank(context, input)),
     saveRanking: os.playground.saveRanking.handler(({ context, input }) => saveRanking(context, input)),
+    look: os.playground.look.handler(({ context, input, signal }) => lookAt(context, input, signal)),
+    read: os.playground.read.handler(({ context, input, signal }) => readAnswer(context, input, signal)),
+    branch: os.playground.branch.handler(({ context, input: { id, ...place } }) => ({ id: context.playground.branch(id, place) })),
+    presets: os.playground.presets.handler(({ context, input }) => presetsOf(context, input.models)),
+    savePreset: os.playground.savePreset.handler(({ context, input }) => savePreset(context, input)),
+    removePreset: os.playground.removePreset.handler(({ context, input }) => removePreset(context, input)),
     undoRanking: os.playground.undoRanking.handler(({ context, input }) => undoRanking(context, input)),
   },
   votes: {

@@ -8,7 +8,7 @@ import type { Judgement } from './judging.ts';
 import { MetricPoint } from './metrics.ts';
 import { Recipe } from './recipe.ts';
 import type { RunReport } from './reports.ts';
-import { type FinishReason, Sampling } from './sampling.ts';
+import { type Filter, type FinishReason, Sampling } from './sampling.ts';
 import type { ServedEvent, ServeRequest } from './serving.ts';
 
 /** A model on disk: a Hugging Face folder, and optionally a PEFT adapter folder to put on it. */
@@ -198,11 +198,35 @@ export type Job = z.infer<typeof Job>;
 export type EngineCommand =
   | { type: 'job'; job: Job }
   | { type: 'pause' } | { type: 'resume' } | { type: 'stop' }
-  | { type: 'chat'; messages: Message[]; sampling: Sampling; /** likeliest tokens told at each place; 0 by default */ alternatives?: number }
+  | {
+      type: 'chat'; messages: Message[]; sampling: Sampling;
+      /** likeliest tokens told at each place; 0 by default */
+      alternatives?: number;
+      /** tokens the answer begins with; those before the last are not told again */
+      begins?: number[];
+    }
+  /** What each filter makes of the place after the prompt and `completion`: a `looked`. */
+  | { type: 'look'; messages: Message[]; completion: number[]; sampling: Sampling; count: number }
+  /** How the model finds every token of the prompt and an answer to it: a `read`. */
+  | { type: 'read'; messages: Message[]; completion: /** as tokens, or as text */ number[] | string }
   | { type: 'serve'; request: ServeRequest }
   /** Ends a served request, wherever it is. */
   | { type: 'cancel'; id: number }
   | { type: 'render'; id: number; example: Example; template: Template; maxLength: number; completionOnlyLoss: boolean };
+
+/** `score`: by which beams are ranked, the sum of log-probs (less penalties) / length ** lengthPenalty. */
+export type BeamText = { text: string; ids: number[]; logprobs: number[]; score: number; finishReason: FinishReason };
+
+/** The next-token distribution under the model and after each filter that did something, in order. `probabilities` of a token: one a stage. */
+export type LookedTrace = {
+  stages: { stage: 'model' | 'mask' | Filter; /** tokens that may still be drawn */ kept: number; /** nats */ entropy: number }[];
+  tokens: { id: number; text: string; probabilities: number[] }[];
+};
+
+/** Nats, under the model itself; null for a text's first token. `best`: what the model found likeliest there. */
+export type ReadToken = { id: number; text: string; logprob: number | null; entropy: number | null; best: { id: number; text: string } | null };
+/** The prompt's tokens first. Perplexities are null where there is no token that has a log-prob. */
+export type ReadText = { tokens: ReadToken[]; promptTokens: number; promptPerplexity: number | null; answerPerplexity: number | null };
 
 export type CheckpointEvent = {
   type: 'checkpoint';
@@ -251,10 +275,14 @@ export type EngineEvent =
       id: number;
       /** Under the model itself, nats. */
       logprob: number;
+      /** Of the model's whole distribution there, nats. */
+      entropy: number;
       alternatives: { id: number; text: string; probability: number; sampledProbability: number }[];
     }
-  | { type: 'completion'; index: number; text: string; ids: number[]; logprobs: number[]; finishReason: FinishReason }
-  /** A chat's prompt that cannot be answered; the model stays loaded. */
+  | { type: 'completion'; index: number; text: string; ids: number[]; logprobs: number[]; finishReason: FinishReason; /** all that a beam search found, best first */ beams?: BeamText[] }
+  | { type: 'looked'; trace: LookedTrace }
+  | { type: 'read'; read: ReadText }
+  /** A chat's prompt that cannot be answered, or looked at; the model stays loaded. */
   | { type: 'refused'; message: string }
   /** What a step of a served model brought, in order. */
   | { type: 'served'; events: ServedEvent[] }

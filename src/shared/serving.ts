@@ -2,6 +2,7 @@
  * server ↔ engine: requests to a model that answers many at once, and what comes back of each. Plain data; main made and checked it
  * (main/serving/requests.ts), so there is no schema here. Not the wire format of any client.
  */
+import type { Constraint } from './constraint.ts';
 import type { Message } from './dataset.ts';
 import type { FinishReason, Sampling } from './sampling.ts';
 
@@ -20,6 +21,8 @@ export type CompleteRequest = {
   maxTokens: number | null;
   /** Likeliest tokens told at each place beside the token that stands there; null: no log-probabilities. */
   logprobs: number | null;
+  /** What every completion must be. */
+  constraint: Constraint | null;
   /** Tell of the prompt's tokens, too. */
   echo: boolean;
 };

@@ -4,6 +4,7 @@ import type { ChatJob, Dtype, EngineCommand, EngineEvent, Prompt, SampleJob } fr
 import type { Device } from '../device/device.ts';
 import { openModel } from '../open-model.ts';
 import { generate } from '../sampling/generate.ts';
+import { lookAt, readText } from './look.ts';
 import { encodePieces } from '../data/tokenize.ts';
 import { renderPrompt } from '../tokenizer/template.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -19,18 +20,22 @@ export async function sample(job: SampleJob, device: Device, cancelled: () => bo
   for await (const event of generate(model, tokenizer, prompts, job.sampling, { batchSize: job.batchSize, cancelled })) emit(event);
 }
 
-/** Answers one conversation. A prompt that cannot be answered (it is too long, the template refuses it) is told as `refused`. */
-export type Chat = (command: Extract<EngineCommand, { type: 'chat' }>, cancelled: () => boolean, emit: Emit) => Promise<void>;
+export type ChatCommand = Extract<EngineCommand, { type: 'chat' | 'look' | 'read' }>;
 
-/** A loaded model that answers one conversation at a time. */
+/** Answers one conversation, or looks at it. A prompt that cannot be answered (it is too long, the template refuses it) is told as `refused`. */
+export type Chat = (command: ChatCommand, cancelled: () => boolean, emit: Emit) => Promise<void>;
+
+/** A loaded model that does one thing at a time. */
 export async function openChat(job: ChatJob, device: Device): Promise<Chat> {
   const tokenizer = await loadTokenizer(job.model.folder);
   const { model } = await openModel(device, job.model, tokenizer, { storage: storageOf(job.dtype), trainable: 'none' });
   if (model.score) throw new Error(`${job.model.adapter ?? job.model.folder}: this model scores texts and writes none: choose a language model to talk to, or use it with attune score`);
-  return async ({ messages, sampling, alternatives }, cancelled, emit) => {
+  return async (command, cancelled, emit) => {
     try {
-      const prompt = promptTokens({ messages }, job.template, tokenizer);
-      for await (const event of generate(model, tokenizer, [prompt], sampling, { batchSize: 1, cancelled, alternatives })) emit(event);
+      const prompt = promptTokens({ messages: command.messages }, job.template, tokenizer);
+      if (command.type === 'look') emit({ type: 'looked', trace: await lookAt(model, tokenizer, prompt, command.completion, command.sampling, command.count) });
+      else if (command.type === 'read') emit({ type: 'read', read: await readText(model, tokenizer, prompt, typeof command.completion === 'string' ? tokenizer.encode(command.completion) : command.completion) });
+      else for await (const event of generate(model, tokenizer, [prompt], command.sampling, { ...command, batchSize: 1, cancelled })) emit(event);
     } catch (error) {
       emit({ type: 'refused', message: (error as Error).message });
     }

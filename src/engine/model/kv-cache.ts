@@ -25,6 +25,8 @@ export interface KvCache {
   close(sequence: CacheSequence): void;
   /** Is there room for all of these at once, opened in this order? */
   fits(capacities: number[]): boolean;
+  /** Makes `to` hold what `from` holds beside their prefix, in place of what it held. */
+  copy(from: CacheSequence, to: CacheSequence): void;
   /** Tokens for which there is no sequence yet, in all. */
   room(): number;
   free(): void;
@@ -76,6 +78,15 @@ export function createKvCache(device: Device, config: ModelConfig, tokens: numbe
         a.length += b.length;
         gaps.splice(left + 1, 1);
       }
+    },
+    copy(from, to) {
+      if (from.prefix !== to.prefix) throw new Error('kv-cache: the sequences continue different prefixes; copy between those of one');
+      if (to.capacity < from.length) throw new Error(`kv-cache: ${from.length} tokens do not fit a sequence of ${to.capacity}; open it larger`);
+      for (const { keys, values } of layers) {
+        device.copy(keys, to.start * row, keys, from.start * row, from.length * row);
+        device.copy(values, to.start * row, values, from.start * row, from.length * row);
+      }
+      to.length = from.length;
     },
     free() {
       for (const { keys, values } of layers) {

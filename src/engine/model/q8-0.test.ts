@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { createNativeDevice } from '../device/native.ts';
 import { createReferenceDevice } from '../device/reference.ts';
 import { openModelFolder } from '../formats/model-folder.ts';
-import { argmax } from '../sampling/sample.ts';
+import { argmax } from '../sampling/filters.ts';
 import { loadTokenizer } from '../tokenizer/tokenizer.ts';
 import { loadLanguageModel } from './language-model.ts';
 import { packed, relativeError, tinyModel } from './testing.ts';

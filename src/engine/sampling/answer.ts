@@ -1,14 +1,13 @@
 /**
- * A completion as it is written: tokens drawn one after the other, the text they make, and where it ends. What generate.ts and the server's
- * scheduler (serving/) share. Not here: where a token comes from (sample.ts).
+ * A completion as it is written: tokens drawn one after the other, the text they make, and where it ends. Not here: where a token comes from (sample.ts)
+ * and what is decoded together (generate.ts).
  */
 import type { FinishReason } from '../../shared/sampling.ts';
 import { createDecoder } from '../tokenizer/stream.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 
 export type Answer = {
-  /** prompt and completion so far */
-  seen: number[];
+  prompt: readonly number[];
   decoder: ReturnType<typeof createDecoder>;
   ids: number[];
   logprobs: number[];
@@ -17,8 +16,11 @@ export type Answer = {
   emitted: number;
 };
 
-export function startAnswer(prompt: number[], tokenizer: Tokenizer): Answer {
-  return { seen: [...prompt], decoder: createDecoder(tokenizer), ids: [], logprobs: [], text: '', emitted: 0 };
+/** `begins`: tokens that stand there already; their text has gone out as far as it could, and they have no log-probs here. */
+export function startAnswer(prompt: readonly number[], tokenizer: Tokenizer, begins: number[] = [], stop: string[] = []): Answer {
+  const decoder = createDecoder(tokenizer);
+  const text = begins.map((id) => decoder.push(id)).join('');
+  return { prompt, decoder, ids: [...begins], logprobs: [], text, emitted: text.length - heldBack(text, stop) };
 }
 
 /**
@@ -34,7 +36,6 @@ export function accept(
 ): FinishReason | null {
   answer.ids.push(id);
   answer.logprobs.push(logprob);
-  answer.seen.push(id);
   if (tokenizer.eosIds.includes(id)) {
     answer.text += answer.decoder.end();
     return 'eos';
@@ -65,7 +66,7 @@ export function tokenText(id: number, tokenizer: Tokenizer): string {
   return tokenizer.token(id).startsWith('▁') && !text.startsWith(' ') ? ` ${text}` : text;
 }
 
-function firstStop(text: string, stops: string[]): number {
+export function firstStop(text: string, stops: string[]): number {
   const found = stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
   return found.length > 0 ? Math.min(...found) : -1;
 }

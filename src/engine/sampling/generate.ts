@@ -1,19 +1,25 @@
 /**
  * Batched generation with a KV cache: prompts go in, tokens stream out as they are drawn, one decode call for all live sequences.
  * Each completion draws from its own generator, seeded by (seed, index), so what stands beside it in a batch never changes it; prompts that
- * are the same are read once.
+ * are the same are read once. Beam search is generate-beams.ts.
  */
+import type { BeamText } from '../../shared/job.ts';
 import type { FinishReason, Sampling } from '../../shared/sampling.ts';
 import type { CacheSequence } from '../model/kv-cache.ts';
 import type { LanguageModel } from '../model/language-model.ts';
 import { createRandom } from '../random.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { type Answer, accept, startAnswer, takeText, tokenText } from './answer.ts';
+import { generateBeams } from './generate-beams.ts';
 import { type Alternative, sampleToken } from './sample.ts';
 
-export type Completion = { index: number; text: string; ids: number[]; logprobs: number[]; finishReason: FinishReason };
+export type Completion = {
+  index: number; text: string; ids: number[]; logprobs: number[]; finishReason: FinishReason;
+  /** All that a beam search found, best first; the first is the completion. */
+  beams?: BeamText[];
+};
 /** `text` is what the token added: nothing while a character or a stop string may still be unfinished. All together are the completion's text. */
-export type TokenEvent = { type: 'token'; index: number; text: string; id: number; logprob: number; alternatives: (Alternative & { text: string })[] };
+export type TokenEvent = { type: 'token'; index: number; text: string; id: number; logprob: number; entropy: number; alternatives: (Alternative & { text: string })[] };
 export type GenerateEvent = TokenEvent | ({ type: 'completion' } & Completion);
 
 type Live = Answer & {
@@ -26,23 +32,35 @@ type Live = Answer & {
   next: () => number;
 };
 
-/**
- * Completes every prompt (token ids, at least one each). `cancelled` is read once a token. Yields every token as it comes, with as many
- * alternatives as asked for, and one completion a prompt.
- */
+export type GenerateOptions = {
+  /** Prompts decoded together. */
+  batchSize: number;
+  /** Read once a token. */
+  cancelled: () => boolean;
+  /** Likeliest tokens told at each place. */
+  alternatives?: number;
+  /** What every answer begins with. The last of them is told as if it had been drawn, those before are only in the completion's text. */
+  begins?: number[];
+};
+
+/** Completes every prompt (token ids, at least one each). Yields every token as it comes, and one completion a prompt. */
 export async function* generate(
   model: LanguageModel,
   tokenizer: Tokenizer,
   prompts: number[][],
   sampling: Sampling,
-  { batchSize, cancelled, alternatives = 0 }: { batchSize: number; cancelled: () => boolean; alternatives?: number },
+  { batchSize, cancelled, alternatives = 0, begins = [] }: GenerateOptions,
 ): AsyncGenerator<GenerateEvent, void, void> {
   for (const prompt of prompts) checkPrompt(prompt, model);
+  if (sampling.numBeams > 1) {
+    for (const [index, prompt] of prompts.entries()) yield* generateBeams(model, tokenizer, prompt, index, sampling, { cancelled, alternatives });
+    return;
+  }
   for (let start = 0; start < prompts.length; start += batchSize) {
     const group = prompts.slice(start, start + batchSize);
     const repeated = repeatedPrompts(group);
     const capacity = (prompt: number[]) =>
-      Math.min(prompt.length + sampling.maxTokens, model.config.maxPositionEmbeddings) - (repeated.get(prompt.join())?.length ?? 0);
+      Math.min(prompt.length + Math.max(sampling.maxTokens, begins.length), model.config.maxPositionEmbeddings) - (repeated.get(prompt.join())?.length ?? 0);
     const shared = [...repeated.values()].reduce((sum, tokens) => sum + tokens.length, 0);
     const cache = model.createCache(group.reduce((sum, prompt) => sum + capacity(prompt), shared));
     try {
@@ -52,33 +70,36 @@ export async function* generate(
         await model.decode(cache, [{ sequence, tokens }]);
         prefixes.set(key, sequence);
       }
+      const known = begins.slice(0, -1);
+      let forced = begins.at(-1);
       let live: Live[] = group.map((prompt, i) => ({
-        ...startAnswer(prompt, tokenizer),
+        ...startAnswer(prompt, tokenizer, known, sampling.stop),
         index: start + i,
         sequence: cache.open(capacity(prompt), prefixes.get(prompt.join())),
-        pending: prompt.slice(repeated.get(prompt.join())?.length ?? 0),
+        pending: [...prompt.slice(repeated.get(prompt.join())?.length ?? 0), ...known],
         limit: Math.min(sampling.maxTokens, model.config.maxPositionEmbeddings - prompt.length),
-        next: createRandom(sampling.seed * 1_000_003 + start + i).next,
+        next: randomAfter(sampling.seed * 1_000_003 + start + i, known.length),
       }));
       while (live.length > 0) {
         const logits = await model.decode(cache, live.map(({ sequence, pending }) => ({ sequence, tokens: pending })));
         const V = logits.length / live.length;
         const still: Live[] = [];
         for (const [i, one] of live.entries()) {
-          const sampled = sampleToken(logits.subarray(i * V, (i + 1) * V), one.seen, sampling, one.next, alternatives);
-          const { id, logprob } = sampled;
+          const sampled = sampleToken(logits.subarray(i * V, (i + 1) * V), { prompt: one.prompt, completion: one.ids }, sampling, one.next, alternatives, forced);
+          const { id, logprob, entropy } = sampled;
           const finishReason = accept(one, id, logprob, tokenizer, { stop: sampling.stop, limit: one.limit, cancelled: cancelled() });
           one.pending = [id];
           const others = sampled.alternatives.map((other) => ({ ...other, text: tokenText(other.id, tokenizer) }));
-          yield { type: 'token', index: one.index, text: takeText(one, finishReason !== null, sampling.stop), id, logprob, alternatives: others };
+          yield { type: 'token', index: one.index, text: takeText(one, finishReason !== null, sampling.stop), id, logprob, entropy, alternatives: others };
           if (finishReason) {
             cache.close(one.sequence);
-            yield { type: 'completion', index: one.index, text: one.text, ids: one.ids, logprobs: one.logprobs, finishReason };
+            yield { type: 'completion', index: one.index, text: one.text, ids: one.ids.slice(known.length), logprobs: one.logprobs, finishReason };
           } else {
             still.push(one);
           }
         }
         live = still;
+        forced = undefined;
         await new Promise(setImmediate); // lets a cancel come in
       }
     } finally {
@@ -96,6 +117,13 @@ function repeatedPrompts(prompts: number[][]): Map<string, number[]> {
     once.add(key);
   }
   return repeated;
+}
+
+/** Past what was drawn for the tokens that are known: what follows is what would have followed had another token been drawn last. */
+function randomAfter(seed: number, draws: number): () => number {
+  const { next } = createRandom(seed);
+  for (let i = 0; i < draws; i++) next();
+  return next;
 }
 
 function checkPrompt(prompt: number[], model: LanguageModel): void {

@@ -14,7 +14,9 @@ import type { CacheSequence } from '../model/kv-cache.ts';
 import type { LanguageModel } from '../model/language-model.ts';
 import { createRandom } from '../random.ts';
 import { type Answer, accept, startAnswer, takeText, tokenText } from '../sampling/answer.ts';
-import { likeliestIds, logSumExp, sampleToken } from '../sampling/sample.ts';
+import { compileConstraint } from '../sampling/constraint/compile.ts';
+import type { CompiledConstraint, Matcher } from '../sampling/constraint/constraint.ts';
+import { likeliestIds, sampleToken, summarise } from '../sampling/sample.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { embedding } from './embedding.ts';
 
@@ -26,6 +28,8 @@ const PIECE = 256;
 const MOST_LOGITS = 2 ** 24;
 /** Bytes of keys and values, unless one context needs more. */
 const CACHE_BYTES = 2 ** 30;
+/** Constraints kept compiled, those asked for last. */
+const KEPT_CONSTRAINTS = 16;
 
 export interface Scheduler {
   readonly served: ServedModel;
@@ -42,11 +46,12 @@ type Prompted = {
   tokens: number[];
   /** Tokens each completion may have. */
   limit: number;
+  constraint: CompiledConstraint | null;
   cancelled: boolean;
 };
 /** `reserved`: as many as there will be completions, which can continue the prefix only when it is whole. */
 type Reading = { prompted: Prompted; prefix: CacheSequence; reserved: CacheSequence[]; read: number; shown: ShownToken[] };
-type Running = Answer & { prompted: Prompted; choice: number; prefix: CacheSequence; sequence: CacheSequence; next: () => number };
+type Running = Answer & { prompted: Prompted; choice: number; prefix: CacheSequence; sequence: CacheSequence; next: () => number; matcher: Matcher | null };
 type Embedding = { request: EmbedRequest; index: number; tokens: number[]; cancelled: boolean };
 
 /**
@@ -72,6 +77,7 @@ export function createScheduler(
   let running: Running[] = [];
   /** Parts of each request that have not ended. */
   const open = new Map<number, number>();
+  const constraints = new Map<string, CompiledConstraint>();
   let events: ServedEvent[] = [];
   let working = false;
 
@@ -89,8 +95,19 @@ export function createScheduler(
     tell({ type: 'finished', id });
   }
 
+  /** Compiling takes milliseconds to seconds, and clients send the same schema again and again. */
+  function compiled(request: ServeRequest): CompiledConstraint | null {
+    if (request.type === 'embed' || !request.constraint) return null;
+    const key = JSON.stringify(request.constraint);
+    const constraint = constraints.get(key) ?? compileConstraint(request.constraint, tokenizer);
+    constraints.delete(key); // the last asked for is last
+    constraints.set(key, constraint);
+    if (constraints.size > KEPT_CONSTRAINTS) constraints.delete(constraints.keys().next().value!);
+    return constraint;
+  }
+
   /** Why a request cannot be answered, or null. */
-  function refusal(request: ServeRequest, prompts: number[][]): { message: string; tooLong: boolean } | null {
+  function refusal(request: ServeRequest, prompts: number[][], constraint: CompiledConstraint | null): { message: string; tooLong: boolean } | null {
     for (const tokens of prompts) {
       const stray = tokens.find((id) => !Number.isInteger(id) || id < 0 || id >= V);
       if (stray !== undefined) return { message: `token ${stray} is not one of the model's: ids go from 0 to ${V - 1}`, tooLong: false };
@@ -101,6 +118,10 @@ export function createScheduler(
           message: `the prompt has ${tokens.length} tokens${wanted > 0 ? ` and ${wanted} are to follow` : ''}, the context has ${served.contextLength} in all: shorten the prompt${wanted > 1 ? ' or ask for fewer' : ''}`,
           tooLong: true,
         };
+      }
+      const least = constraint?.fewestTokens ?? 0;
+      if (least > 0 && request.type === 'complete' && least > limitOf(request, tokens)) {
+        return { message: `what was asked for takes at least ${least} tokens, and there is room for ${limitOf(request, tokens)}: raise max_tokens, or shorten the prompt`, tooLong: false };
       }
       const whole = request.type === 'embed' ? 0 : tokens.length + request.n * limitOf(request, tokens);
       if (whole > served.cacheTokens) {
@@ -166,7 +187,7 @@ export function createScheduler(
       const choice = index * request.n + k;
       // the same number as generate.ts has for the same place: a served answer is that of `attune sample`
       const { next } = createRandom(request.sampling.seed * 1_000_003 + choice);
-      const started: Running = { ...startAnswer(tokens, tokenizer), prompted: one.prompted, choice, prefix, sequence, next };
+      const started: Running = { ...startAnswer(tokens, tokenizer), prompted: one.prompted, choice, prefix, sequence, next, matcher: one.prompted.constraint?.start() ?? null };
       if (draw(started, last.slice())) running.push(started);
     }
     return added.length;
@@ -175,10 +196,14 @@ export function createScheduler(
   /** Draws the next token from a row of logits, which is used up; whether the completion goes on. */
   function draw(one: Running, logits: Float32Array): boolean {
     const { request, limit, cancelled } = one.prompted;
-    const lse = request.logprobs === null ? 0 : logSumExp(logits);
+    const lse = request.logprobs === null ? 0 : summarise(logits).logSumExp;
     const own = request.logprobs === null ? null : logits.slice();
-    const { id, logprob } = sampleToken(logits, one.seen, { ...request.sampling, maxTokens: limit }, one.next);
-    const finishReason = accept(one, id, logprob, tokenizer, { stop: request.sampling.stop, limit, cancelled });
+    const { matcher } = one;
+    const context = { prompt: one.prompt, completion: one.ids, mask: matcher?.mask(limit - one.ids.length) };
+    const { id, logprob } = sampleToken(logits, context, { ...request.sampling, maxTokens: limit }, one.next);
+    matcher?.accept(id);
+    const reason = accept(one, id, logprob, tokenizer, { stop: request.sampling.stop, limit, cancelled });
+    const finishReason = matcher?.finished ? 'eos' : reason;
     const shown = own && showToken(own, id, request.logprobs!, lse);
     tell({ type: 'token', id: request.id, choice: one.choice, text: takeText(one, finishReason !== null, request.sampling.stop), shown });
     if (finishReason === null) return true;
@@ -193,7 +218,7 @@ export function createScheduler(
     endPart(one.prompted.request.id);
   }
 
-  function showToken(logits: Float32Array, id: number, count: number, lse = logSumExp(logits)): ShownToken {
+  function showToken(logits: Float32Array, id: number, count: number, lse = summarise(logits).logSumExp): ShownToken {
     const alternatives = likeliestIds(logits, count).map((other) => ({ text: tokenText(other, tokenizer), logprob: logits[other] - lse }));
     return { text: tokenText(id, tokenizer), logprob: logits[id] - lse, alternatives };
   }
@@ -254,17 +279,19 @@ export function createScheduler(
     served,
     submit(request) {
       let prompts: number[][];
+      let constraint: CompiledConstraint | null;
       try {
+        constraint = compiled(request);
         prompts = (request.type === 'embed' ? request.inputs : request.prompts).map(promptTokens);
       } catch (error) {
         return emit([{ type: 'refused', id: request.id, message: (error as Error).message, tooLong: false }]);
       }
-      const refused = refusal(request, prompts);
+      const refused = refusal(request, prompts, constraint);
       if (refused) return emit([{ type: 'refused', id: request.id, ...refused }]);
       open.set(request.id, prompts.length * (request.type === 'embed' ? 1 : request.n));
       for (const [index, tokens] of prompts.entries()) {
         if (request.type === 'embed') waiting.push({ request, index, tokens, cancelled: false });
-        else waiting.push({ request, index, tokens, limit: limitOf(request, tokens), cancelled: false });
+        else waiting.push({ request, index, tokens, limit: limitOf(request, tokens), constraint, cancelled: false });
       }
       if (!working) void work();
     },

@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Tokenizer as Library } from '@huggingface/tokenizers';
 import { readJsonFile } from '../formats/json.ts';
+import { tokenBytesOf } from './token-bytes.ts';
 
 /** A stretch of a rendered example. `special`: template text, where special-token strings are control tokens; otherwise they are plain text. */
 export type Piece = { text: string; loss: boolean; special?: boolean };
@@ -35,6 +36,8 @@ export interface Tokenizer {
   decode(ids: ArrayLike<number>, options?: { skipSpecialTokens?: boolean }): string;
   /** The vocabulary's string for an id: 'Ġthe', '▁the', '<0x0A>'. */
   token(id: number): string;
+  /** What it adds to a text; null for a control token. */
+  tokenBytes(id: number): Uint8Array | null;
 }
 
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
@@ -189,6 +192,7 @@ export function createTokenizer(
       return library.decode(Array.from(ids), { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false });
     },
     token: (id) => model.vocab[id] ?? '',
+    tokenBytes: tokenBytesOf(json, added, model.vocab),
   };
 }
 

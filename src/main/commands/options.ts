@@ -26,11 +26,13 @@ export function addSamplingOptions(command: Command, defaults: Partial<Sampling>
   const standard = { ...Sampling.parse({}), ...defaults };
   command.option('--greedy', 'always the likeliest token (temperature 0)');
   for (const [name, field] of Object.entries(Sampling.shape)) {
-    const flag = `--${kebab(name)} <${name === 'stop' ? 'text' : 'n'}>`;
+    const flag = `--${kebab(name)}`;
     const value = standard[name as keyof Sampling];
     const help = describe(field);
-    if (name === 'stop') command.option(flag, `${help}; may be given again`, (text: string, before: string[] = []) => [...before, text]);
-    else command.option(flag, help, parseNumber, value as number);
+    if (name === 'stop') command.option(`${flag} <text>`, `${help}; may be given again`, (text: string, before: string[] = []) => [...before, text]);
+    else if (typeof value === 'boolean') command.option(flag, help);
+    else if (typeof value === 'string') command.addOption(new Option(`${flag} <name>`, help).choices(Sampling.shape.filterOrder.unwrap().options).default(value));
+    else command.option(`${flag} <n>`, help, parseNumber, value as number);
   }
   return command;
 }
@@ -43,6 +45,11 @@ export function readSampling(options: object & { greedy?: boolean }): Sampling {
   if (parsed.success) return parsed.data;
   const sentences = explainIssues(parsed.error, value, Sampling);
   throw new UserError(sentences.map((sentence) => sentence.replace(/^(\w+)/, (name) => `--${kebab(name)}`)).join('\n'));
+}
+
+/** What was typed on the command line, defaults left out. */
+export function typedOptions(command: Command): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(command.opts()).filter(([name]) => command.getOptionValueSource(name) === 'cli'));
 }
 
 export function readTemplate(options: { template?: Template }, model: Model): Template {

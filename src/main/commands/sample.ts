@@ -5,9 +5,11 @@ import type { Message, Template } from '../../shared/dataset.ts';
 import { Dtype, type LogprobsResult, type Prompt, type TokenizeResult } from '../../shared/job.ts';
 import { askEngine, startEngine } from '../engine.ts';
 import type { Library } from '../library.ts';
+import { putPreset } from '../db/sampling-presets.ts';
 import { resolveModel } from '../models/index.ts';
+import { findPreset } from '../playground/presets.ts';
 import { print, printJson, table, tell } from '../terminal.ts';
-import { addMachineOptions, addSamplingOptions, addTemplateOption, type MachineOptions, readSampling, readTemplate } from './options.ts';
+import { addMachineOptions, addSamplingOptions, addTemplateOption, type MachineOptions, readSampling, readTemplate, typedOptions } from './options.ts';
 import { withLibrary } from './with-library.ts';
 
 export function addSampleCommands(program: Command): void {
@@ -18,14 +20,17 @@ export function addSampleCommands(program: Command): void {
     .requiredOption('--prompt <text>', 'what the user says')
     .option('--system <text>', 'a system message before it')
     .option('--raw', 'take the prompt as it is and continue it, without a template')
-    .option('--json', 'the answer with its token ids, log-probabilities and why it ended')
+    .option('--json', 'the answer with its token ids, log-probabilities and why it ended; with --num-beams all beams')
+    .option('--preset <name>', 'sampling settings kept for the model under this name; options beside it count more')
+    .option('--save-preset <name>', 'keep the sampling settings for the model under this name')
     .addHelpText('after', `
 Examples:
   attune sample attune-base --prompt "Define the word river." --greedy
   attune sample my-dpo --prompt "Name three fruits." --temperature 0.7 --top-p 0.9 --seed 7
+  attune sample my-dpo --prompt "Name three fruits." --num-beams 4 --length-penalty 0.8 --save-preset beams
   attune sample attune-base --raw --prompt "The river" --max-tokens 20`);
-  addMachineOptions(addDtypeOption(addTemplateOption(addSamplingOptions(sample)))).action((name: string, options: SampleFlags) =>
-    withLibrary((library) => runSample(library, name, options)),
+  addMachineOptions(addDtypeOption(addTemplateOption(addSamplingOptions(sample)))).action((name: string, options: SampleFlags, command: Command) =>
+    withLibrary((library) => runSample(library, name, options, command)),
   );
 
   const chat = program
@@ -75,13 +80,14 @@ function addDtypeOption(command: Command): Command {
   return command.addOption(new Option('--dtype <dtype>', help).choices(Dtype.options).default('stored'));
 }
 
-type SampleFlags = MachineOptions & { prompt: string; system?: string; raw?: boolean; json?: boolean; template?: Template; dtype: Dtype };
+type SampleFlags = MachineOptions & { prompt: string; preset?: string; savePreset?: string; system?: string; raw?: boolean; json?: boolean; template?: Template; dtype: Dtype };
 type ChatFlags = MachineOptions & { system?: string; template?: Template; dtype: Dtype };
 type TextFlags = { text: string; json?: boolean };
 
-async function runSample(library: Library, name: string, options: SampleFlags): Promise<void> {
-  const sampling = readSampling(options);
+async function runSample(library: Library, name: string, options: SampleFlags, command: Command): Promise<void> {
   const model = resolveModel(library, name);
+  const sampling = readSampling(options.preset === undefined ? options : { ...findPreset(library, model.name, options.preset), ...typedOptions(command) });
+  if (options.savePreset !== undefined) putPreset(library.db, { model: model.name, name: options.savePreset, sampling: { ...sampling, seed: 0 } });
   const { device, threads, dtype } = options;
   const messages: Message[] = [...systemMessage(options.system), { role: 'user', content: options.prompt }];
   const prompts: Prompt[] = [options.raw ? { raw: options.prompt } : { messages }];
@@ -96,8 +102,8 @@ async function runSample(library: Library, name: string, options: SampleFlags): 
     }
     if (event.type === 'completion') {
       if (options.json) {
-        const { text, ids, logprobs, finishReason } = event;
-        printJson({ model: model.name, prompt: options.prompt, text, ids, logprobs, finishReason });
+        const { text, ids, logprobs, finishReason, beams } = event;
+        printJson({ model: model.name, prompt: options.prompt, text, ids, logprobs, finishReason, beams });
       } else {
         process.stdout.write(event.text.slice(written.length)); // a stop string may hold the last characters back
         if (!event.text.endsWith('\n')) print();

@@ -12,11 +12,12 @@ import { sql as judging } from './migrations/0006-judging.ts';
 import { sql as kinds } from './migrations/0007-kinds.ts';
 import { sql as runReports } from './migrations/0008-run-reports.ts';
 import { sql as rankings } from './migrations/0009-rankings.ts';
+import { sql as sampling } from './migrations/0010-sampling.ts';
 
 export type Database = Sqlite.Database;
 
 /** In order; the n-th brings user_version from n − 1 to n. One that has shipped never changes. */
-const MIGRATIONS: string[] = [library, editing, runs, playground, history, judging, kinds, runReports, rankings];
+const MIGRATIONS: string[] = [library, editing, runs, playground, history, judging, kinds, runReports, rankings, sampling];
 
 /** How long a writer waits for another, ms. */
 const TIMEOUT = 15_000;

@@ -3,7 +3,7 @@
  * playground/live.ts, which writes here when a turn begins and when an answer ends.
  */
 import type { GeneratedToken, SessionSummary } from '../../shared/api/playground.ts';
-import type { FinishReason, Sampling } from '../../shared/sampling.ts';
+import { type FinishReason, Sampling } from '../../shared/sampling.ts';
 import type { Database } from './database.ts';
 
 export type AnswerRow = {
@@ -72,7 +72,7 @@ export function getSession(db: Database, id: number): SessionRow | undefined {
     models: JSON.parse(row.models) as string[],
     blind: row.blind === 1,
     history: row.history === 1,
-    sampling: JSON.parse(row.sampling) as Sampling,
+    sampling: Sampling.parse(JSON.parse(row.sampling)), // one kept before a setting came has it as it is when nobody sets it
     turns: turns.map((turn, at) => ({
       ...turn,
       blind: turn.blind === 1,

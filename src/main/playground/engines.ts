@@ -2,16 +2,13 @@
  * Chat engines of the playground: one process a model, shared by every session and column that talks to it, loaded when first asked and
  * ended after minutes of quiet. One answers one prompt at a time; others wait their turn. It knows no session.
  */
-import type { Message, Template } from '../../shared/dataset.ts';
-import type { EngineEvent, ModelPath } from '../../shared/job.ts';
-import type { FinishReason, Sampling } from '../../shared/sampling.ts';
+import type { Template } from '../../shared/dataset.ts';
+import type { EngineCommand, EngineEvent, ModelPath } from '../../shared/job.ts';
 import { type Engine, startEngine } from '../engine.ts';
 
 /** Loaded at once; the longest idle one makes room. */
 const MOST_LOADED = 4;
 const IDLE_MS = 5 * 60_000;
-/** Likeliest tokens told at each place. */
-const ALTERNATIVES = 10;
 
 export type TokenEvent = Extract<EngineEvent, { type: 'token' }>;
 export type EngineState = 'off' | 'loading' | 'ready' | 'busy' | 'failed';
@@ -19,25 +16,28 @@ export type ChatModel = { path: ModelPath; template: Template };
 
 export type Ask = {
   model: ChatModel;
-  /** Of this engine alone; one that runs with another number is started anew when it is idle. */
-  threads: number;
-  messages: Message[];
-  sampling: Sampling;
+  /** Of this engine alone; one that runs with another number is started anew when it is idle. Left out: as it runs. */
+  threads?: number;
+  command: Extract<EngineCommand, { type: 'chat' | 'look' | 'read' }>;
   /** Stops the answer; what was written so far stays. */
   signal: AbortSignal;
-  onToken: (event: TokenEvent) => void;
+  onToken?: (event: TokenEvent) => void;
 };
+
+/** What a command ends with. */
+export type Ended = Extract<EngineEvent, { type: 'completion' | 'looked' | 'read' }>;
 
 export type ChatEngines = {
   /** Throws one sentence when the model cannot answer: it cannot be loaded, its engine died, the prompt is too long. */
-  ask(ask: Ask): Promise<FinishReason>;
+  /** null: it was stopped before it began. */
+  ask(ask: Ask): Promise<Ended | null>;
   state(model: ChatModel): { state: EngineState; error: string | null };
   /** Process ids of those loaded. */
   pids(): number[];
   close(): Promise<void>;
 };
 
-type Waiting = Ask & { resolve: (reason: FinishReason) => void; reject: (error: Error) => void };
+type Waiting = Ask & { resolve: (ended: Ended | null) => void; reject: (error: Error) => void };
 type Slot = {
   threads: number;
   engine: Engine | null;
@@ -89,7 +89,7 @@ export function createChatEngines(onState: () => void, { idleMs = IDLE_MS, mostL
     }
   }
 
-  async function load(slot: Slot, { model, threads }: Ask): Promise<Engine> {
+  async function load(slot: Slot, { model, threads = slot.threads }: Ask): Promise<Engine> {
     await makeRoom(slot);
     if (closed) throw new Error('Attune is closing');
     setState(slot, 'loading');
@@ -103,24 +103,24 @@ export function createChatEngines(onState: () => void, { idleMs = IDLE_MS, mostL
     }
   }
 
-  async function answer(slot: Slot, ask: Waiting): Promise<FinishReason> {
-    if (slot.engine && slot.threads !== ask.threads) await unload(slot);
+  async function answer(slot: Slot, ask: Waiting): Promise<Ended | null> {
+    if (slot.engine && slot.threads !== (ask.threads ?? slot.threads)) await unload(slot);
     const kept = slot.engine;
     const engine = kept ?? (await load(slot, ask));
-    if (ask.signal.aborted) return 'cancelled';
+    if (ask.signal.aborted) return null;
     setState(slot, 'busy');
     const stop = (): void => engine.send({ type: 'stop' });
     ask.signal.addEventListener('abort', stop);
     let heard = false;
     try {
-      engine.send({ type: 'chat', messages: ask.messages, sampling: ask.sampling, alternatives: ALTERNATIVES });
+      engine.send(ask.command);
       for (;;) {
         const { value: event, done } = await engine.events.next();
         if (done) throw new Error('the engine process ended before the answer did');
         heard = true;
-        if (event.type === 'token') ask.onToken(event);
+        if (event.type === 'token') ask.onToken?.(event);
         if (event.type === 'refused') throw new Refusal(event.message);
-        if (event.type === 'completion') return event.finishReason;
+        if (event.type === 'completion' || event.type === 'looked' || event.type === 'read') return event;
       }
     } catch (error) {
       // one that died while it was idle is no reason to fail: it is loaded again
@@ -137,9 +137,9 @@ export function createChatEngines(onState: () => void, { idleMs = IDLE_MS, mostL
     if (slot.timer) clearTimeout(slot.timer);
     for (let ask = slot.waiting.shift(); ask; ask = slot.waiting.shift()) {
       try {
-        const reason = ask.signal.aborted ? 'cancelled' : await answer(slot, ask);
+        const ended = ask.signal.aborted ? null : await answer(slot, ask);
         if (slot.engine) setState(slot, 'ready');
-        ask.resolve(reason);
+        ask.resolve(ended);
       } catch (error) {
         if (error instanceof Refusal) setState(slot, 'ready');
         else {
@@ -161,7 +161,7 @@ export function createChatEngines(onState: () => void, { idleMs = IDLE_MS, mostL
       new Promise((resolve, reject) => {
         const key = keyOf(ask.model);
         const slot = slots.get(key) ?? {
-          threads: ask.threads, engine: null, state: 'off', error: null, waiting: [], working: false, lastUsed: 0, timer: null,
+          threads: ask.threads ?? 0, engine: null, state: 'off', error: null, waiting: [], working: false, lastUsed: 0, timer: null,
         };
         slots.set(key, slot);
         const waiting: Waiting = { ...ask, resolve, reject };
@@ -170,7 +170,7 @@ export function createChatEngines(onState: () => void, { idleMs = IDLE_MS, mostL
         ask.signal.addEventListener('abort', () => {
           const at = slot.waiting.indexOf(waiting);
           if (at >= 0) slot.waiting.splice(at, 1);
-          if (at >= 0 || slot.state === 'loading' || slot.state === 'off') resolve('cancelled');
+          if (at >= 0 || slot.state === 'loading' || slot.state === 'off') resolve(null);
         });
         if (!slot.working) void work(slot);
       }),

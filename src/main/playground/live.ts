@@ -18,13 +18,15 @@ import { resolveModel } from '../models/index.ts';
 import { UserError } from '../user-error.ts';
 import { type Audience, createAudience } from './audience.ts';
 import { historyOf } from './conversation.ts';
-import { type Ask, type ChatEngines, type ChatModel, createChatEngines, type TokenEvent } from './engines.ts';
+import { type ChatEngines, type ChatModel, createChatEngines, type TokenEvent } from './engines.ts';
 import { planAnswers } from './rankings.ts';
 import { type EngineOf, isHidden, showSession } from './shown-session.ts';
 
 /** A streaming answer is stored this often, ms, for the case that main is killed. */
 const KEEP_EVERY = 2000;
 const TITLE_LENGTH = 60;
+/** Likeliest tokens told at each place. */
+const ALTERNATIVES = 10;
 /** Tokens come in bursts: of fewer than these a speed says nothing. */
 const FEWEST_TIMED = 8;
 
@@ -41,6 +43,8 @@ export type Playground = {
   send(id: number, text: string): void;
   resend(id: number, turn: number, text: string): void;
   stop(id: number): void;
+  /** A new session: the conversation up to a turn with this answer twice, the second going on from another token at a place. Returns its id. */
+  branch(id: number, place: { turn: number; column: number; index: number; token: number }): number;
   /** The turn as it is stored, models' names and all. Throws while it still streams. */
   endedTurn(id: number, turn: number): { session: SessionRow; turn: TurnRow };
   setVote(id: number, turn: number, voteId: number): void;
@@ -131,19 +135,42 @@ export function createPlayground(library: Library, changes: Changes): Playground
     }
     const controller = new AbortController();
     const threads = Math.max(1, Math.floor(availableParallelism() / new Set(row.models).size));
-    const ended = Promise.all(asked.map(({ sampling }, column) => stream(live, position, column, { threads, sampling, signal: controller.signal }))).then(() => {
-      live.streaming = null;
-      live.audience.changed();
-      changes.tell('playground');
-      release(live);
-    });
+    const ended = Promise.all(asked.map(({ sampling }, column) => stream(live, position, column, { threads, sampling, signal: controller.signal }))).then(() => settle(live));
     live.streaming = { controller, ended };
     live.audience.changed();
     changes.tell('playground');
   }
 
+  /** A new session with the turns before as one column had them, and the turn with its answer as it was beside the one to come. */
+  function copyForBranch({ row, turn, column, index }: { row: SessionRow; turn: number; column: number; index: number }, text: string): Live {
+    const { prompt, history, answers } = row.turns[turn];
+    const answer = answers[column];
+    const id = insertSession(db, { models: [answer.model, answer.model], blind: false, answersToRank: null, history: row.history, sampling: row.sampling });
+    const twice = (one: AnswerRow): AnswerRow[] => [{ ...one, slot: 0 }, { ...one, slot: 1 }];
+    const plain = { blind: false, voteId: null, ranking: null };
+    for (const [position, before] of row.turns.slice(0, turn).entries()) {
+      putTurn(db, id, position, { ...before, ...plain, answers: before.answers.filter(({ slot }) => slot === answer.slot).flatMap(twice) });
+    }
+    const [original, branch] = twice(answer);
+    const begun: AnswerRow = { ...branch, ...wholeText(answer.tokens.slice(0, index)), state: 'waiting', finishReason: null, tokensPerSecond: null };
+    putTurn(db, id, turn, { prompt, history, ...plain, answers: [original, begun] });
+    const live = open(id);
+    live.row.turns[turn].answers[1].state = 'waiting';
+    Object.assign(live.row, { title: titleOf(`${row.title} → ${text}`), system: row.system });
+    updateSession(db, live.row);
+    return live;
+  }
+
+  /** Everything that streamed into it has ended. */
+  function settle(live: Live): void {
+    live.streaming = null;
+    live.audience.changed();
+    changes.tell('playground');
+    release(live);
+  }
+
   /** One column's answer, from waiting to its end. Never throws: a failure is the column's own. */
-  async function stream(live: Live, position: number, column: number, how: Pick<Ask, 'threads' | 'sampling' | 'signal'>): Promise<void> {
+  async function stream(live: Live, position: number, column: number, { threads, sampling, signal, begins }: { threads: number; sampling: Sampling; signal: AbortSignal; begins?: number[] }): Promise<void> {
     const { row, audience } = live;
     const { prompt, answers } = row.turns[position];
     const answer = answers[column];
@@ -170,7 +197,8 @@ export function createPlayground(library: Library, changes: Changes): Playground
       models.set(answer.model, model);
       audience.changed();
       const messages = [...historyOf(row, position, answer.slot), { role: 'user' as const, content: prompt }];
-      answer.finishReason = await engines.ask({ model, messages, onToken, ...how });
+      const ended = await engines.ask({ model, threads, signal, onToken, command: { type: 'chat', messages, sampling, alternatives: ALTERNATIVES, begins } });
+      answer.finishReason = ended?.type === 'completion' ? ended.finishReason : 'cancelled';
       answer.state = answer.finishReason === 'cancelled' ? 'stopped' : 'done';
     } catch (error) {
       answer.state = 'failed';
@@ -242,6 +270,20 @@ export function createPlayground(library: Library, changes: Changes): Playground
     stop(id) {
       open(id).streaming?.controller.abort();
     },
+    branch(id, { turn: position, column, index, token }) {
+      const { session: row, turn } = this.endedTurn(id, position);
+      if (isHidden(turn)) throw new UserError('this turn is blind: vote first, then its answers can be gone on from');
+      const answer = turn.answers[column];
+      const other = answer?.tokens[index]?.alternatives.find((alternative) => alternative.id === token);
+      if (!other) throw new UserError('this token is not among those that were told for this place');
+      const live = copyForBranch({ row, turn: position, column, index }, other.text);
+      const begins = [...answer.tokens.slice(0, index).map((before) => before.id), token];
+      const controller = new AbortController();
+      const ended = stream(live, position, 1, { threads: availableParallelism(), sampling: row.sampling, signal: controller.signal, begins }).then(() => settle(live));
+      live.streaming = { controller, ended };
+      changes.tell('playground');
+      return live.row.id;
+    },
     endedTurn(id, turn) {
       const live = open(id);
       const { row } = live;
@@ -282,12 +324,16 @@ export function createPlayground(library: Library, changes: Changes): Playground
   };
 }
 
-function toToken({ id, text, logprob, alternatives }: TokenEvent): GeneratedToken {
+function toToken({ id, text, logprob, entropy, alternatives }: TokenEvent): GeneratedToken {
   const round = (x: number): number => Number(x.toPrecision(5)); // enough for people, and half the bytes
   return {
-    id, text, logprob,
+    id, text, logprob, entropy: round(entropy),
     alternatives: alternatives.map((other) => ({ ...other, probability: round(other.probability), sampledProbability: round(other.sampledProbability) })),
   };
+}
+
+function wholeText(tokens: GeneratedToken[]): Pick<AnswerRow, 'tokens' | 'text'> {
+  return { tokens, text: tokens.map(({ text }) => text).join('') };
 }
 
 function shownVote(vote: VoteRow | undefined): Vote | null {

@@ -5,6 +5,7 @@
  */
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
+import { Constraint } from '../../shared/constraint.ts';
 import { Sampling } from '../../shared/sampling.ts';
 import { type CompleteRequest, type EmbedRequest, MOST_CHOICES, type ServedPrompt } from '../../shared/serving.ts';
 import { ApiError } from './api-error.ts';
@@ -28,6 +29,8 @@ const sampled = {
   top_k: z.int().min(0).default(0),
   min_p: z.number().min(0).max(1).default(0),
   repetition_penalty: z.number().gt(0).default(1),
+  frequency_penalty: z.number().min(-2).max(2).default(0),
+  presence_penalty: z.number().min(-2).max(2).default(0),
   seed: z.int().min(0).max(2 ** 32 - 1).optional(),
   stop: z.union([z.string().min(1).transform((stop) => [stop]), z.array(z.string().min(1)).max(MOST_STOPS)]).default([]),
   stream: z.boolean().default(false),
@@ -40,6 +43,18 @@ const ChatMessage = z.strictObject({
   content: z.union([z.string(), z.array(TextPart).min(1)]),
 });
 
+/** A schema is enforced whole, whatever `strict` says. */
+const ResponseFormat = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('text') }),
+  z.strictObject({ type: z.literal('json_object') }),
+  z.strictObject({
+    type: z.literal('json_schema'),
+    json_schema: z.strictObject({
+      name: z.string(), description: z.string().optional(), strict: z.boolean().nullish(), schema: z.union([z.boolean(), z.record(z.string(), z.unknown())]),
+    }),
+  }),
+]);
+
 const ChatBody = z.strictObject({
   ...sampled,
   messages: z.array(ChatMessage).min(1),
@@ -47,7 +62,7 @@ const ChatBody = z.strictObject({
   max_completion_tokens: z.int().min(1).optional(),
   logprobs: z.boolean().default(false),
   top_logprobs: z.int().min(0).max(MOST_LOGPROBS).optional(),
-  response_format: z.strictObject({ type: z.literal('text') }).optional(),
+  response_format: ResponseFormat.optional(),
 });
 
 const Ids = z.array(z.int().min(0)).min(1);
@@ -73,19 +88,21 @@ const EmbeddingBody = z.strictObject({ ...accepted, input: Texts, encoding_forma
 export type Asked = { request: Omit<CompleteRequest, 'id'>; stream: boolean; includeUsage: boolean };
 
 export function readChat(body: unknown, served: string): Asked {
-  const { messages, max_tokens, max_completion_tokens, logprobs, top_logprobs, ...rest } = read(ChatBody, body, served);
+  const { messages, max_tokens, max_completion_tokens, logprobs, top_logprobs, response_format, ...rest } = read(ChatBody, body, served);
   if (top_logprobs !== undefined && !logprobs) throw invalid('top_logprobs', 'top_logprobs wants logprobs: true');
+  const constraint = readFormat(response_format);
+  if (constraint && rest.stop.length > 0) throw invalid('stop', 'a stop string would cut off what response_format asks for: send one of them');
   const texts = messages.map(({ role, content }) => ({
     role: role === 'developer' ? ('system' as const) : role,
     content: typeof content === 'string' ? content : content.map(({ text }) => text).join(''),
   }));
-  return asked(rest, { prompts: [{ messages: texts }], maxTokens: max_completion_tokens ?? max_tokens ?? null, logprobs: logprobs ? (top_logprobs ?? 0) : null, echo: false });
+  return asked(rest, { prompts: [{ messages: texts }], maxTokens: max_completion_tokens ?? max_tokens ?? null, logprobs: logprobs ? (top_logprobs ?? 0) : null, echo: false, constraint });
 }
 
 export function readCompletion(body: unknown, served: string): Asked {
   const { prompt, max_tokens, logprobs, echo, ...rest } = read(CompletionBody, body, served);
   if (max_tokens === 0 && !echo) throw invalid('max_tokens', 'max_tokens: 0 wants echo: true, or nothing is answered');
-  return asked(rest, { prompts: prompt, maxTokens: max_tokens, logprobs: logprobs ?? null, echo });
+  return asked(rest, { prompts: prompt, maxTokens: max_tokens, logprobs: logprobs ?? null, echo, constraint: null });
 }
 
 export function readEmbedding(body: unknown, served: string): { request: Omit<EmbedRequest, 'id'>; base64: boolean } {
@@ -93,12 +110,18 @@ export function readEmbedding(body: unknown, served: string): { request: Omit<Em
   return { request: { type: 'embed', inputs: input }, base64: encoding_format === 'base64' };
 }
 
+function readFormat(format: z.infer<typeof ResponseFormat> | undefined): Constraint | null {
+  if (!format || format.type === 'text') return null;
+  return Constraint.parse(format.type === 'json_object' ? { type: 'jsonObject' } : { type: 'jsonSchema', schema: format.json_schema.schema });
+}
+
 type Sampled = Pick<z.infer<typeof ChatBody>, keyof typeof sampled>;
 
-function asked(body: Sampled, of: Pick<CompleteRequest, 'prompts' | 'maxTokens' | 'logprobs' | 'echo'>): Asked {
+function asked(body: Sampled, of: Pick<CompleteRequest, 'prompts' | 'maxTokens' | 'logprobs' | 'echo' | 'constraint'>): Asked {
   if (body.stream_options && !body.stream) throw invalid('stream_options', 'stream_options wants stream: true');
   const sampling = Sampling.parse({
     temperature: body.temperature, topP: body.top_p, topK: body.top_k, minP: body.min_p, repetitionPenalty: body.repetition_penalty,
+    frequencyPenalty: body.frequency_penalty, presencePenalty: body.presence_penalty,
     stop: body.stop, seed: body.seed ?? randomInt(2 ** 32),
   });
   return { request: { type: 'complete', n: body.n, sampling, ...of }, stream: body.stream, includeUsage: body.stream_options?.include_usage ?? false };

@@ -97,12 +97,27 @@ describe('the openai client', () => {
     expect(Math.hypot(...plain.data[0].embedding)).toBeCloseTo(1, 5);
   });
 
+  it('gets JSON of the schema it asks for, at any temperature, and is told by name what cannot be enforced', async () => {
+    const schema = { type: 'object', properties: { name: { type: 'string', maxLength: 5 }, n: { enum: [1, 22, 333] } }, required: ['name', 'n'], additionalProperties: false };
+    const asked = (of: object) => chat('The dog', { n: 4, temperature: 1.5, max_tokens: 60, response_format: { type: 'json_schema', json_schema: { name: 'x', schema: of } } });
+    const { choices } = await client.chat.completions.create(asked(schema));
+    for (const { message, finish_reason } of choices) {
+      expect(finish_reason).toBe('stop');
+      const { name, n, ...rest } = JSON.parse(message.content!) as { name: string; n: number };
+      expect([name.length <= 5, [1, 22, 333].includes(n), rest]).toEqual([true, true, {}]);
+    }
+    const object = await client.chat.completions.create(chat('The dog', { max_tokens: 40, response_format: { type: 'json_object' } }));
+    expect(JSON.parse(object.choices[0].message.content!)).toBeTypeOf('object');
+    await expect(client.chat.completions.create(asked({ type: 'nothing of the kind' }))).rejects.toThrow(OpenAI.BadRequestError);
+    await expect(client.chat.completions.create({ ...asked(schema), stop: ['x'] })).rejects.toThrow(/400 a stop string would cut off/);
+    await expect(client.chat.completions.create({ ...asked(schema), max_tokens: 3 })).rejects.toThrow(/400 what was asked for takes at least \d+ tokens/);
+  });
+
   it('is refused as by OpenAI: wrong key, no such model, a field that is not served, a prompt too long', async () => {
     const wrong = new OpenAI({ apiKey: 'another-token', baseURL: server.url, maxRetries: 0 });
     await expect(wrong.models.list()).rejects.toThrow(OpenAI.AuthenticationError);
     await expect(client.chat.completions.create({ ...chat('a'), model: 'gpt-4o' })).rejects.toThrow(OpenAI.NotFoundError);
     await expect(client.chat.completions.create(chat('a', { tools: [] }))).rejects.toThrow(/400 Unrecognized request argument supplied: tools/);
-    await expect(client.chat.completions.create(chat('a', { response_format: { type: 'json_object' } }))).rejects.toThrow(/400 .*response_format/);
     await expect(client.chat.completions.create(chat('a', { temperature: 3 }))).rejects.toThrow(/400 Invalid value for 'temperature'/);
     const long = client.chat.completions.create(chat('word '.repeat(2000)));
     await expect(long).rejects.toMatchObject({ status: 400, code: 'context_length_exceeded' });

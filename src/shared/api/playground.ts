@@ -5,6 +5,7 @@
  */
 import { eventIterator, oc, type } from '@orpc/contract';
 import { z } from 'zod';
+import type { LookedTrace, ReadText } from '../job.ts';
 import { type FinishReason, Sampling } from '../sampling.ts';
 import { answers } from './answers.ts';
 
@@ -13,7 +14,7 @@ import { answers } from './answers.ts';
  * `alternatives`: what else could have stood there and the token itself, most likely first, the model's own probabilities (before
  * temperature and filters) beside those it was drawn from.
  */
-export type GeneratedToken = { id: number; text: string; logprob: number; alternatives: { id: number; text: string; probability: number; sampledProbability: number }[] };
+export type GeneratedToken = { id: number; text: string; logprob: number; /** of the model's whole distribution there, nats; tokens kept before it was told have none */ entropy?: number; alternatives: { id: number; text: string; probability: number; sampledProbability: number }[] };
 
 export type Answer = {
   /** null in a blind session until the turn is voted on. */
@@ -61,7 +62,16 @@ export type Score = { a: string; b: string; wins: number; ties: number; losses: 
 
 export type VoteRecord = { id: number; prompt: string; models: string[]; answers: string[]; best: string | null; ratings: (number | null)[]; blind: boolean; at: string };
 
+/** What each filter makes of a place: see LookedTrace. */
+export type Look = LookedTrace;
+/** A prompt and an answer as one model finds them, token by token. */
+export type ReadColumn = ReadText & { model: string };
+
+/** Sampling settings kept by a name for a model. */
+export type Preset = { model: string; name: string; sampling: Sampling };
+
 const session = z.strictObject({ id: z.int() });
+const place = { id: z.int(), turn: z.int().min(0), column: z.int().min(0) };
 const Columns = z.array(z.string()).min(1).max(4);
 
 export const playground = {
@@ -89,6 +99,16 @@ export const playground = {
   saveRanking: oc
     .input(z.strictObject({ id: z.int(), turn: z.int().min(0), dataset: z.string().min(1).max(100) }))
     .output(type<{ dataset: string; responses: number; rows: number }>()),
+  /** What each filter, as they are set now, makes of the place of a token. */
+  look: oc.input(z.strictObject({ ...place, index: z.int().min(0) })).output(type<Look>()),
+  /** The prompt and the answer token by token, as the model that wrote it finds them, and another one where it is named. */
+  read: oc.input(z.strictObject({ ...place, against: z.string().optional() })).output(type<ReadColumn[]>()),
+  /** A new conversation with the answer as it was beside one that goes on from another token of those told there. */
+  branch: oc.input(z.strictObject({ ...place, index: z.int().min(0), token: z.int().min(0) })).output(type<{ id: number }>()),
+  presets: oc.input(z.strictObject({ models: z.array(z.string()) })).output(type<Preset[]>()),
+  /** For each of the models; one of the same name is replaced. */
+  savePreset: oc.input(z.strictObject({ models: Columns, name: z.string().trim().min(1).max(60), sampling: Sampling })).output(type<void>()),
+  removePreset: oc.input(z.strictObject({ models: Columns, name: z.string() })).output(type<void>()),
   /** Takes the saved row back; the order stays, and names stay known. */
   undoRanking: oc.input(z.strictObject({ id: z.int(), turn: z.int().min(0) })).output(type<void>()),
 };

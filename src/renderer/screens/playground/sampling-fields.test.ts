@@ -6,7 +6,7 @@ import { DEFAULTS, NUMBER_FIELDS, readNumber, readStops, writeStops } from './sa
 const field = (name: string) => NUMBER_FIELDS.find((one) => one.name === name)!;
 
 it('has a field for every number of the schema, with its range', () => {
-  expect([...NUMBER_FIELDS.map(({ name }) => name), 'stop'].sort()).toEqual(Object.keys(Sampling.shape).sort());
+  expect([...NUMBER_FIELDS.map(({ name }) => name), 'stop', 'filterOrder', 'earlyStopping'].sort()).toEqual(Object.keys(Sampling.shape).sort());
   expect(field('temperature')).toMatchObject({ integer: false, least: 0, above: false, most: 10 });
   expect(field('topP')).toMatchObject({ least: 0, above: true, most: 1 });
   expect(field('seed')).toMatchObject({ integer: true, least: 0, most: null });

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { Sampling } from '../../../shared/sampling.ts';
 
-export type NumberSetting = Exclude<keyof Sampling, 'stop'>;
+export type NumberSetting = Exclude<keyof Sampling, 'stop' | 'filterOrder' | 'earlyStopping'>;
 export type NumberField = { name: NumberSetting; integer: boolean; least: number | null; /** the least itself is out */ above: boolean; most: number | null; standard: number };
 
 type Property = { type: string; minimum?: number; maximum?: number; exclusiveMinimum?: number; default?: unknown };
@@ -21,6 +21,9 @@ export const NUMBER_FIELDS: NumberField[] = Object.entries(properties)
     most: bound(maximum),
     standard: standard as number,
   }));
+
+/** Of beam search alone; they mean nothing where one answer is drawn. */
+export const BEAM_SETTINGS: NumberSetting[] = ['numBeams', 'numBeamGroups', 'diversityPenalty', 'lengthPenalty'];
 
 export const DEFAULTS = Object.fromEntries(Object.entries(properties).map(([name, { default: standard }]) => [name, standard])) as Sampling;
 
