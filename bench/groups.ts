@@ -6,6 +6,7 @@ import type { Bench } from './measure.ts';
 import { benchPeak } from './peak.ts';
 import { benchPeers } from './peers.ts';
 import { benchSample } from './sample.ts';
+import { benchServe } from './serve.ts';
 import { benchTokenize } from './tokenize.ts';
 import { benchTrain } from './train.ts';
 
@@ -16,6 +17,7 @@ export const groups: Record<string, { about: string; run: (bench: Bench, only: s
   kernels: { about: 'attention, the head, norms, activations, AdamW', run: benchKernels },
   train: { about: 'SFT, LoRA and DPO at D, S, M; growth with T and batch; real rows; memory', run: benchTrain },
   sample: { about: 'reading a prompt, decoding 1, 8 and 32 sequences, 8 samples of one prompt, at S and M', run: benchSample },
+  serve: { about: 'tokens/s that 1, 32 and 200 clients of attune serve get at once', run: benchServe },
   tokenize: { about: 'text to ids, rows to sequences', run: benchTokenize },
   import: { about: 'dataset files to rows', run: benchImport },
   peers: { about: 'PyTorch, TRL and llama.cpp in turn with ours; only when named', run: benchPeers },

@@ -20,9 +20,11 @@ import { checkParity } from './jobs/parity.ts';
 import { plan } from './jobs/plan.ts';
 import { type Chat, openChat, sample } from './jobs/sample.ts';
 import { score } from './jobs/score.ts';
-import { ConstraintError } from './sampling/constraint/constraint.ts';
+import { openServer } from './jobs/serve.ts';
 import { tryRewards } from './jobs/try-rewards.ts';
+import { ConstraintError } from './sampling/constraint/constraint.ts';
 import { type Control, train } from './run.ts';
+import type { Scheduler } from './serving/scheduler.ts';
 import { ENGINE_VERSION } from './version.ts';
 
 if (!process.send) {
@@ -36,6 +38,7 @@ const emit = (event: EngineEvent): void => void process.send!(event, () => {});
 let signalChange = (): void => {};
 const control: Control = { paused: false, stopped: false, changed: Promise.resolve() };
 let chat: Chat | null = null;
+let scheduler: Scheduler | null = null;
 let turns: Promise<void> = Promise.resolve();
 let renderer: Promise<Render> | null = null;
 
@@ -45,7 +48,9 @@ process.on('message', (command: EngineCommand) => {
   else if (command.type === 'chat' || command.type === 'look' || command.type === 'read') {
     control.stopped = false;
     turns = turns.then(() => chat!(command, () => control.stopped, emit)).catch(fail);
-  } else if (command.type === 'render') {
+  } else if (command.type === 'serve') scheduler!.submit(command.request);
+  else if (command.type === 'cancel') scheduler!.cancel(command.id);
+  else if (command.type === 'render') {
     renderer?.then((render) => emit(render(command))).catch(() => {}); // a tokenizer that cannot be loaded fails its job
   } else {
     if (command.type === 'stop') control.stopped = true;
@@ -68,7 +73,7 @@ async function start(received: unknown): Promise<void> {
     const device = 'device' in job ? await openDevice(job.device, job.threads) : null;
     emit({ type: 'ready', device: device?.description ?? 'no device', engineVersion: ENGINE_VERSION });
     const stopped = await run(job, device);
-    if (job.type === 'chat' || job.type === 'render') return; // stays, and ends with its channel
+    if (job.type === 'chat' || job.type === 'serve' || job.type === 'render') return; // stays, and ends with its channel
     const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;
     process.send!({ type: 'done', stopped, peakMemoryBytes } satisfies EngineEvent, () => process.exit(0));
   } catch (error) {
@@ -96,6 +101,10 @@ async function run(job: Job, device: Device | null): Promise<boolean> {
     case 'chat':
       chat = await openChat(job, device!);
       result(null);
+      return false;
+    case 'serve':
+      scheduler = await openServer(job, device!, emit, fail);
+      result(scheduler.served);
       return false;
     case 'logprobs':
       result(await logprobs(job, device!));

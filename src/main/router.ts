@@ -163,4 +163,9 @@ export const router = os.router({
     remove: os.methodReports.remove.handler(({ context, input }) => context.methodReports.remove(input.id)),
     save: os.methodReports.save.handler(({ context, input }) => saveReport(context, input)),
   },
+  serving: {
+    watch: os.serving.watch.handler(({ context, signal }) => context.serving.watch(signal)),
+    start: os.serving.start.handler(({ context, input }) => context.serving.start(input)),
+    stop: os.serving.stop.handler(({ context }) => context.serving.stop()),
+  },
 });

@@ -9,6 +9,7 @@ import { closeLibrary, type Library, openLibrary } from './library.ts';
 import { createMethodReports, type MethodReports } from './method-reports/live.ts';
 import { createPlayground, type Playground } from './playground/live.ts';
 import { createEstimator, type Estimator } from './runs/estimate.ts';
+import { createServing, type LiveServing } from './serving/live.ts';
 import { createQuickstart, type Quickstart } from './quickstart/live.ts';
 import { createRunQueue, type RunQueue } from './runs/live.ts';
 import { createTasks, type Tasks } from './tasks.ts';
@@ -34,6 +35,7 @@ export type Workbench = {
   playground: Playground;
   quickstart: Quickstart;
   methodReports: MethodReports;
+  serving: LiveServing;
   /** Stops what runs, keeping what was learned, and closes the library. */
   close(): Promise<void>;
 };
@@ -49,6 +51,7 @@ export function openWorkbench(shell: Shell, folder?: string, { examples = false 
   const playground = createPlayground(library, changes);
   const quickstart = createQuickstart({ library, changes, runs, playground });
   const methodReports = createMethodReports({ library, changes, runs });
+  const serving = createServing(library);
   if (examples) void quickstart.seed();
   return {
     library,
@@ -61,8 +64,9 @@ export function openWorkbench(shell: Shell, folder?: string, { examples = false 
     playground,
     quickstart,
     methodReports,
+    serving,
     async close() {
-      await Promise.all([quickstart.close(), methodReports.close(), tasks.close(), runs.close()]);
+      await Promise.all([quickstart.close(), methodReports.close(), tasks.close(), runs.close(), serving.close()]);
       await playground.close();
       await datasets.close();
       estimator.close();

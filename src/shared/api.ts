@@ -9,7 +9,10 @@ import { models } from './api/models.ts';
 import { playground, votes } from './api/playground.ts';
 import { runs, training } from './api/runs.ts';
 import { samplingReports } from './api/sampling-reports.ts';
+import { serving } from './api/serving.ts';
 import { files, quickstart, tasks, workbench } from './api/workbench.ts';
 
-export const contract = { workbench, tasks, files, quickstart, models, datasets, training, runs, playground, votes, exports, methodReports, samplingReports };
+export const contract = {
+  workbench, tasks, files, quickstart, models, datasets, training, runs, playground, votes, exports, methodReports, samplingReports, serving,
+};
 export type Contract = typeof contract;

@@ -13,6 +13,7 @@ import { Recipe } from './recipe.ts';
 import { Reward } from './recipes/rewards.ts';
 import type { RunReport } from './reports.ts';
 import { type Filter, type FinishReason, Sampling } from './sampling.ts';
+import type { ServedEvent, ServeRequest } from './serving.ts';
 
 /** A model on disk: a Hugging Face folder, and optionally a PEFT adapter folder to put on it. */
 export const ModelPath = z.strictObject({ folder: z.string(), adapter: z.string().optional() });
@@ -73,6 +74,9 @@ export const BestOfJob = z.strictObject({
 
 /** A model kept loaded: each `chat` message from main samples one answer. */
 export const ChatJob = z.strictObject({ type: z.literal('chat'), ...device, model: ModelPath, template: Template.default('chat'), dtype: Dtype.default('stored') });
+
+/** A model kept loaded that answers many requests at once (shared/serving.ts): each `serve` message from main is one. Its `result` is a ServedModel. */
+export const ServeJob = z.strictObject({ type: z.literal('serve'), ...device, model: ModelPath, template: Template.default('chat'), dtype: Dtype.default('stored') });
 
 export const LogprobsJob = z.strictObject({ type: z.literal('logprobs'), ...device, model: ModelPath, text: z.string() });
 /** Whether a constraint can be enforced with a model's tokenizer. */
@@ -207,12 +211,13 @@ export const RenderJob = z.strictObject({ type: z.literal('render'), model: Mode
 
 export const Job = z.discriminatedUnion('type', [
   TrainJob, SampleJob, ChatJob, LogprobsJob, TokenizeJob, EvaluateJob, ScoreJob, ExportJob, ParityJob, DeviceJob, ShowJob, RenderJob, DescribeJob, PlanJob,
-  JudgeJob, DivergenceJob, TryRewardsJob, BestOfJob, ConstraintJob,
+  JudgeJob, DivergenceJob, TryRewardsJob, BestOfJob, ConstraintJob, ServeJob,
 ]);
 export type TrainJob = z.infer<typeof TrainJob>;
 export type SampleJob = z.infer<typeof SampleJob>;
 export type BestOfJob = z.infer<typeof BestOfJob>;
 export type ChatJob = z.infer<typeof ChatJob>;
+export type ServeJob = z.infer<typeof ServeJob>;
 export type LogprobsJob = z.infer<typeof LogprobsJob>;
 export type ConstraintJob = z.infer<typeof ConstraintJob>;
 export type TokenizeJob = z.infer<typeof TokenizeJob>;
@@ -245,6 +250,9 @@ export type EngineCommand =
   | { type: 'look'; messages: Message[]; completion: number[]; sampling: Sampling; count: number }
   /** How the model finds every token of the prompt and an answer to it: a `read`. */
   | { type: 'read'; messages: Message[]; completion: /** as tokens, or as text */ number[] | string }
+  | { type: 'serve'; request: ServeRequest }
+  /** Ends a served request, wherever it is. */
+  | { type: 'cancel'; id: number }
   | { type: 'render'; id: number; example: Example; template: Template; maxLength: number; completionOnlyLoss: boolean };
 
 /** `score`: by which beams are ranked, the sum of log-probs (less penalties) / length ** lengthPenalty. */
@@ -317,6 +325,8 @@ export type EngineEvent =
   | { type: 'read'; read: ReadText }
   /** A chat's prompt that cannot be answered, or looked at; the model stays loaded. */
   | { type: 'refused'; message: string }
+  /** What a step of a served model brought, in order. */
+  | { type: 'served'; events: ServedEvent[] }
   /** Of the n-th row, from 0: a score an answer, or a label. */
   | { type: 'scored'; index: number; scores: number[] }
   /** Things done so far: an export's tensors, a parity check's prompts. */

@@ -14,7 +14,7 @@ import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
 
 type Emit = (event: EngineEvent) => void;
 
-const storageOf = (dtype: Dtype) => (dtype === 'stored' ? 'bf16-if-stored' : dtype);
+export const storageOf = (dtype: Dtype) => (dtype === 'stored' ? 'bf16-if-stored' : dtype);
 
 export async function sample(job: SampleJob, device: Device, cancelled: () => boolean, emit: Emit): Promise<void> {
   const tokenizer = await loadTokenizer(job.model.folder);

@@ -23,6 +23,8 @@ export interface KvCache {
   /** Room for capacityTokens of its own. A prefix stays open, and is not appended to, while sequences continue it. */
   open(capacityTokens: number, prefix?: CacheSequence): CacheSequence;
   close(sequence: CacheSequence): void;
+  /** Is there room for all of these at once, opened in this order? */
+  fits(capacities: number[]): boolean;
   /** Makes `to` hold what `from` holds beside their prefix, in place of what it held. */
   copy(from: CacheSequence, to: CacheSequence): void;
   /** Tokens for which there is no sequence yet, in all. */
@@ -41,6 +43,14 @@ export function createKvCache(device: Device, config: ModelConfig, tokens: numbe
   return {
     layers,
     room,
+    fits(capacities) {
+      const left = gaps.map(({ length }) => length);
+      return capacities.every((capacity) => {
+        const gap = left.findIndex((length) => length >= capacity);
+        if (gap >= 0) left[gap] -= capacity;
+        return gap >= 0;
+      });
+    },
     open(capacity, prefix) {
       if (prefix?.prefix) throw new Error('kv-cache: a prefix cannot continue another prefix; open it as one sequence');
       if (prefix && !sequences.has(prefix)) throw new Error('kv-cache: the prefix is closed; keep it open while sequences continue it');

@@ -97,8 +97,10 @@ export interface LanguageModel {
   logits(batch: Batch, options?: { adapter?: boolean }): Promise<Float32Array>;
   /** Room for that many tokens' keys and values. The caller frees it. */
   createCache(tokens: number): KvCache;
-  /** Appends tokens to sequences of a cache; logits (S,V) of each one's last token. */
-  decode(cache: KvCache, inputs: { sequence: CacheSequence; tokens: ArrayLike<number> }[], options?: { adapter?: boolean }): Promise<Float32Array>;
+  /** Appends tokens to sequences of a cache; logits (S,V) of each one's last token, or (N,V) of all of them. */
+  decode(cache: KvCache, inputs: { sequence: CacheSequence; tokens: ArrayLike<number> }[], options?: { adapter?: boolean; every?: boolean }): Promise<Float32Array>;
+  /** (M, C) what the LM head would see at batch.rows: hidden states behind the final norm. */
+  hidden(batch: Pick<Batch, 'tokens' | 'positions' | 'segments' | 'rows'>): Promise<Float32Array>;
   /** The whole model under Hugging Face names; merge folds the adapter in, otherwise the base is given as it is. */
   tensors(options: { merge: boolean }): { name: string; shape: number[]; read(): Promise<Float32Array> }[];
   /** The adapter's linears, for saving it; empty without one. */
@@ -336,13 +338,24 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
       return logitsAt(packBatch(batch), batch.rows, { lora: adapterOf(adapter, false, 0), cache: null });
     },
 
+    async hidden(batch) {
+      checkIds(batch.tokens, V, 'token');
+      checkIds(batch.rows, batch.tokens.length, 'row');
+      pool.reserve(batch.tokens.length);
+      const tape = createTape(device, pool, false);
+      const out = tape.scope(() => hiddenAt(tape, packBatch(batch), batch.rows, { lora: adapterOf(true, false, 0), cache: null }));
+      const hidden = (await device.read(out.data, 0, batch.rows.length * C)) as Float32Array;
+      tape.release([out]);
+      return hidden;
+    },
+
     createCache: (tokens) => createKvCache(device, config, tokens),
 
-    async decode(cache, inputs, { adapter = true } = {}) {
+    async decode(cache, inputs, { adapter = true, every = false } = {}) {
       const appended = packDecode(inputs);
       checkIds(appended.tokens, V, 'token');
       const row = config.numKeyValueHeads * config.headDim;
-      return logitsAt(appended, appended.lastRows, {
+      return logitsAt(appended, every ? appended.tokens.map((_, i) => i) : appended.lastRows, {
         lora: adapterOf(adapter, false, 0),
         cache(layer, keys, values) {
           const kept = cache.layers[layer]!;

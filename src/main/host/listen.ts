@@ -42,9 +42,13 @@ export function hostNames(host: string): string[] {
   return [...LOOPBACK, hostname(), ...addresses.map(({ address }) => bracketed(address))];
 }
 
-export function workbenchUrl(host: string, port: number, token: string): string {
+export function serverUrl(host: string, port: number): string {
   const name = isLoopback(host) && host !== '::1' ? '127.0.0.1' : EVERY_ADDRESS.includes(host) ? hostname() : bracketed(host);
-  return `http://${name}:${port}/?token=${token}`;
+  return `http://${name}:${port}`;
+}
+
+export function workbenchUrl(host: string, port: number, token: string): string {
+  return `${serverUrl(host, port)}/?token=${token}`;
 }
 
 /** What to type on the machine one came from; null when not over SSH. */
