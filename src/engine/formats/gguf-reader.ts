@@ -69,6 +69,18 @@ export async function openGguf(path: string, source: Record<string, unknown> = {
   }
 }
 
+/** What a file says of itself, by key; for those who want no tensor. */
+export async function readGgufMetadata(path: string): Promise<Map<string, unknown>> {
+  const file = await open(path).catch((error: NodeJS.ErrnoException) => {
+    throw new Error(`${path}: the GGUF file cannot be read (${error.code})`, { cause: error });
+  });
+  try {
+    return (await readHeader(file, path)).metadata;
+  } finally {
+    await file.close();
+  }
+}
+
 /** The header is read in ever larger pieces until it is whole: nobody says beforehand how long it is. */
 async function readHeader(file: FileHandle, path: string): Promise<Header> {
   const { size } = await file.stat();
