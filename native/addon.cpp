@@ -37,7 +37,9 @@ Napi::Value view(const Napi::CallbackInfo& info) {
   const i64 offset = a.integer("offset"), length = a.integer("length"), storage = a.integer("storage");
   if (offset % 64 != 0) a.fail("offset: expected a multiple of 64, got " + std::to_string(offset));
   if (storage != static_cast<i64>(Storage::f32) && storage != static_cast<i64>(Storage::i32)) a.fail("storage: a view is of f32 or i32");
-  float* data = a.f32(x, "x", offset + length) + offset;
+  void* data = x.storage == Storage::i32 && storage == static_cast<i64>(Storage::i32)
+                   ? static_cast<void*>(a.i32(x, "x", offset + length) + offset)
+                   : static_cast<void*>(a.f32(x, "x", offset + length) + offset);
   return tagged_external(info.Env(), new Block{x.home, data, static_cast<Storage>(storage), length, true}, tensor_tag);
 }
 
@@ -289,6 +291,110 @@ void gated_activation_backward(Arguments& a) {
                                      a.f32(up, "up", n), n, act);
 }
 
+// ── what only some families need ──────────────────────────────────────────────────────────────────────────────────────
+
+void layer_norm(Arguments& a) {
+  Block &out = a.tensor("out"), &mean = a.tensor("mean"), &rstd = a.tensor("rstd"), &x = a.tensor("x"), &weight = a.tensor("weight"), &bias = a.tensor("bias");
+  const i64 N = a.integer("N"), C = a.integer("C", 1);
+  const double eps = a.number("eps");
+  kernels->layer_norm(a.context(), a.f32(out, "out", N * C), a.f32(mean, "mean", N), a.f32(rstd, "rstd", N), a.f32(x, "x", N * C),
+                      a.f32(weight, "weight", C), a.f32(bias, "bias", C), N, C, static_cast<float>(eps));
+}
+
+void layer_norm_backward(Arguments& a) {
+  Block& dx = a.tensor("dx");
+  Block *dweight = a.optional("dweight"), *dbias = a.optional("dbias");
+  Block &dout = a.tensor("dout"), &x = a.tensor("x"), &weight = a.tensor("weight"), &mean = a.tensor("mean"), &rstd = a.tensor("rstd");
+  const i64 N = a.integer("N"), C = a.integer("C", 1);
+  if (!dweight != !dbias) a.fail("dbias: expected with dweight, and null without");
+  kernels->layer_norm_backward(a.context(), a.f32(dx, "dx", N * C), a.f32(dweight, "dweight", C), a.f32(dbias, "dbias", C), a.f32(dout, "dout", N * C),
+                               a.f32(x, "x", N * C), a.f32(weight, "weight", C), a.f32(mean, "mean", N), a.f32(rstd, "rstd", N), N, C);
+}
+
+PlainActivation plain_activation(Arguments& a) {
+  const Napi::Value value = a.any();
+  const std::string name = value.IsString() ? value.As<Napi::String>().Utf8Value() : Arguments::describe(value);
+  if (name == "gelu") return PlainActivation::gelu;
+  if (name == "gelu_pytorch_tanh") return PlainActivation::gelu_tanh;
+  a.fail("activation: expected gelu or gelu_pytorch_tanh, got " + name);
+}
+
+void activation_forward(Arguments& a) {
+  Block &out = a.tensor("out"), &x = a.tensor("x");
+  const i64 n = a.integer("n");
+  const PlainActivation act = plain_activation(a);
+  kernels->activation(a.context(), a.f32(out, "out", n), a.f32(x, "x", n), n, act);
+}
+
+void activation_backward(Arguments& a) {
+  Block &dx = a.tensor("dx"), &dout = a.tensor("dout"), &x = a.tensor("x");
+  const i64 n = a.integer("n");
+  const PlainActivation act = plain_activation(a);
+  kernels->activation_backward(a.context(), a.f32(dx, "dx", n), a.f32(dout, "dout", n), a.f32(x, "x", n), n, act);
+}
+
+void copy_columns(Arguments& a) {
+  Block& out = a.tensor("out");
+  const i64 out_offset = a.integer("outOffset"), out_stride = a.integer("outStride");
+  Block& x = a.tensor("x");
+  const i64 x_offset = a.integer("xOffset"), x_stride = a.integer("xStride"), rows = a.integer("rows"), width = a.integer("width");
+  const bool add = a.number("add") != 0;
+  if (out_stride < width || x_stride < width) a.fail("width: expected at most both strides, got " + std::to_string(width));
+  const auto needed = [&](i64 offset, i64 stride) { return rows > 0 ? offset + (rows - 1) * stride + width : offset; };
+  kernels->copy_columns(a.context(), a.f32(out, "out", needed(out_offset, out_stride)) + out_offset, out_stride,
+                        a.f32(x, "x", needed(x_offset, x_stride)) + x_offset, x_stride, rows, width, add);
+}
+
+void local_attention(Arguments& a) {
+  Block &out = a.tensor("out"), &lse = a.tensor("lse"), &q = a.tensor("q"), &k = a.tensor("k"), &v = a.tensor("v"), &segments = a.tensor("segments");
+  const i64 S = a.integer("S"), H = a.integer("H", 1), K = a.integer("K", 1), D = a.integer("D", 1);
+  const double scale = a.number("scale");
+  const i64 window = a.integer("window");
+  const double cap = a.number("cap");
+  if (H % K != 0) a.fail("H: expected a multiple of K (" + std::to_string(K) + "), got " + std::to_string(H));
+  const i64 queries = std::min({q.length / (H * D), out.length / (H * D), lse.length / H});
+  const i64 keys = std::min(k.length, v.length) / (K * D);
+  kernels->local_attention(a.context(), a.f32(out, "out", 0), a.f32(lse, "lse", 0), a.f32(q, "q", 0), a.f32(k, "k", 0), a.f32(v, "v", 0),
+                           segment_table(a, segments, S, queries, keys), S, H, K, D, static_cast<float>(scale), window, static_cast<float>(cap));
+}
+
+void local_attention_backward(Arguments& a) {
+  Block &dq = a.tensor("dq"), &dk = a.tensor("dk"), &dv = a.tensor("dv"), &dout = a.tensor("dout"), &out = a.tensor("out"), &lse = a.tensor("lse");
+  Block &q = a.tensor("q"), &k = a.tensor("k"), &v = a.tensor("v"), &segments = a.tensor("segments");
+  const i64 S = a.integer("S"), H = a.integer("H", 1), K = a.integer("K", 1), D = a.integer("D", 1);
+  const double scale = a.number("scale");
+  const i64 window = a.integer("window");
+  const double cap = a.number("cap");
+  if (H % K != 0) a.fail("H: expected a multiple of K (" + std::to_string(K) + "), got " + std::to_string(H));
+  const i64 queries = std::min({q.length / (H * D), dq.length / (H * D), dout.length / (H * D), out.length / (H * D), lse.length / H});
+  const i64 keys = std::min({k.length, v.length, dk.length, dv.length}) / (K * D);
+  kernels->local_attention_backward(a.context(), a.f32(dq, "dq", 0), a.f32(dk, "dk", 0), a.f32(dv, "dv", 0), a.f32(dout, "dout", 0),
+                                    a.f32(out, "out", 0), a.f32(lse, "lse", 0), a.f32(q, "q", 0), a.f32(k, "k", 0), a.f32(v, "v", 0),
+                                    segment_table(a, segments, S, queries, keys), S, H, K, D, static_cast<float>(scale), window,
+                                    static_cast<float>(cap));
+}
+
+void capped_logprob(Arguments& a) {
+  Block &logprobs = a.tensor("logprobs"), &lse = a.tensor("lse");
+  Block *entropy = a.optional("entropy"), *best = a.optional("best");
+  Block &logits = a.tensor("logits"), &targets = a.tensor("targets");
+  const i64 M = a.integer("M"), V = a.integer("V", 1);
+  const double cap = a.number("cap");
+  kernels->capped_logprob(a.context(), a.f32(logprobs, "logprobs", M), a.f32(lse, "lse", M), a.f32(entropy, "entropy", M),
+                          best ? a.i32(*best, "best", M) : nullptr, a.f32(logits, "logits", M * V), a.indices(targets, "targets", M, V), M, V,
+                          static_cast<float>(cap));
+}
+
+void capped_logprob_backward(Arguments& a) {
+  Block &logits = a.tensor("logits"), &dlogprobs = a.tensor("dlogprobs"), &targets = a.tensor("targets"), &lse = a.tensor("lse");
+  const i64 M = a.integer("M"), V = a.integer("V", 1);
+  const double cap = a.number("cap");
+  kernels->capped_logprob_backward(a.context(), a.f32(logits, "logits", M * V), a.f32(dlogprobs, "dlogprobs", M), a.indices(targets, "targets", M, V),
+                                   a.f32(lse, "lse", M), M, V, static_cast<float>(cap));
+}
+
+// ── head and optimiser ────────────────────────────────────────────────────────────────────────────────────────────────
+
 void logprob(Arguments& a) {
   Block &logprobs = a.tensor("logprobs"), &lse = a.tensor("lse");
   Block *entropy = a.optional("entropy"), *best = a.optional("best"), *kept = a.optional("kept");
@@ -344,6 +450,9 @@ constexpr Entry entries[] = {
     {"rmsNorm", rms_norm}, {"rmsNormBackward", rms_norm_backward}, {"rope", rope},
     {"attention", attention}, {"attentionBackward", attention_backward},
     {"gatedActivation", gated_activation}, {"gatedActivationBackward", gated_activation_backward},
+    {"layerNorm", layer_norm}, {"layerNormBackward", layer_norm_backward}, {"activation", activation_forward}, {"activationBackward", activation_backward},
+    {"copyColumns", copy_columns}, {"localAttention", local_attention}, {"localAttentionBackward", local_attention_backward},
+    {"cappedLogprob", capped_logprob}, {"cappedLogprobBackward", capped_logprob_backward},
     {"logprob", logprob}, {"logprobBackward", logprob_backward}, {"adamw", adamw},
     {"readBurst", read_burst},
 };

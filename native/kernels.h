@@ -16,6 +16,7 @@ struct Weight {
 };
 
 enum class Activation { silu, gelu_tanh };
+enum class PlainActivation { gelu, gelu_tanh };
 
 // name, arguments
 #define ATTUNE_KERNELS(X)                                                                                                        \
@@ -47,6 +48,22 @@ enum class Activation { silu, gelu_tanh };
   X(gated_activation, (Context & c, float* out, const float* gate, const float* up, i64 n, Activation activation))              \
   X(gated_activation_backward, (Context & c, float* dgate, float* dup, const float* dout, const float* gate, const float* up,   \
                                 i64 n, Activation activation))                                                                  \
+  X(layer_norm, (Context & c, float* out, float* mean, float* rstd, const float* x, const float* weight, const float* bias, i64 N, \
+                 i64 C, float eps))                                                                                             \
+  X(layer_norm_backward, (Context & c, float* dx, float* dweight, float* dbias, const float* dout, const float* x,              \
+                          const float* weight, const float* mean, const float* rstd, i64 N, i64 C))                             \
+  X(activation, (Context & c, float* out, const float* x, i64 n, PlainActivation activation))                                   \
+  X(activation_backward, (Context & c, float* dx, const float* dout, const float* x, i64 n, PlainActivation activation))        \
+  X(copy_columns, (Context & c, float* out, i64 out_stride, const float* x, i64 x_stride, i64 rows, i64 width, bool add))       \
+  X(local_attention, (Context & c, float* out, float* lse, const float* q, const float* k, const float* v,                      \
+                      const std::int32_t* segments, i64 S, i64 H, i64 K, i64 D, float scale, i64 window, float cap))            \
+  X(local_attention_backward, (Context & c, float* dq, float* dk, float* dv, const float* dout, const float* out,               \
+                               const float* lse, const float* q, const float* k, const float* v, const std::int32_t* segments,  \
+                               i64 S, i64 H, i64 K, i64 D, float scale, i64 window, float cap))                                 \
+  X(capped_logprob, (Context & c, float* logprobs, float* lse, float* entropy, std::int32_t* best, float* logits,               \
+                     const std::int32_t* targets, i64 M, i64 V, float cap))                                                     \
+  X(capped_logprob_backward, (Context & c, float* logits, const float* dlogprobs, const std::int32_t* targets, const float* lse, \
+                              i64 M, i64 V, float cap))                                                                         \
   X(logprob, (Context & c, float* logprobs, float* lse, float* entropy, std::int32_t* best, float* kept, i64 kept_length,       \
               const float* x, Weight w, const std::int32_t* targets, i64 M, i64 C, i64 V))                                      \
   X(logprob_backward, (Context & c, float* dx, float* dw, float* kept, i64 kept_length, const float* dlogprobs, const float* x, \

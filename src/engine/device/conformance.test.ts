@@ -10,12 +10,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { cases, createNormal, type Case, type Tensors } from './conformance-cases.ts';
+import { cases as commonCases, createNormal, type Case, type Tensors } from './conformance-cases.ts';
+import { familyCases } from './conformance-families.ts';
 import type { Device, HostArray, Storage, Tensor } from './device.ts';
 import { createNativeDevice } from './native.ts';
 import { createTfjsDevice } from './tfjs/tfjs.ts';
 import { createReferenceDevice, type ReferenceTensor } from './reference.ts';
 
+const cases = [...commonCases, ...familyCases];
 /** Elements after the end of every tensor: NaN, to poison what reads them and to show what writes them. */
 const GUARD = 19;
 /** Central differences in f64, steps of 1e-5: h² ≈ 1e-10 of curvature, 2⁻⁵³ / h ≈ 1e-11 of rounding, and room for steep functions. */
@@ -185,6 +187,10 @@ for (const device of devices) {
       expect(await device.read(x, 63, 5)).toEqual(Float32Array.of(0, 2, 4, 6, 0));
       expect(await device.read(ids)).toEqual(Int32Array.of(-7, 2147483647));
       expect(() => device.view(x, 192, 9)).toThrow(/20[01]/);
+      const whole = device.alloc(70, 'i32');
+      device.write(whole, Int32Array.of(5), 65);
+      expect([...(await device.read(device.view(whole, 64, 3, 'i32')))]).toEqual([0, 5, 0]);
+      device.free(whole);
       expect(device.memory().bytes).toBe(before + 800);
       device.free(x);
       expect(device.memory().bytes).toBe(before);

@@ -31,6 +31,9 @@ export const SEGMENT_FIELDS = 6;
 /** The gate's activation in a gated MLP. */
 export type Activation = 'silu' | 'gelu_pytorch_tanh';
 
+/** That of an MLP without a gate. */
+export type PlainActivation = 'gelu' | 'gelu_pytorch_tanh';
+
 export interface Device {
   readonly name: string;
   /** One line for people: its name, then what really runs, e.g. `native, AVX-512, 2 threads`. */
@@ -40,7 +43,7 @@ export interface Device {
   /** Zero-filled. Throws a sentence naming the bytes asked for when memory is out. */
   alloc(length: number, storage?: Storage): Tensor;
   free(x: Tensor): void;
-  /** `length` elements of an f32 tensor from `offset` (a multiple of 64) on, as f32 or i32: the same memory, never freed by itself, gone with `x`. */
+  /** `length` elements of an f32 or i32 tensor from `offset` (a multiple of 64) on, an f32 one's as f32 or i32: the same memory, never freed by itself, gone with `x`. */
   view(x: Tensor, offset: number, length: number, storage?: Storage): Tensor;
   /** Bytes now allocated, and the most there ever were. */
   memory(): { bytes: number; peakBytes: number };
@@ -121,6 +124,41 @@ export interface Device {
   logprob(logprobs: Tensor, lse: Tensor, entropy: Tensor | null, best: Tensor | null, kept: Tensor | null, x: Tensor, w: Tensor, targets: Tensor, M: number, C: number, V: number): void;
   /** From dlogprobs(M): dx(M,C) = (written), dw(V,C) += (null when frozen). Recomputes the logits that are not in kept, and uses kept up. */
   logprobBackward(dx: Tensor, dw: Tensor | null, kept: Tensor | null, dlogprobs: Tensor, x: Tensor, w: Tensor, targets: Tensor, lse: Tensor, M: number, C: number, V: number): void;
+
+  // ── what only some families need ──────────────────────────────────────────────────────────────────────────────────
+  /** mean(N), rstd(N) = 1/√(mean((x − mean)²) + eps); out(N,C) = (x − mean) · rstd · weight(C) + bias(C). */
+  layerNorm(out: Tensor, mean: Tensor, rstd: Tensor, x: Tensor, weight: Tensor, bias: Tensor, N: number, C: number, eps: number): void;
+  /** dx += …, dweight += …, dbias += … (both null when frozen) */
+  layerNormBackward(
+    dx: Tensor, dweight: Tensor | null, dbias: Tensor | null,
+    dout: Tensor, x: Tensor, weight: Tensor, mean: Tensor, rstd: Tensor, N: number, C: number,
+  ): void;
+  /** out[n] = act(x[n]) */
+  activation(out: Tensor, x: Tensor, n: number, activation: PlainActivation): void;
+  /** dx is written (not accumulated); dout may be dx. */
+  activationBackward(dx: Tensor, dout: Tensor, x: Tensor, n: number, activation: PlainActivation): void;
+  /** out[outOffset + r · outStride ..+width) = x[xOffset + r · xStride ..+width) for r < rows, or += with add; width is at most either stride. */
+  copyColumns(
+    out: Tensor, outOffset: number, outStride: number, x: Tensor, xOffset: number, xStride: number, rows: number, width: number, add: 0 | 1,
+  ): void;
+  /**
+   * attention, where of the keys a query sees only the last `window` count, itself included (0: all), and a score s is
+   * cap · tanh(s / cap) before the softmax (0: s itself). Places count through a segment's prefix into its own keys.
+   */
+  localAttention(
+    out: Tensor, lse: Tensor, q: Tensor, k: Tensor, v: Tensor, segments: Tensor, S: number, H: number, K: number, D: number,
+    scale: number, window: number, cap: number,
+  ): void;
+  /** As attentionBackward. */
+  localAttentionBackward(
+    dq: Tensor, dk: Tensor, dv: Tensor,
+    dout: Tensor, out: Tensor, lse: Tensor, q: Tensor, k: Tensor, v: Tensor,
+    segments: Tensor, S: number, H: number, K: number, D: number, scale: number, window: number, cap: number,
+  ): void;
+  /** logits(M,V) becomes cap · tanh(logits / cap) in place; from there as logprob, whose product this is not. */
+  cappedLogprob(logprobs: Tensor, lse: Tensor, entropy: Tensor | null, best: Tensor | null, logits: Tensor, targets: Tensor, M: number, V: number, cap: number): void;
+  /** logits(M,V), capped by cappedLogprob, become the gradient of what they were before. */
+  cappedLogprobBackward(logits: Tensor, dlogprobs: Tensor, targets: Tensor, lse: Tensor, M: number, V: number, cap: number): void;
 
   // ── optimiser ─────────────────────────────────────────────────────────────────────────────────────────────────────
   /**

@@ -104,6 +104,22 @@ export function createNativeDevice(threads: number): Device {
     logprobBackward: (dx, dw, kept, dlogprobs, x, w, targets, lse, M, C, V) =>
       addon.logprobBackward(device, h(dx), maybe(dw), maybe(kept), h(dlogprobs), h(x), h(w), h(targets), h(lse), M, C, V),
 
+    layerNorm: (out, mean, rstd, x, weight, bias, N, C, eps) => addon.layerNorm(device, h(out), h(mean), h(rstd), h(x), h(weight), h(bias), N, C, eps),
+    layerNormBackward: (dx, dweight, dbias, dout, x, weight, mean, rstd, N, C) =>
+      addon.layerNormBackward(device, h(dx), maybe(dweight), maybe(dbias), h(dout), h(x), h(weight), h(mean), h(rstd), N, C),
+    activation: (out, x, n, activation) => addon.activation(device, h(out), h(x), n, activation),
+    activationBackward: (dx, dout, x, n, activation) => addon.activationBackward(device, h(dx), h(dout), h(x), n, activation),
+    copyColumns: (out, outOffset, outStride, x, xOffset, xStride, rows, width, add) =>
+      addon.copyColumns(device, h(out), outOffset, outStride, h(x), xOffset, xStride, rows, width, add),
+    localAttention: (out, lse, q, k, v, segments, S, H, K, D, scale, window, cap) =>
+      addon.localAttention(device, h(out), h(lse), h(q), h(k), h(v), h(segments), S, H, K, D, scale, window, cap),
+    localAttentionBackward: (dq, dk, dv, dout, out, lse, q, k, v, segments, S, H, K, D, scale, window, cap) =>
+      addon.localAttentionBackward(device, h(dq), h(dk), h(dv), h(dout), h(out), h(lse), h(q), h(k), h(v), h(segments), S, H, K, D, scale, window, cap),
+    cappedLogprob: (logprobs, lse, entropy, best, logits, targets, M, V, cap) =>
+      addon.cappedLogprob(device, h(logprobs), h(lse), maybe(entropy), maybe(best), h(logits), h(targets), M, V, cap),
+    cappedLogprobBackward: (logits, dlogprobs, targets, lse, M, V, cap) =>
+      addon.cappedLogprobBackward(device, h(logits), h(dlogprobs), h(targets), h(lse), M, V, cap),
+
     adamw: (w, grad, m, v, n, lr, beta1, beta2, eps, weightDecay, step, gradScale) =>
       addon.adamw(device, h(w), h(grad), h(m), h(v), n, lr, beta1, beta2, eps, weightDecay, step, gradScale),
   };

@@ -8,8 +8,9 @@ import { dequantizeQ80, Q8_0_BLOCK, Q8_0_BYTES, quantizeQ80 } from '../formats/q
 import type { Activation, Device, HostArray, Storage, Tensor } from './device.ts';
 import { SEGMENT_FIELDS } from './device.ts';
 import { dropoutMask } from './dropout-mask.ts';
+import { createFamilyKernels } from './reference-families.ts';
 
-type Reals = Float32Array | Float64Array;
+export type Reals = Float32Array | Float64Array;
 
 /** A tensor of this device, open to tests: bf16 is held as its raw bits, q8_0 as ggml's bytes. */
 export type ReferenceTensor = Tensor & { data: Reals | Int32Array | Uint16Array | Uint8Array | null };
@@ -21,8 +22,8 @@ function dataOf(x: Tensor, ...allowed: Storage[]): Reals | Int32Array | Uint16Ar
   if (!allowed.includes(x.storage)) throw new Error(`reference device: a tensor is ${x.storage} where ${allowed.join(' or ')} is needed.`);
   return data;
 }
-const f32 = (x: Tensor): Reals => dataOf(x, 'f32') as Reals;
-const i32 = (x: Tensor): Int32Array => dataOf(x, 'i32') as Int32Array;
+export const f32 = (x: Tensor): Reals => dataOf(x, 'f32') as Reals;
+export const i32 = (x: Tensor): Int32Array => dataOf(x, 'i32') as Int32Array;
 
 /** A weight as reals, whatever it is stored as: bf16 is the upper half of an f32. */
 function weights(x: Tensor): Reals {
@@ -64,14 +65,14 @@ function bf16Bits(values: Float32Array): Uint16Array {
   return out;
 }
 
-function dot(a: Reals, aStart: number, b: Reals, bStart: number, n: number): number {
+export function dot(a: Reals, aStart: number, b: Reals, bStart: number, n: number): number {
   let sum = 0;
   for (let i = 0; i < n; i++) sum += a[aStart + i] * b[bStart + i];
   return sum;
 }
 
 /** log Σ exp(x), shifted by the largest so that nothing overflows. */
-function logSumExp(x: Float64Array): number {
+export function logSumExp(x: Float64Array): number {
   let max = -Infinity;
   for (const value of x) max = Math.max(max, value);
   let sum = 0;
@@ -134,7 +135,7 @@ export function createReferenceDevice(real: Float32ArrayConstructor | Float64Arr
     },
 
     view(x, offset, length, storage = 'f32') {
-      const data = f32(x);
+      const data = dataOf(x, 'f32', storage === 'i32' ? 'i32' : 'f32');
       if (offset + length > x.length) throw new Error(`view: ${length} elements at ${offset} lie outside a tensor of ${x.length}.`);
       const make = storage === 'i32' ? Int32Array : real;
       return { storage, length, data: new make(data.buffer as ArrayBuffer, data.byteOffset + offset * data.BYTES_PER_ELEMENT, length) } as ReferenceTensor;
@@ -378,6 +379,8 @@ export function createReferenceDevice(real: Float32ArrayConstructor | Float64Arr
         da.set(dxRow, m * C);
       }
     },
+
+    ...createFamilyKernels(),
 
     // ── optimiser ───────────────────────────────────────────────────────────────────────────────────────────────────
     adamw(w, grad, m, v, n, lr, beta1, beta2, eps, weightDecay, step, gradScale) {

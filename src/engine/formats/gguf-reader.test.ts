@@ -61,9 +61,9 @@ describe.each(FAMILIES)('%s', (family) => {
     const source = await openModelFolder(join(FIXTURES, family));
     const file = await openGguf(await exported(family, 'f32'), source.config);
     const wanted = parseModelConfig(source.config, 'config.json');
-    const { rmsNormEps, ...rest } = parseModelConfig(file.config, 'gguf');
-    expect(rest).toEqual({ ...rest, ...wanted, rmsNormEps: undefined, initializerRange: rest.initializerRange });
-    expect(rmsNormEps).toBe(Math.fround(wanted.rmsNormEps)); // GGUF keeps it as f32, and so do the kernels
+    const { normEps, ...rest } = parseModelConfig(file.config, 'gguf');
+    expect(rest).toEqual({ ...rest, ...wanted, normEps: undefined, initializerRange: rest.initializerRange });
+    expect(normEps).toBe(Math.fround(wanted.normEps)); // GGUF keeps it as f32, and so do the kernels
     const device = createReferenceDevice();
     const batch = packSequences([{ tokens: Int32Array.of(5, 17, 40, 41, 9, 77, 3), loss: new Uint8Array(7).fill(1) }]);
     const [a, b] = [await loadLanguageModel(device, source, { storage: 'f32', trainable: 'none' }), await loadLanguageModel(device, file, { storage: 'f32', trainable: 'none' })];

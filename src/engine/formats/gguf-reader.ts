@@ -1,13 +1,13 @@
 /**
- * Reads GGUF files as llama.cpp and our own writer (gguf.ts) make them: Llama, Qwen2 and Qwen3 with F32, F16, BF16 and Q8_0 tensors,
- * given back as a Hugging Face config and tensors. The format's page: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
+ * Reads GGUF files as llama.cpp and our own writer (gguf.ts) make them: Llama, Qwen2 and Qwen3 with F32, F16, BF16 and quantised tensors
+ * (ggml-blocks.ts), given back as a Hugging Face config and tensors. The format's page: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
  * Nothing the header says is believed until it is checked against the file. One tensor is in memory at a time.
- * It builds no tokenizer: the file's token list is given, so that it can be held against one.
+ * It builds no tokenizer (gguf-vocabulary.ts does): the file's token list is given, so that it can be held against one.
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import { fromBf16, fromF16 } from './float.ts';
-import { ALIGNMENT, deinterleave, GGML_TYPE, type GgufType, llama3Factors, NAMES, readRope } from './gguf-layout.ts';
-import { dequantizeQ80, Q8_0_BLOCK, Q8_0_BYTES } from './q8-0.ts';
+import { BLOCK_TYPES, decodeBlocks } from './ggml-blocks.ts';
+import { ALIGNMENT, deinterleave, llama3Factors, NAMES, readRope } from './gguf-layout.ts';
 
 export type GgufModel = {
   /** The file's path. */
@@ -15,25 +15,35 @@ export type GgufModel = {
   /** As config.json would have it. */
   config: Record<string, unknown>;
   /** By Hugging Face name, shapes outermost first. */
-  tensors: Map<string, { shape: number[]; file: string }>;
+  tensors: Map<string, { name: string; shape: number[]; file: string; dtype: string }>;
   read(name: string): Promise<Float32Array>;
   /** The vocabulary's strings by id. */
   tokens: string[];
+  /** All the file says of itself, by key. */
+  metadata: Map<string, unknown>;
   close(): Promise<void>;
 };
 
-type Stored = { name: string; shape: number[]; type: GgufType; begin: number; bytes: number };
+type TensorType = { name: string; numbers: number; bytes: number; decode(bytes: Uint8Array): Float32Array };
+type Stored = { name: string; shape: number[]; type: TensorType; begin: number; bytes: number };
 type Header = { metadata: Map<string, unknown>; tensors: Map<string, Stored> };
 
 const HEADER_START = 1 << 20; // bytes read at first; doubled while the header goes on
 const LONGEST_HEADER = 1 << 28;
-const TYPES = new Map(Object.entries(GGML_TYPE).map(([name, number]) => [number, name as GgufType]));
+const halves = (bytes: Uint8Array) => new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
+/** By ggml's number. */
+const TYPES = new Map<number, TensorType>([
+  [0, { name: 'F32', numbers: 1, bytes: 4, decode: (bytes) => new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4) }],
+  [1, { name: 'F16', numbers: 1, bytes: 2, decode: (bytes) => fromF16(halves(bytes)) }],
+  [30, { name: 'BF16', numbers: 1, bytes: 2, decode: (bytes) => fromBf16(halves(bytes)) }],
+  ...[...BLOCK_TYPES].map(([number, type]): [number, TensorType] => [number, { ...type, decode: (bytes) => decodeBlocks(type, bytes) }]),
+]);
 
 /**
- * @param source config.json of the model the file was made from: Llama 3.1's rope scaling lies in the file only as what it comes to
- * (rope_freqs), so its parameters are taken from there and must come to the same.
+ * @param source config.json of the model the file was made from, where it is known: Llama 3.1's rope scaling lies in the file only as what it
+ * comes to (rope_freqs), so its parameters are taken from there and must come to the same.
  */
-export async function openGguf(path: string, source: Record<string, unknown> = {}): Promise<GgufModel> {
+export async function openGguf(path: string, source?: Record<string, unknown>): Promise<GgufModel> {
   const file = await open(path).catch((error: NodeJS.ErrnoException) => {
     throw new Error(`${path}: the GGUF file cannot be read (${error.code})`, { cause: error });
   });
@@ -44,7 +54,8 @@ export async function openGguf(path: string, source: Record<string, unknown> = {
     const factors = stored.get('rope_freqs.weight');
     if (factors) {
       stored.delete(factors.name);
-      Object.assign(config, checkedRope(await readFloats(file, factors, path), source, config.head_dim as number, path));
+      const values = await readFloats(file, factors, path);
+      Object.assign(config, source ? checkedRope(values, source, config.head_dim as number, path) : foundRope(values, config));
     }
     const byName = new Map([...stored.values()].map((tensor) => [huggingFaceName(tensor.name, path), tensor]));
     const tokens = metadata.get('tokenizer.ggml.tokens');
@@ -52,7 +63,7 @@ export async function openGguf(path: string, source: Record<string, unknown> = {
     return {
       folder: path,
       config,
-      tensors: new Map([...byName].map(([name, { shape }]) => [name, { shape, file: path }])),
+      tensors: new Map([...byName].map(([name, { shape, type }]) => [name, { name, shape, file: path, dtype: type.name }])),
       async read(name) {
         const tensor = byName.get(name);
         if (!tensor) throw new Error(`${path}: there is no tensor for ${name}; the file is incomplete or of another family than it says`);
@@ -61,11 +72,24 @@ export async function openGguf(path: string, source: Record<string, unknown> = {
         return rotated ? deinterleave(values, tensor.shape, heads[rotated[1] as 'q' | 'k']) : values;
       },
       tokens: tokens as string[],
+      metadata,
       close: () => file.close(),
     };
   } catch (error) {
     await file.close();
     throw error;
+  }
+}
+
+/** What a file says of itself, by key; for those who want no tensor. */
+export async function readGgufMetadata(path: string): Promise<Map<string, unknown>> {
+  const file = await open(path).catch((error: NodeJS.ErrnoException) => {
+    throw new Error(`${path}: the GGUF file cannot be read (${error.code})`, { cause: error });
+  });
+  try {
+    return (await readHeader(file, path)).metadata;
+  } finally {
+    await file.close();
   }
 }
 
@@ -129,22 +153,22 @@ function parseHeader(bytes: Buffer, fileSize: number, path: string): Header {
     metadata.set(key, (readers[type] ?? (() => fail(`metadata ${key} has value type ${type}`)))());
   }
   const alignment = (metadata.get('general.alignment') as number | undefined) ?? ALIGNMENT;
-  const infos: { name: string; shape: number[]; type: GgufType; offset: number }[] = [];
+  const infos: { name: string; shape: number[]; type: TensorType; offset: number }[] = [];
   for (let i = 0; i < tensorCount; i++) {
     const name = text();
     const dims = u32();
     if (dims < 1 || dims > 4) fail(`tensor ${name} has ${dims} dimensions`);
     const shape = Array.from({ length: dims }, u64).reverse();
     const number = u32();
-    const type = TYPES.get(number) ?? fail(`tensor ${name} has ggml type ${number}; read are ${[...TYPES.values()].join(', ')}`);
+    const type = TYPES.get(number) ?? fail(`tensor ${name} has ggml type ${number}; read are ${[...TYPES.values()].map((known) => known.name).join(', ')}`);
     infos.push({ name, shape, type, offset: u64() });
   }
   const start = Math.ceil(at / alignment) * alignment;
   const tensors = new Map<string, Stored>();
   for (const { name, shape, type, offset } of infos) {
     const count = shape.reduce((a, b) => a * b, 1);
-    if (type === 'q8_0' && shape[shape.length - 1] % Q8_0_BLOCK !== 0) fail(`tensor ${name} is Q8_0 with rows of ${shape[shape.length - 1]}`);
-    const stored = type === 'q8_0' ? (count / Q8_0_BLOCK) * Q8_0_BYTES : count * (type === 'f32' ? 4 : 2);
+    if (shape[shape.length - 1] % type.numbers !== 0) fail(`tensor ${name} is ${type.name} with rows of ${shape[shape.length - 1]}`);
+    const stored = (count / type.numbers) * type.bytes;
     if (start + offset + stored > fileSize) fail(`tensor ${name} would end after the file does`);
     tensors.set(name, { name, shape, type, begin: start + offset, bytes: stored });
   }
@@ -158,10 +182,7 @@ async function readFloats(file: FileHandle, { name, type, begin, bytes }: Stored
     if (bytesRead === 0) throw new Error(`${path}: tensor ${name} is cut off; the file was changed while it was read`);
     at += bytesRead;
   }
-  if (type === 'f32') return new Float32Array(data.buffer);
-  if (type === 'q8_0') return dequantizeQ80(data);
-  const halves = new Uint16Array(data.buffer);
-  return type === 'bf16' ? fromBf16(halves) : fromF16(halves);
+  return type.decode(data);
 }
 
 const ARCHITECTURES: Record<string, string> = { llama: 'LlamaForCausalLM', qwen2: 'Qwen2ForCausalLM', qwen3: 'Qwen3ForCausalLM' };
@@ -198,6 +219,23 @@ function readConfig(metadata: Map<string, unknown>, tensors: Map<string, Stored>
     attention_bias: family !== 'qwen2' && tensors.has('blk.0.attn_q.bias'),
     mlp_bias: tensors.has('blk.0.ffn_gate.bias'),
     tie_word_embeddings: !tensors.has('output.weight'),
+  };
+}
+
+/** Scaling of a file whose source is not known: Llama 3's where its factors are those, else the factors as longrope has them, which is the same arithmetic. */
+function foundRope(factors: Float32Array, config: Record<string, unknown>): Record<string, unknown> {
+  const { rope_theta: theta } = config.rope_parameters as { rope_theta: number };
+  for (const factor of [8, 32]) {
+    const parameters = { rope_type: 'llama3', rope_theta: theta, factor, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 };
+    const expected = llama3Factors(readRope({ rope_parameters: parameters }, ''), config.head_dim as number);
+    if (expected.length === factors.length && expected.every((value, i) => Math.abs(value / factors[i] - 1) < 1e-6)) return { rope_parameters: parameters };
+  }
+  const list = [...factors];
+  return {
+    rope_parameters: {
+      rope_type: 'longrope', rope_theta: theta, short_factor: list, long_factor: list, attention_factor: 1,
+      original_max_position_embeddings: config.max_position_embeddings,
+    },
   };
 }
 

@@ -56,6 +56,7 @@ const PRE_BY_REGEX: Record<string, string> = {
 
 /** GGUF metadata of the tokenizer in `folder`. `vocabSize` is the number of embedding rows; ids without a token become [PADn]. */
 export async function ggufTokenizer(folder: string, config: Record<string, unknown>, vocabSize: number): Promise<[string, GgufValue][]> {
+  if (folder.endsWith('.gguf')) throw new Error(`${folder}: a model that came out of a GGUF file goes to GGUF by way of a folder; export it as safetensors first, and that folder as GGUF`);
   const path = join(folder, 'tokenizer.json');
   const json = (await readJsonFile(path)) as unknown as TokenizerJson;
   const fail = (what: string): never => {

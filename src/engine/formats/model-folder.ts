@@ -1,10 +1,13 @@
 /**
  * A model in Hugging Face's folder layout: config.json and safetensors weights, whole or in shards named by an index.
  * Tensors keep the names and types they are stored under (a tied head too); what they mean is the model's affair.
+ * A GGUF file opens as a folder does, its tokenizer in it.
  * Pickled weights are refused: unpickling a file runs whatever code is in it.
  */
 import { copyFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { openGguf, readGgufMetadata } from './gguf-reader.ts';
+import { readVocabulary } from './gguf-vocabulary.ts';
 import { readJsonFile, writeJsonFile } from './json.ts';
 import { openSafetensors, writeSafetensors, type Safetensors, type TensorInfo, type TensorSource } from './safetensors.ts';
 import { hashFile, isFile, writeFolderBeside, type WrittenFile } from './write-beside.ts';
@@ -13,10 +16,9 @@ export type ModelFolder = {
   folder: string;
   config: Record<string, unknown>;
   generationConfig: Record<string, unknown> | null;
-  tensors: Map<string, TensorInfo>;
-  /** F32, F16 or BF16, as float32. */
+  tensors: Map<string, Pick<TensorInfo, 'name' | 'dtype' | 'shape' | 'file'>>;
+  /** F32, F16 or BF16 (of a GGUF file any type that is read), as float32. */
   read(name: string): Promise<Float32Array>;
-  readRaw(name: string): Promise<Uint8Array>;
   close(): Promise<void>;
 };
 
@@ -26,8 +28,12 @@ const PICKLE = /\.(bin|pt|pth|pkl|ckpt)$/;
 /** What belongs to the text side and is carried along unchanged. */
 const TEXT_FILES = /^(tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab\.json|merges\.txt|chat_template\..*)$/;
 
+/** A model that is one GGUF file goes by the file's path wherever others go by their folder's. */
+export const isGgufPath = (folder: string): boolean => folder.endsWith('.gguf');
+
 /** `weights: false` opens a folder that has only its config yet: the start of a model trained from scratch. */
 export async function openModelFolder(folder: string, { weights = true } = {}): Promise<ModelFolder> {
+  if (isGgufPath(folder)) return openGgufModel(folder);
   const kind = await stat(folder).catch(() => null);
   if (!kind) throw new Error(`there is no folder ${folder}; name a folder with config.json and ${WEIGHTS}`);
   if (!kind.isDirectory()) throw new Error(`${folder} is a file; name the folder it is in`);
@@ -78,9 +84,19 @@ export async function openModelFolder(folder: string, { weights = true } = {}): 
     generationConfig,
     tensors: new Map([...owner].map(([name, shard]) => [name, shard.tensors.get(name)!])),
     read: async (name) => find(name).read(name),
-    readRaw: async (name) => find(name).readRaw(name),
     close,
   };
+}
+
+async function openGgufModel(path: string): Promise<ModelFolder> {
+  const file = await openGguf(path);
+  try {
+    const { eos } = readVocabulary(file.metadata, path);
+    return { ...file, generationConfig: eos.length > 0 ? { eos_token_id: eos } : null };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
 }
 
 async function openShards(folder: string, shards: Safetensors[], owner: Map<string, Safetensors>): Promise<void> {
@@ -129,7 +145,11 @@ export async function writeModelFolder(
     const texts: [string, Record<string, unknown>][] = [['config.json', model.config]];
     if (model.generationConfig) texts.push(['generation_config.json', model.generationConfig]);
     for (const [name, value] of texts) files.push({ name, ...(await writeJsonFile(join(folder, name), value)) });
-    if (model.copyFrom !== undefined) {
+    if (model.copyFrom !== undefined && isGgufPath(model.copyFrom)) {
+      const { json, config, chatTemplate } = readVocabulary(await readGgufMetadata(model.copyFrom), model.copyFrom);
+      const made: [string, Record<string, unknown>][] = [['tokenizer.json', json], ['tokenizer_config.json', { ...config, ...(chatTemplate === null ? {} : { chat_template: chatTemplate }) }]];
+      for (const [name, value] of made) files.push({ name, ...(await writeJsonFile(join(folder, name), value)) });
+    } else if (model.copyFrom !== undefined) {
       for (const name of (await readdir(model.copyFrom)).filter((n) => TEXT_FILES.test(n)).sort()) {
         if (!(await isFile(join(model.copyFrom, name)))) continue;
         await copyFile(join(model.copyFrom, name), join(folder, name));

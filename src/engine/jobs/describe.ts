@@ -3,7 +3,8 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FolderFacts } from '../../shared/job.ts';
 import { readJsonFile } from '../formats/json.ts';
-import { openModelFolder } from '../formats/model-folder.ts';
+import { readGgufMetadata } from '../formats/gguf-reader.ts';
+import { isGgufPath, openModelFolder } from '../formats/model-folder.ts';
 import { readHead, SCORE } from '../formats/peft.ts';
 import { openSafetensors, type TensorInfo } from '../formats/safetensors.ts';
 import { isFile } from '../formats/write-beside.ts';
@@ -24,6 +25,7 @@ export function describe(folders: string[]): Promise<FolderFacts[]> {
   return Promise.all(
     folders.map(async (folder) => {
       try {
+        if (isGgufPath(folder)) return await describeGguf(folder);
         return (await isFile(join(folder, 'config.json'))) ? await describeModel(folder) : await describeAdapter(folder);
       } catch (error) {
         return { ...NOTHING, problem: (error as Error).message };
@@ -47,12 +49,25 @@ async function describeModel(folder: string): Promise<FolderFacts> {
     const opened = await openModelFolder(folder);
     await opened.close();
     checkTensors(parsed, opened);
-    if (!files.includes('tokenizer.json')) throw new Error(`${folder}: tokenizer.json is missing; put the model's own there`);
+    if (!files.includes('tokenizer.json') && !files.includes('tokenizer.model')) throw new Error(`${folder}: tokenizer.json is missing; put the model's own there`);
     const tensors = [...opened.tensors.values()];
     return { ...known, parameters: countElements(tensors), dtype: mostCommonType(tensors) };
   } catch (error) {
     return { ...known, problem: (error as Error).message };
   }
+}
+
+async function describeGguf(path: string): Promise<FolderFacts> {
+  const opened = await openModelFolder(path);
+  await opened.close();
+  const parsed = parseModelConfig(opened.config, path);
+  checkTensors(parsed, opened);
+  const tensors = [...opened.tensors.values()];
+  return {
+    ...NOTHING, family: parsed.modelType, contextLength: parsed.maxPositionEmbeddings, vocabularySize: parsed.vocabSize, layers: parsed.numHiddenLayers,
+    hiddenSize: parsed.hiddenSize, bytes: (await stat(path)).size, hasChatTemplate: (await readGgufMetadata(path)).has('tokenizer.chat_template'),
+    parameters: countElements(tensors), dtype: mostCommonType(tensors),
+  };
 }
 
 async function describeAdapter(folder: string): Promise<FolderFacts> {
@@ -82,11 +97,11 @@ async function folderBytes(folder: string): Promise<number> {
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
-function countElements(tensors: TensorInfo[]): number {
+function countElements(tensors: Pick<TensorInfo, 'shape'>[]): number {
   return tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
 }
 
-function mostCommonType(tensors: TensorInfo[]): string | null {
+function mostCommonType(tensors: Pick<TensorInfo, 'shape' | 'dtype'>[]): string | null {
   const counts = new Map<string, number>();
   for (const tensor of tensors) counts.set(tensor.dtype, (counts.get(tensor.dtype) ?? 0) + countElements([tensor]));
   return [...counts].sort((a, b) => b[1] - a[1])[0]?.[0] ?? null;

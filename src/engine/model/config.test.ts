@@ -8,21 +8,27 @@ const parse = (changes: Record<string, unknown>) => parseModelConfig({ ...tinyCo
 
 test('a family is known by architectures, or by model_type without it', () => {
   expect(parse({}).modelType).toBe('llama');
-  expect(parse({ architectures: undefined, model_type: 'qwen3' })).toMatchObject({ architecture: 'Qwen3ForCausalLM', qkNorm: true, qkvBias: false, headDim: 128 });
-  expect(parse({ architectures: ['Qwen2ForCausalLM'] })).toMatchObject({ qkvBias: true, outputBias: false, mlpBias: false, qkNorm: false, headDim: 8 });
+  expect(parse({ architectures: undefined, model_type: 'qwen3' })).toMatchObject({ architecture: 'Qwen3ForCausalLM', qkNorm: 'head', qkvBias: false, headDim: 128 });
+  expect(parse({ architectures: ['Qwen2ForCausalLM'] })).toMatchObject({ qkvBias: true, outputBias: false, mlpBias: false, qkNorm: null, headDim: 8 });
   expect(parse({ attention_bias: true, mlp_bias: true })).toMatchObject({ qkvBias: true, outputBias: true, mlpBias: true });
+});
+
+test('a classifier of any family is its trunk', () => {
+  expect(parse({ architectures: ['MistralForSequenceClassification'], num_labels: 3 })).toMatchObject({ modelType: 'mistral', numLabels: 3 });
+  expect(parse({ architectures: ['GPT2ForSequenceClassification'], n_embd: 32, n_head: 4, n_layer: 1, n_positions: 9 })).toMatchObject({ modelType: 'gpt2', numLabels: 2, intermediateSize: 48 });
 });
 
 test('absent keys take the defaults of transformers, null ones too', () => {
   expect(parse({ num_key_value_heads: null, rope_theta: undefined, tie_word_embeddings: undefined, rms_norm_eps: undefined, head_dim: null }))
-    .toMatchObject({ numKeyValueHeads: 4, ropeTheta: 10000, tieWordEmbeddings: false, rmsNormEps: 1e-6, headDim: 8, hiddenAct: 'silu' });
+    .toMatchObject({ numKeyValueHeads: 4, ropes: [{ theta: 10000 }], tieWordEmbeddings: false, normEps: 1e-6, headDim: 8, hiddenAct: 'silu' });
 });
 
 test('an unknown architecture is refused by name, with the nearest one', () => {
   expect(() => parse({ architectures: ['Qwen2MoeForCausalLM'] })).toThrow(
-    'config.json: architecture Qwen2MoeForCausalLM is not supported; the nearest supported one is Qwen2ForCausalLM (all: LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM)',
+    /^config.json: architecture Qwen2MoeForCausalLM is not supported; the nearest supported one is Qwen2ForCausalLM \(all: LlamaForCausalLM, .*GPT2LMHeadModel\)$/,
   );
-  expect(() => parse({ architectures: undefined, model_type: 'gpt2' })).toThrow(/architecture gpt2 is not supported/);
+  expect(() => parse({ architectures: undefined, model_type: 'bloom' })).toThrow(/architecture bloom is not supported/);
+  expect(() => parse({ architectures: ['Gemma3ForConditionalGeneration'] })).toThrow(/nearest supported one is Gemma3ForCausalLM/);
   expect(() => parse({ architectures: undefined, model_type: undefined })).toThrow(/architectures and model_type are missing/);
 });
 
@@ -32,15 +38,20 @@ test('what is missing or does not fit is named with the file', () => {
   expect(() => parse({ hidden_size: 33, num_key_value_heads: 4 })).toThrow(/hidden_size \(33\) is not a multiple of num_attention_heads \(4\)/);
   expect(() => parse({ vocab_size: '50' })).toThrow('config.json: vocab_size is "50", expected a positive number');
   expect(() => parse({ num_hidden_layers: 2.5 })).toThrow(/num_hidden_layers is 2.5, expected a whole number/);
-  expect(() => parse({ hidden_act: 'relu' })).toThrow(/hidden_act is "relu"; supported are silu and gelu_pytorch_tanh/);
+  expect(() => parse({ hidden_act: 'relu' })).toThrow(/hidden_act is "relu"; supported are silu, gelu_pytorch_tanh, gelu_new/);
 });
 
 test('what would be computed differently is refused', () => {
-  expect(() => parse({ use_sliding_window: true, sliding_window: 64 })).toThrow(/use_sliding_window is true/);
-  expect(parse({ use_sliding_window: false, sliding_window: 64 }).modelType).toBe('llama');
-  expect(() => parse({ layer_types: ['full_attention', 'sliding_attention'] })).toThrow(/layer_types names "sliding_attention"/);
-  expect(() => parse({ rope_scaling: { type: 'dynamic', factor: 2 } })).toThrow('config.json: rope_scaling.rope_type is "dynamic"; supported are default, linear, llama3 and yarn');
+  const qwen = { architectures: ['Qwen2ForCausalLM'], sliding_window: 64, max_window_layers: 1 };
+  expect(parse({ ...qwen, use_sliding_window: true }).layers).toEqual([{ window: 0, rope: 0 }, { window: 64, rope: 0 }]);
+  expect(parse({ ...qwen, use_sliding_window: false }).layers).toEqual([{ window: 0, rope: 0 }, { window: 0, rope: 0 }]);
+  expect(() => parse({ ...qwen, use_sliding_window: true, layer_types: ['full_attention', 'chunked_attention'] })).toThrow(/layer_types\[1\] is "chunked_attention"/);
+  expect(() => parse({ rope_scaling: { type: 'ntk', factor: 2 } })).toThrow(
+    'config.json: rope_scaling.rope_type is "ntk"; supported are default, linear, dynamic, llama3, yarn and longrope',
+  );
   expect(() => parse({ rope_scaling: { rope_type: 'llama3', factor: 2 } })).toThrow(/low_freq_factor is missing/);
+  expect(() => parse({ rope_scaling: { rope_type: 'longrope', short_factor: [1], long_factor: [1, 1] } })).toThrow(/have 1 and 2 numbers, expected 4/);
+  expect(() => parse({ architectures: ['StableLmForCausalLM'], qk_layernorm: true })).toThrow(/qk_layernorm is true/);
 });
 
 test('a tokenizer larger than the embedding is refused, a smaller one is fine', () => {
@@ -59,14 +70,15 @@ test.each([
   [{ rope_type: 'yarn', rope_theta: 10000, factor: 4, original_max_position_embeddings: 64, beta_fast: 8, beta_slow: 2, truncate: false, mscale: 2, mscale_all_dim: 0.5 },
     1.1944648761087142, [1, 0.160589159, 0.0250000004, 0.00790569466, 0.00249999994, 0.000790569466, 0.000250000012, 7.90569466e-5]],
 ])('the frequencies of %o are those of transformers', (rope, attentionFactor, expected) => {
-  const made = inverseFrequencies(parse({ hidden_size: 64, max_position_embeddings: 256, rope_parameters: rope }));
+  const config = parse({ hidden_size: 64, max_position_embeddings: 256, rope_parameters: rope });
+  const made = inverseFrequencies(config.ropes[0]!, config.rotaryDims);
   expect(made.attentionFactor).toBeCloseTo(attentionFactor, 12);
   made.frequencies.forEach((frequency, i) => expect(Math.abs(frequency / expected[i]! - 1)).toBeLessThan(5e-7));
 });
 
 test('the rotary table keeps its rows when it grows', async () => {
   const device = createReferenceDevice();
-  const table = createRotaryTable(device, parse({}));
+  const table = createRotaryTable(device, parse({}).ropes[0]!, 8);
   table.reserve(10);
   const before = (await device.read(table.cosSin)) as Float32Array;
   table.reserve(1000);

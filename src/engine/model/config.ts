@@ -1,10 +1,11 @@
 /**
  * A model's architecture as data: `config.json` of the Hugging Face folder, its keys in camelCase, checked. Models are written once in
- * transformer.ts; what makes a family is the row it has in `families` below, and nothing else anywhere.
+ * transformer.ts; what makes a family is the row it has in families.ts, and nothing else anywhere.
  * Defaults of absent keys are those of transformers' config classes. What we cannot compute the same way is refused, never approximated.
  */
-import type { Activation } from '../device/device.ts';
-import { causalNameOf, readScoreHead } from './heads.ts';
+import type { Activation, PlainActivation } from '../device/device.ts';
+import { families, type Family, type Names, type Reader, type Traits } from './families.ts';
+import { isScorer, readScoreHead, stemOf } from './heads.ts';
 
 export type RopeScaling =
   | { ropeType: 'default' }
@@ -13,9 +14,15 @@ export type RopeScaling =
   | {
       ropeType: 'yarn'; factor: number; attentionFactor: number; betaFast: number; betaSlow: number; truncate: boolean;
       originalMaxPositionEmbeddings: number;
-    };
+    }
+  /** Transformers' frequencies change with every length beyond maxPositionEmbeddings; only those up to it are computed. */
+  | { ropeType: 'dynamic'; maxPositionEmbeddings: number }
+  /** Two tables: texts longer than originalMaxPositionEmbeddings turn by the long one. */
+  | { ropeType: 'longrope'; shortFactor: number[]; longFactor: number[]; attentionFactor: number; originalMaxPositionEmbeddings: number };
 
-export type ModelConfig = {
+export type Rope = { theta: number; scaling: RopeScaling };
+
+export type ModelConfig = Traits & {
   architecture: string;
   modelType: string;
   vocabSize: number;
@@ -25,66 +32,50 @@ export type ModelConfig = {
   numAttentionHeads: number;
   numKeyValueHeads: number;
   headDim: number;
-  hiddenAct: Activation;
   maxPositionEmbeddings: number;
-  rmsNormEps: number;
-  ropeTheta: number;
-  ropeScaling: RopeScaling;
+  /** Of RMSNorm or LayerNorm. */
+  normEps: number;
+  /** The first dims of a head that rotary embeddings turn. */
+  rotaryDims: number;
+  /** `layers[i].rope` names one of them. */
+  ropes: Rope[];
   tieWordEmbeddings: boolean;
   initializerRange: number;
   /** Rows of the score head that a classifier or reward model has instead of the LM head; null of a language model. */
   numLabels: number | null;
-  /** From here on: what the family and its flags come to. Bias on q, k, v; on o; on the MLP's three; RMSNorm on each head's q and k. */
-  qkvBias: boolean;
-  outputBias: boolean;
-  mlpBias: boolean;
-  qkNorm: boolean;
+  names: Names;
 };
 
-type Family = {
-  modelType: string;
-  qkvBias: (flag: Flag) => boolean;
-  outputBias: (flag: Flag) => boolean;
-  mlpBias: (flag: Flag) => boolean;
-  qkNorm: boolean;
-  /** Of an absent head_dim; null: hidden_size / num_attention_heads. */
-  headDim: number | null;
-};
-type Flag = (key: string) => boolean;
-
-const no = () => false;
-const attentionBias = (flag: Flag) => flag('attention_bias');
-
-/** One row a family, by the name in `architectures`. */
-const families: Record<string, Family> = {
-  LlamaForCausalLM: { modelType: 'llama', qkvBias: attentionBias, outputBias: attentionBias, mlpBias: (flag) => flag('mlp_bias'), qkNorm: false, headDim: null },
-  Qwen2ForCausalLM: { modelType: 'qwen2', qkvBias: () => true, outputBias: no, mlpBias: no, qkNorm: false, headDim: null },
-  Qwen3ForCausalLM: { modelType: 'qwen3', qkvBias: attentionBias, outputBias: attentionBias, mlpBias: no, qkNorm: true, headDim: 128 },
-};
+/** Activations by their names in config.json: of a gated MLP, of one without a gate. */
+const GATED = { silu: 'silu', gelu_pytorch_tanh: 'gelu_pytorch_tanh', gelu_new: 'gelu_pytorch_tanh' } as const;
+const PLAIN = { gelu: 'gelu', gelu_pytorch_tanh: 'gelu_pytorch_tanh', gelu_new: 'gelu_pytorch_tanh' } as const;
 
 /** @param where the file, for error sentences, e.g. `config.json` */
 export function parseModelConfig(config: Record<string, unknown>, where: string): ModelConfig {
   const [architecture, family] = familyOf(config, where);
+  const spelled = (key: string) => family.keys?.[key] ?? key;
   const fail = (text: string): never => {
     throw new Error(`${where}: ${text}`);
   };
   /** A positive number; an absent or null one takes the fallback, and is an error without one. */
-  const number = (key: string, fallback?: number, source = config): number => {
-    const value = source[key] ?? fallback;
+  const number = (name: string, fallback?: number, source = config): number => {
+    const key = spelled(name);
+    const value = source[key] ?? source[name] ?? fallback;
     if (value === undefined) return fail(`${key} is missing; a ${family.modelType} config needs it`);
     if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) return fail(`${key} is ${JSON.stringify(value)}, expected a positive number`);
     return value;
   };
   const integer = (key: string, fallback?: number): number => {
     const value = number(key, fallback);
-    return Number.isInteger(value) ? value : fail(`${key} is ${value}, expected a whole number`);
+    return Number.isInteger(value) ? value : fail(`${spelled(key)} is ${value}, expected a whole number`);
   };
-  const flag: Flag = (key) => {
-    const value = config[key] ?? false;
+  const flag = (key: string, fallback = false): boolean => {
+    const value = config[key] ?? fallback;
     return typeof value === 'boolean' ? value : fail(`${key} is ${JSON.stringify(value)}, expected true or false`);
   };
 
   const hiddenSize = integer('hidden_size');
+  const numHiddenLayers = integer('num_hidden_layers');
   const numAttentionHeads = integer('num_attention_heads');
   const numKeyValueHeads = integer('num_key_value_heads', numAttentionHeads);
   if (numAttentionHeads % numKeyValueHeads !== 0) fail(`num_attention_heads (${numAttentionHeads}) is not a multiple of num_key_value_heads (${numKeyValueHeads})`);
@@ -92,48 +83,68 @@ export function parseModelConfig(config: Record<string, unknown>, where: string)
     fail(`hidden_size (${hiddenSize}) is not a multiple of num_attention_heads (${numAttentionHeads}), and head_dim is not given`);
   }
   const headDim = integer('head_dim', family.headDim ?? hiddenSize / numAttentionHeads);
-  if (headDim % 2 !== 0) fail(`head_dim (${headDim}) is odd; rotary embeddings turn pairs`);
+  const reader: Reader = {
+    layers: numHiddenLayers, hiddenSize, number, flag, fail,
+    raw: (key) => config[key],
+    optional: (key, fallback) => (config[key] === null || (config[key] === undefined && fallback === undefined) ? 0 : number(key, fallback)),
+  };
+  const traits: Omit<Traits, 'hiddenAct'> & { hiddenAct: Traits['hiddenAct'] | null } = {
+    hiddenAct: null, qkvBias: false, outputBias: false, mlpBias: false, qkNorm: null, norm: 'rms', normOffset: 0, gated: true,
+    parallel: false, sharedNorm: false, fusedQkv: 'parts', transposed: false, embeddingScale: 1, attentionScale: null, attentionCap: 0, logitCap: 0,
+    layers: Array.from({ length: numHiddenLayers }, () => ({ window: 0, rope: 0 })),
+    ...family.traits(reader),
+  };
 
-  const act = config['hidden_act'] ?? 'silu';
-  if (act !== 'silu' && act !== 'gelu_pytorch_tanh') fail(`hidden_act is ${JSON.stringify(act)}; supported are silu and gelu_pytorch_tanh`);
-  refuseSlidingWindow(config, fail);
+  const act = config[spelled('hidden_act')] ?? family.hiddenAct;
+  if (traits.hiddenAct === null) {
+    const known: Record<string, Activation | PlainActivation> = traits.gated ? GATED : PLAIN;
+    if (typeof act !== 'string' || !Object.hasOwn(known, act)) fail(`${spelled('hidden_act')} is ${JSON.stringify(act)}; supported are ${Object.keys(known).join(', ')}`);
+    traits.hiddenAct = known[act as string]!;
+  }
 
   const maxPositionEmbeddings = integer('max_position_embeddings', 2048);
-  const { ropeTheta, ropeScaling } = parseRope(config, maxPositionEmbeddings, number, fail);
+  const { ropes, partial } = parseRopes(config, family, maxPositionEmbeddings, number, fail);
+  const rotaryDims = Math.trunc(headDim * partial);
+  if (rotaryDims % 2 !== 0 && family.names.positions === null) {
+    fail(partial === 1 ? `head_dim (${headDim}) is odd; rotary embeddings turn pairs` : `${partial} of head_dim (${headDim}) is ${rotaryDims}, which is odd; rotary embeddings turn pairs`);
+  }
+  for (const { scaling } of ropes) {
+    if (scaling.ropeType !== 'longrope' || (scaling.shortFactor.length === rotaryDims / 2 && scaling.longFactor.length === rotaryDims / 2)) continue;
+    fail(`short_factor and long_factor of longrope have ${scaling.shortFactor.length} and ${scaling.longFactor.length} numbers, expected ${rotaryDims / 2} (half of what is turned of a head)`);
+  }
   return {
+    ...traits,
+    hiddenAct: traits.hiddenAct!,
     architecture,
     modelType: family.modelType,
     vocabSize: integer('vocab_size'),
     hiddenSize,
-    intermediateSize: integer('intermediate_size'),
-    numHiddenLayers: integer('num_hidden_layers'),
+    intermediateSize: integer('intermediate_size', traits.gated ? undefined : 4 * hiddenSize),
+    numHiddenLayers,
     numAttentionHeads,
     numKeyValueHeads,
     headDim,
-    hiddenAct: act as Activation,
     maxPositionEmbeddings,
-    rmsNormEps: number('rms_norm_eps', 1e-6),
-    ropeTheta,
-    ropeScaling,
-    tieWordEmbeddings: flag('tie_word_embeddings'),
+    normEps: number('rms_norm_eps', traits.norm === 'rms' ? 1e-6 : 1e-5),
+    rotaryDims,
+    ropes,
+    tieWordEmbeddings: flag('tie_word_embeddings', family.tied),
     initializerRange: number('initializer_range', 0.02),
-    numLabels: causalNameOf(architecture) === null ? null : readScoreHead(config).labels.length,
-    qkvBias: family.qkvBias(flag),
-    outputBias: family.outputBias(flag),
-    mlpBias: family.mlpBias(flag),
-    qkNorm: family.qkNorm,
+    numLabels: isScorer(architecture) ? readScoreHead(config).labels.length : null,
+    names: family.names,
   };
 }
 
 function familyOf(config: Record<string, unknown>, where: string): [string, Family] {
   const known = Object.keys(families);
+  const all = known.map((stem) => (stem === 'GPT2' ? 'GPT2LMHeadModel' : `${stem}ForCausalLM`));
   const listed = Array.isArray(config['architectures']) ? String(config['architectures'][0]) : null;
-  const named = listed ?? known.find((name) => families[name]!.modelType === config['model_type']);
-  const family = named === undefined ? undefined : families[causalNameOf(named) ?? named];
-  if (named !== undefined && family) return [named, family];
-  if (listed === null && config['model_type'] == null) throw new Error(`${where}: architectures and model_type are missing; supported are ${known.join(', ')}`);
+  const named = listed ?? all[known.findIndex((stem) => families[stem]!.modelType === config['model_type'])];
+  const stem = named === undefined ? null : stemOf(named);
+  if (named !== undefined && stem !== null && Object.hasOwn(families, stem)) return [named, families[stem]!];
+  if (listed === null && config['model_type'] == null) throw new Error(`${where}: architectures and model_type are missing; supported are ${all.join(', ')}`);
   const wanted = listed ?? String(config['model_type']);
-  throw new Error(`${where}: architecture ${wanted} is not supported; the nearest supported one is ${nearest(wanted, known)} (all: ${known.join(', ')})`);
+  throw new Error(`${where}: architecture ${wanted} is not supported; the nearest supported one is ${nearest(wanted, all)} (all: ${all.join(', ')})`);
 }
 
 /** The name that shares the longest run of first letters, then the fewest edits: Qwen2MoeForCausalLM → Qwen2ForCausalLM. */
@@ -146,54 +157,77 @@ function nearest(name: string, known: string[]): string {
   return known.reduce((best, other) => (score(other) > score(best) ? other : best));
 }
 
-function refuseSlidingWindow(config: Record<string, unknown>, fail: (text: string) => never): void {
-  if (config['use_sliding_window'] === true) fail('use_sliding_window is true; sliding-window attention is not supported yet, only full attention');
-  const layerTypes = config['layer_types'];
-  if (!Array.isArray(layerTypes)) return;
-  const other = layerTypes.find((type) => type !== 'full_attention');
-  if (other !== undefined) fail(`layer_types names ${JSON.stringify(other)}; only full_attention is supported`);
+type ReadNumber = (key: string, fallback?: number, source?: Record<string, unknown>) => number;
+
+/**
+ * transformers 5 keeps rope_theta and the scaling in rope_parameters, for Gemma 3 once a layer type; before that they were rope_theta and
+ * rope_scaling, and Gemma 3's sliding layers had rope_local_base_freq.
+ */
+function parseRopes(
+  config: Record<string, unknown>, family: Family, maxPositionEmbeddings: number, number: ReadNumber, fail: (text: string) => never,
+): { ropes: Rope[]; partial: number } {
+  const key = config['rope_parameters'] != null ? 'rope_parameters' : 'rope_scaling';
+  const found = (config[key] ?? {}) as Record<string, unknown>;
+  if (typeof found !== 'object' || Array.isArray(found)) fail(`${key} is ${JSON.stringify(found)}, expected an object`);
+  const nested = (type: string) => found[type] as Record<string, unknown> | undefined;
+  const full = nested('full_attention') ?? found;
+  const partial = number('partial_rotary_factor', number('partial_rotary_factor', family.partialRotaryFactor), full);
+  if (partial > 1) fail(`partial_rotary_factor is ${partial}; expected at most 1`);
+  const rope = (source: Record<string, unknown>, theta: number) => ({
+    theta: number('rope_theta', theta, source), scaling: parseScaling(source, key, config, maxPositionEmbeddings, number, fail),
+  });
+  const ropes = [rope(full, number('rope_theta', family.ropeTheta))];
+  if (family.modelType === 'gemma3_text') ropes.push(rope(nested('sliding_attention') ?? {}, number('rope_local_base_freq', 10000)));
+  return { ropes, partial };
 }
 
-/** transformers 5 keeps rope_theta and the scaling in rope_parameters; before that they were rope_theta and rope_scaling. */
-function parseRope(
-  config: Record<string, unknown>, maxPositionEmbeddings: number,
-  number: (key: string, fallback?: number, source?: Record<string, unknown>) => number, fail: (text: string) => never,
-): { ropeTheta: number; ropeScaling: RopeScaling } {
-  const key = config['rope_parameters'] != null ? 'rope_parameters' : 'rope_scaling';
-  const scaling = (config[key] ?? {}) as Record<string, unknown>;
-  if (typeof scaling !== 'object' || Array.isArray(scaling)) fail(`${key} is ${JSON.stringify(scaling)}, expected an object`);
-  const ropeTheta = scaling['rope_theta'] != null ? number('rope_theta', undefined, scaling) : number('rope_theta', 10000);
-  const partial = scaling['partial_rotary_factor'] ?? config['partial_rotary_factor'] ?? 1;
-  if (partial !== 1) fail(`partial_rotary_factor is ${JSON.stringify(partial)}; only 1 is supported`);
-
-  const type = scaling['rope_type'] ?? scaling['type'] ?? 'default';
+function parseScaling(
+  scaling: Record<string, unknown>, key: string, config: Record<string, unknown>, maxPositionEmbeddings: number, number: ReadNumber,
+  fail: (text: string) => never,
+): RopeScaling {
   const of = (name: string, fallback?: number) => number(name, fallback, scaling);
-  if (type === 'default') return { ropeTheta, ropeScaling: { ropeType: 'default' } };
-  if (type === 'linear') return { ropeTheta, ropeScaling: { ropeType: 'linear', factor: of('factor') } };
-  if (type === 'llama3') {
-    return {
-      ropeTheta,
-      ropeScaling: {
+  const type = scaling['rope_type'] ?? scaling['type'] ?? 'default';
+  switch (type) {
+    case 'default':
+      return { ropeType: 'default' };
+    case 'linear':
+      return { ropeType: 'linear', factor: of('factor') };
+    case 'dynamic':
+      return { ropeType: 'dynamic', maxPositionEmbeddings };
+    case 'llama3':
+      return {
         ropeType: 'llama3', factor: of('factor'), lowFreqFactor: of('low_freq_factor'), highFreqFactor: of('high_freq_factor'),
         originalMaxPositionEmbeddings: of('original_max_position_embeddings'),
-      },
-    };
-  }
-  if (type === 'yarn') {
-    const original = of('original_max_position_embeddings', maxPositionEmbeddings);
-    const factor = of('factor', maxPositionEmbeddings / original);
-    const mscale = (m: number) => (factor <= 1 ? 1 : 0.1 * m * Math.log(factor) + 1);
-    const [all, one] = [scaling['mscale_all_dim'], scaling['mscale']];
-    const attentionFactor = all && one ? mscale(of('mscale')) / mscale(of('mscale_all_dim')) : mscale(1);
-    return {
-      ropeTheta,
-      ropeScaling: {
+      };
+    case 'yarn': {
+      const original = of('original_max_position_embeddings', maxPositionEmbeddings);
+      const factor = of('factor', maxPositionEmbeddings / original);
+      const mscale = (m: number) => (factor <= 1 ? 1 : 0.1 * m * Math.log(factor) + 1);
+      const [all, one] = [scaling['mscale_all_dim'], scaling['mscale']];
+      const attentionFactor = all && one ? mscale(of('mscale')) / mscale(of('mscale_all_dim')) : mscale(1);
+      return {
         ropeType: 'yarn', factor, attentionFactor: of('attention_factor', attentionFactor), betaFast: of('beta_fast', 32), betaSlow: of('beta_slow', 1),
         truncate: scaling['truncate'] !== false, originalMaxPositionEmbeddings: original,
-      },
-    };
+      };
+    }
+    case 'su': // as the first Phi-3 folders call it
+    case 'longrope': {
+      const original = config['original_max_position_embeddings'] != null ? number('original_max_position_embeddings') : of('original_max_position_embeddings', maxPositionEmbeddings);
+      const factor = of('factor', maxPositionEmbeddings / original);
+      const factors = (name: string): number[] => {
+        const value = scaling[name];
+        if (Array.isArray(value) && value.every((x) => typeof x === 'number' && x > 0)) return value as number[];
+        return fail(`${key}.${name} is not a list of positive numbers; longrope needs it`);
+      };
+      const attentionFactor = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original));
+      return {
+        ropeType: 'longrope', shortFactor: factors('short_factor'), longFactor: factors('long_factor'),
+        attentionFactor: of('attention_factor', attentionFactor), originalMaxPositionEmbeddings: original,
+      };
+    }
+    default:
+      return fail(`${key}.rope_type is ${JSON.stringify(type)}; supported are default, linear, dynamic, llama3, yarn and longrope`);
   }
-  return fail(`${key}.rope_type is ${JSON.stringify(type)}; supported are default, linear, llama3 and yarn`);
 }
 
 /**

@@ -14,22 +14,26 @@ export type ScoreHead = {
   padTokenId: number | null;
 };
 
-const CAUSAL = 'ForCausalLM';
 const CLASSIFIER = 'ForSequenceClassification';
+/** How the names of language models end, and a classifier's. */
+const ENDINGS = ['ForCausalLM', 'LMHeadModel', CLASSIFIER];
 
 /** A reward model's only label, named as transformers does. */
 export const REWARD_LABELS = ['LABEL_0'];
 
-/** `LlamaForSequenceClassification` → `LlamaForCausalLM`, under which the family is known; null of any other name. */
-export function causalNameOf(architecture: string): string | null {
-  return architecture.endsWith(CLASSIFIER) ? architecture.slice(0, -CLASSIFIER.length) + CAUSAL : null;
+/** `LlamaForSequenceClassification` and `LlamaForCausalLM` → `Llama`, `GPT2LMHeadModel` → `GPT2`; null of another ending. */
+export function stemOf(architecture: string): string | null {
+  const ending = ENDINGS.find((end) => architecture.endsWith(end));
+  return ending === undefined ? null : architecture.slice(0, -ending.length);
 }
+
+export const isScorer = (architecture: string): boolean => architecture.endsWith(CLASSIFIER);
 
 /** The config.json of the same trunk with a score head. `architecture` is the family's, `LlamaForCausalLM` or already a classifier's. */
 export function scoreHeadConfig(config: Record<string, unknown>, architecture: string, { labels, padTokenId }: ScoreHead): Record<string, unknown> {
   return {
     ...config,
-    architectures: [architecture.endsWith(CLASSIFIER) ? architecture : architecture.slice(0, -CAUSAL.length) + CLASSIFIER],
+    architectures: [stemOf(architecture)! + CLASSIFIER],
     id2label: Object.fromEntries(labels.map((label, id) => [id, label])),
     label2id: Object.fromEntries(labels.map((label, id) => [label, id])),
     pad_token_id: padTokenId,

@@ -6,21 +6,21 @@
 import type { Lora } from '../../shared/recipe.ts';
 import type { Batch } from '../data/batch.ts';
 import type { Device, Tensor } from '../device/device.ts';
+import { cappedLogprob } from '../ops/capped-logprob.ts';
 import { gather } from '../ops/embedding.ts';
 import { linear } from '../ops/linear.ts';
 import { logprob } from '../ops/logprob.ts';
 import { createPool } from '../ops/pool.ts';
-import { rmsNorm } from '../ops/rms-norm.ts';
 import { constant, createTape, type Tape, type Value } from '../ops/tape.ts';
 import { type ModelConfig, parseModelConfig } from './config.ts';
 import { type CacheSequence, createKvCache, type KvCache } from './kv-cache.ts';
 import { attachLora, checkAdapter, loraUpdate, mergedWeight, type ReadAdapter, targetLinears } from './lora.ts';
 import {
-  buildWeights, checkTensors, createParameter, decoderLinears, drawParameter, type Linear, type Parameter, readParameter, SCORE, storedName,
-  type TensorFolder, type WeightStorage, writeParameter,
+  buildWeights, checkTensors, createParameter, decoderLinears, drawParameter, isTransposed, type Linear, type Parameter, readParameter, readStored, SCORE,
+  type TensorFolder, transposed, type WeightStorage, writeParameter,
 } from './parameters.ts';
-import { createRotaryTable } from './rope-table.ts';
-import { type Inputs, transformer } from './transformer.ts';
+import { createRotaryTable, rotaryRows, turnsLong } from './rope-table.ts';
+import { type Inputs, normed, transformer } from './transformer.ts';
 
 export type LoadOptions = {
   /** Of frozen matrices; trained ones are f32. With q8_0 the model decodes and gives logits; log-probs (forward) and scores want the others. */
@@ -138,7 +138,7 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
   const linearOf = new Map(linears.map((linear) => [linear.weight, linear]));
   for (const parameter of own) {
     const isNew = randomInit || (parameter === weights.score && stored.numLabels === null);
-    let values = isNew ? drawParameter(config, parameter.name, parameter.tensor.length, seed) : await folder.read(storedName(config, folder, parameter.name));
+    let values = isNew ? drawParameter(config, parameter.name, parameter.tensor.length, seed) : await readStored(config, folder, parameter.name, parameter.shape);
     if (parameter === weights.score && adapterScore) values = adapterScore.values;
     const linear = linearOf.get(parameter);
     for (const adapter of linear ? folded : []) {
@@ -160,7 +160,7 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
   const parameters = [...all, ...loraParameters].filter((parameter) => parameter.trained);
 
   const pool = createPool(device);
-  const rotary = createRotaryTable(device, config);
+  const rotary = config.ropes.map((rope) => createRotaryTable(device, rope, config.rotaryDims));
   const { hiddenSize: C, vocabSize: V } = config;
   let logitsBuffer: Tensor | null = null;
 
@@ -193,14 +193,16 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
   /** The final norm's output at the rows asked for, (M,C). */
   function hiddenAt(tape: Tape, packed: Packed, rows: Int32Array, inference: Pick<Inputs, 'lora' | 'cache'>): Value {
     const N = packed.tokens.length, M = rows.length, S = packed.segments.length / 6;
-    rotary.reserve(packed.positions.reduce((most, position) => Math.max(most, position), 0) + 1);
+    const turned = rotaryRows(config, packed.positions, packed.segments);
+    if (weights.embedPositions) checkIds(packed.positions, config.maxPositionEmbeddings, 'position');
+    for (const table of rotary) table.reserve(turned.reduce((most, row) => Math.max(most, row), 0) + 1);
     const x = transformer(tape, config, weights, {
-      N, S, rotary, gradientCheckpointing, ...inference,
-      tokens: upload(tape, packed.tokens), positions: upload(tape, packed.positions), segments: upload(tape, packed.segments, 6),
+      N, S, rotary, gradientCheckpointing, ...inference, longest: longestText(packed.segments),
+      tokens: upload(tape, packed.tokens), positions: upload(tape, packed.positions), rotaryRows: upload(tape, turned), segments: upload(tape, packed.segments, 6),
     });
     const chosen = gather(tape, x, upload(tape, rows), N, M);
     tape.done(x);
-    return rmsNorm(tape, chosen, weights.norm, M, C, config.rmsNormEps);
+    return normed(tape, config, chosen, weights.norm, M);
   }
 
   async function logitsAt(packed: Packed, rows: Int32Array, inference: Pick<Inputs, 'lora' | 'cache'>): Promise<Float32Array> {
@@ -216,7 +218,9 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
     }
     device.linear(logitsBuffer, hidden.data, head.tensor, null, M, C, V, 1, 0);
     tape.release([hidden]);
-    return (await device.read(logitsBuffer, 0, M * V)) as Float32Array;
+    const logits = (await device.read(logitsBuffer, 0, M * V)) as Float32Array;
+    const cap = config.logitCap;
+    return cap > 0 ? logits.map((x) => cap * Math.tanh(x / cap)) : logits;
   }
 
   const adapterOf = (on: boolean, training: boolean, dropoutSeed: number) => (linear: Linear) => (on ? loraUpdate(linear, training, dropoutSeed) : null);
@@ -242,7 +246,9 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
       let wanted: Value[] = [];
       const out = tape.scope(() => {
         const hidden = hiddenAt(tape, packBatch(batch), batch.rows, { lora: adapterOf(adapter, gradient, dropoutSeed), cache: null });
-        const made = logprob(tape, hidden, head, upload(tape, batch.targets), M, C, V, { entropy, best });
+        const targets = upload(tape, batch.targets);
+        const made = config.logitCap > 0 ? cappedLogprob(tape, hidden, head, targets, M, C, V, config.logitCap, { entropy, best })
+          : logprob(tape, hidden, head, targets, M, C, V, { entropy, best });
         wanted = [made.entropy, made.best].filter((value) => value !== null);
         tape.hold(wanted);
         return made.logprobs;
@@ -352,6 +358,7 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
     createCache: (tokens) => createKvCache(device, config, tokens),
 
     async decode(cache, inputs, { adapter = true, every = false } = {}) {
+      for (const { sequence, tokens } of inputs) checkLong(config, sequence, tokens.length);
       const appended = packDecode(inputs);
       checkIds(appended.tokens, V, 'token');
       const row = config.numKeyValueHeads * config.headDim;
@@ -370,14 +377,18 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
 
     tensors({ merge }) {
       const merged = new Map(merge ? adapted.map((linear) => [linear.weight, linear]) : []);
+      /** As Hugging Face has it. */
+      const stored = (parameter: Parameter, values: Float32Array) => (flipped(parameter) ? transposed(values, parameter.shape[0]!, parameter.shape[1]!) : values);
+      const flipped = (parameter: Parameter) => isTransposed(config, parameter.name, parameter.shape);
       return all.map((parameter) => ({
         name: parameter.name,
-        shape: parameter.shape,
+        shape: flipped(parameter) ? [...parameter.shape].reverse() : parameter.shape,
         async read() {
           const linear = merged.get(parameter);
-          if (!linear) return readParameter(device, parameter);
+          const values = await readParameter(device, parameter);
+          if (!linear) return stored(parameter, values);
           const { a, b, r, scale } = linear.lora!;
-          return mergedWeight(device, linear, await readParameter(device, parameter), { a: await readParameter(device, a), b: await readParameter(device, b), r, scale });
+          return stored(parameter, await mergedWeight(device, linear, values, { a: await readParameter(device, a), b: await readParameter(device, b), r, scale }));
         },
       }));
     },
@@ -393,7 +404,7 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
     free() {
       for (const { tensor } of [...own, ...loraParameters]) device.free(tensor);
       if (logitsBuffer) device.free(logitsBuffer);
-      rotary.free();
+      for (const table of rotary) table.free();
       pool.clear();
     },
   };
@@ -413,6 +424,23 @@ type Packed = { tokens: Int32Array; positions: Int32Array; segments: Int32Array 
 function packBatch(batch: Pick<Batch, 'tokens' | 'positions' | 'segments'>): Packed {
   const segments = batch.segments.flatMap(({ start, length, prefix }) => [start, length, prefix?.start ?? 0, prefix?.length ?? 0, start, length]);
   return { tokens: batch.tokens, positions: batch.positions, segments: Int32Array.from(segments) };
+}
+
+/** Keys of the longest text of a segment table. */
+function longestText(segments: Int32Array): number {
+  let longest = 0;
+  for (let at = 0; at < segments.length; at += 6) longest = Math.max(longest, segments[at + 3]! + segments[at + 5]!);
+  return longest;
+}
+
+/** With longrope, keys in the cache were turned by the short frequencies, and a text that outgrows them would need them all anew. */
+function checkLong(config: ModelConfig, sequence: CacheSequence, added: number): void {
+  const before = (sequence.prefix?.length ?? 0) + sequence.length;
+  if (before === 0 || turnsLong(config, before) === turnsLong(config, before + added)) return;
+  throw new Error(
+    `decode: at ${before} tokens the text passes the length this model was first trained on, where its rotary angles (longrope) change for all tokens; ` +
+    'start from the whole text, or keep prompt and answer together shorter',
+  );
 }
 
 /** Places new tokens at the end of their sequences, whose lengths grow by them. */
@@ -443,10 +471,10 @@ function packDecode(inputs: { sequence: CacheSequence; tokens: ArrayLike<number>
   };
 }
 
-function checkIds(ids: Int32Array, limit: number, what: 'token' | 'target' | 'row'): void {
+function checkIds(ids: Int32Array, limit: number, what: 'token' | 'target' | 'row' | 'position'): void {
   for (let i = 0; i < ids.length; i++) {
     if (ids[i]! >= 0 && ids[i]! < limit) continue;
-    const remedy = what === 'row' ? `the batch has ${limit} rows` : `the vocabulary has ${limit}; does the tokenizer belong to this model?`;
+    const remedy = what === 'position' ? `the model has ${limit} (max_position_embeddings); shorten the text` : what === 'row' ? `the batch has ${limit} rows` : `the vocabulary has ${limit}; does the tokenizer belong to this model?`;
     throw new Error(`forward: ${what} ${ids[i]} at place ${i} is out of range, ${remedy}`);
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The tensors of a model: which there are for a config, under which Hugging Face names, of which shapes; loading them from a folder
- * and drawing new ones. The only file that knows tensor names. What is done with them is transformer.ts.
+ * and drawing new ones. Names of modules are the family's (families.ts). What is done with the tensors is transformer.ts.
  *
  * Shapes: C hidden, F intermediate, V vocab, H query heads, K key/value heads, D head dim; linears are (out, in).
  */
@@ -12,76 +12,104 @@ import type { ModelConfig } from './config.ts';
 /** One trained or frozen tensor. grad is there from backward to the end of the step (ops/tape.ts); decay says whether weight decay applies (not to norms and biases). */
 export type Parameter = { name: string; shape: number[]; tensor: Tensor; readonly trained: boolean; grad: Tensor | null; decay: boolean };
 
+/** A norm's weight(C), and a LayerNorm's bias(C). */
+export type Norm = { weight: Parameter; bias: Parameter | null };
+
 /** The adapter on one linear: a(r,I), b(O,r). */
 export type LoraModule = { a: Parameter; b: Parameter; r: number; scale: number; p: number };
 
 /** name is the module's, without `.weight`. */
 export type Linear = LinearWeights & { name: string; weight: Parameter; bias: Parameter | null; lora: LoraModule | null };
 
+/** What a family has not is null. */
 export type LayerWeights = {
-  inputNorm: Parameter; // (C)
-  q: Linear; // (H·D, C)
-  k: Linear; // (K·D, C)
-  v: Linear; // (K·D, C)
-  qNorm: Parameter | null; // (D)
-  kNorm: Parameter | null; // (D)
+  inputNorm: Norm | null; // (C)
+  qkv: Linear | null; // (H·D + 2·K·D, C), in place of the three
+  q: Linear | null; // (H·D, C)
+  k: Linear | null; // (K·D, C)
+  v: Linear | null; // (K·D, C)
+  qNorm: Parameter | null; // (D), or of all heads (H·D)
+  kNorm: Parameter | null; // (D), or (K·D)
   o: Linear; // (C, H·D)
-  postAttentionNorm: Parameter; // (C)
-  gate: Linear; // (F, C)
-  up: Linear; // (F, C)
+  afterAttentionNorm: Norm | null; // (C)
+  mlpNorm: Norm | null; // (C)
+  gateUp: Linear | null; // (2·F, C), in place of the two
+  gate: Linear | null; // (F, C)
+  up: Linear | null; // (F, C)
   down: Linear; // (C, F)
+  afterMlpNorm: Norm | null; // (C)
 };
 
 export type Weights = {
   embedTokens: Parameter; // (V, C)
+  embedPositions: Parameter | null; // (maxPositionEmbeddings, C)
   layers: LayerWeights[];
-  norm: Parameter; // (C)
+  norm: Norm; // (C)
   /** (V, C); the same parameter as embedTokens when tied; null where a score head stands in its place */
   head: Parameter | null;
   /** (labels, C), heads.ts */
   score: Parameter | null;
 };
 
-const EMBED = 'model.embed_tokens.weight';
-const HEAD = 'lm_head.weight';
 export const SCORE = 'score.weight';
 
-/** Builds the weights by asking `make` for every parameter, in a fixed order. */
+/** Builds the weights by asking `make` for every parameter, in a fixed order; shapes are ours, out before in. */
 export function buildWeights(config: ModelConfig, make: (name: string, shape: number[]) => Parameter): Weights {
-  const { hiddenSize: C, intermediateSize: F, vocabSize: V, headDim: D } = config;
+  const { hiddenSize: C, intermediateSize: F, vocabSize: V, headDim: D, names, gated } = config;
   const HD = config.numAttentionHeads * D, KD = config.numKeyValueHeads * D;
   const linear = (name: string, outFeatures: number, inFeatures: number, bias: boolean): Linear => ({
     name, inFeatures, outFeatures, lora: null,
     weight: make(`${name}.weight`, [outFeatures, inFeatures]),
     bias: bias ? make(`${name}.bias`, [outFeatures]) : null,
   });
+  const norm = (name: string): Norm => ({ weight: make(`${name}.weight`, [C]), bias: config.norm === 'layer' ? make(`${name}.bias`, [C]) : null });
 
-  const embedTokens = make(EMBED, [V, C]);
+  const embedTokens = make(`${names.embed}.weight`, [V, C]);
+  const embedPositions = names.positions ? make(`${names.positions}.weight`, [config.maxPositionEmbeddings, C]) : null;
   const layers = Array.from({ length: config.numHiddenLayers }, (_, i): LayerWeights => {
-    const at = `model.layers.${i}`;
+    const at = (part: string) => `${names.layers}.${i}.${part}`;
+    const maybeNorm = (part: string | null) => (part === null ? null : norm(at(part)));
+    const project = (part: string, outFeatures: number) => linear(at(part), outFeatures, C, config.qkvBias);
+    const expand = (part: string, outFeatures: number) => linear(at(part), outFeatures, C, config.mlpBias);
+    const headNorm = (part: string, width: number) => (config.qkNorm ? make(`${at(part)}.weight`, [config.qkNorm === 'all' ? width : D]) : null);
+    const fused = names.qkv !== null, fusedUp = names.gateUp !== null;
     return {
-      inputNorm: make(`${at}.input_layernorm.weight`, [C]),
-      q: linear(`${at}.self_attn.q_proj`, HD, C, config.qkvBias),
-      k: linear(`${at}.self_attn.k_proj`, KD, C, config.qkvBias),
-      v: linear(`${at}.self_attn.v_proj`, KD, C, config.qkvBias),
-      qNorm: config.qkNorm ? make(`${at}.self_attn.q_norm.weight`, [D]) : null,
-      kNorm: config.qkNorm ? make(`${at}.self_attn.k_norm.weight`, [D]) : null,
-      o: linear(`${at}.self_attn.o_proj`, C, HD, config.outputBias),
-      postAttentionNorm: make(`${at}.post_attention_layernorm.weight`, [C]),
-      gate: linear(`${at}.mlp.gate_proj`, F, C, config.mlpBias),
-      up: linear(`${at}.mlp.up_proj`, F, C, config.mlpBias),
-      down: linear(`${at}.mlp.down_proj`, C, F, config.mlpBias),
+      inputNorm: maybeNorm(names.inputNorm),
+      qkv: fused ? project(names.qkv!, HD + 2 * KD) : null,
+      q: fused ? null : project(names.q, HD),
+      k: fused ? null : project(names.k, KD),
+      v: fused ? null : project(names.v, KD),
+      qNorm: headNorm(names.qNorm, HD),
+      kNorm: headNorm(names.kNorm, KD),
+      o: linear(at(names.o), C, HD, config.outputBias),
+      afterAttentionNorm: maybeNorm(names.afterAttentionNorm),
+      mlpNorm: config.sharedNorm ? null : maybeNorm(names.mlpNorm),
+      gateUp: fusedUp ? expand(names.gateUp!, 2 * F) : null,
+      gate: gated && !fusedUp ? expand(names.gate, F) : null,
+      up: fusedUp ? null : expand(names.up, F),
+      down: linear(at(names.down), C, F, config.mlpBias),
+      afterMlpNorm: maybeNorm(names.afterMlpNorm),
     };
   });
-  const norm = make('model.norm.weight', [C]);
-  const trunk = { embedTokens, layers, norm };
+  const trunk = { embedTokens, embedPositions, layers, norm: norm(names.norm) };
   if (config.numLabels !== null) return { ...trunk, head: null, score: make(SCORE, [config.numLabels, C]) };
-  return { ...trunk, head: config.tieWordEmbeddings ? embedTokens : make(HEAD, [V, C]), score: null };
+  return { ...trunk, head: config.tieWordEmbeddings ? embedTokens : make(`${names.head}.weight`, [V, C]), score: null };
 }
 
 /** The linears LoRA may be put on, in order: all of the decoder, not the head. */
 export function decoderLinears(weights: Weights): Linear[] {
-  return weights.layers.flatMap(({ q, k, v, o, gate, up, down }) => [q, k, v, o, gate, up, down]);
+  return weights.layers.flatMap(({ qkv, q, k, v, o, gateUp, gate, up, down }) => [qkv, q, k, v, o, gateUp, gate, up, down]).filter((linear) => linear !== null);
+}
+
+/** Whether a parameter's rows are columns where it is stored: all matrices of GPT-2's layers. */
+export const isTransposed = (config: ModelConfig, name: string, shape: number[]): boolean =>
+  config.transposed && shape.length > 1 && name.startsWith(`${config.names.layers}.`);
+
+/** x(rows, columns) → (columns, rows) */
+export function transposed(x: Float32Array, rows: number, columns: number): Float32Array {
+  const out = new Float32Array(x.length);
+  for (let row = 0; row < rows; row++) for (let column = 0; column < columns; column++) out[column * rows + row] = x[row * columns + column]!;
+  return out;
 }
 
 /** What loading needs of a model folder (formats/model-folder.ts gives it). */
@@ -92,9 +120,21 @@ export type TensorFolder = {
   read(name: string): Promise<Float32Array>;
 };
 
-/** Where a parameter is stored: a tied embedding may lie under either of its two names. */
+/** Where a parameter is stored: a tied embedding may lie under either of its two names, and old GPT-2 folders leave `transformer.` out. */
 export function storedName(config: ModelConfig, folder: TensorFolder, name: string): string {
-  return name === EMBED && config.tieWordEmbeddings && !folder.tensors.has(EMBED) && folder.tensors.has(HEAD) ? HEAD : name;
+  const [embed, head] = [`${config.names.embed}.weight`, `${config.names.head}.weight`];
+  if (name === embed && config.tieWordEmbeddings && !folder.tensors.has(embed) && folder.tensors.has(head)) return head;
+  const bare = name.slice(name.indexOf('.') + 1);
+  return config.names.positions !== null && !folder.tensors.has(name) && folder.tensors.has(bare) ? bare : name;
+}
+
+/** Buffers of old files, which say nothing the config does not. */
+const BUFFER = /(rotary_emb\.inv_freq|attn\.bias|attn\.masked_bias|attention\.bias|attention\.masked_bias)$/;
+
+/** A parameter's values from the folder, out before in. */
+export async function readStored(config: ModelConfig, folder: TensorFolder, name: string, shape: number[]): Promise<Float32Array> {
+  const values = await folder.read(storedName(config, folder, name));
+  return isTransposed(config, name, shape) ? transposed(values, shape[1]!, shape[0]!) : values;
 }
 
 /** Throws unless the folder holds every tensor the config asks for, in its shape, and none the model would leave out of account. */
@@ -106,16 +146,19 @@ export function checkTensors(config: ModelConfig, folder: TensorFolder): void {
     const info = folder.tensors.get(stored);
     expected.add(stored);
     if (!info) missing.push(name);
-    else if (info.shape.length !== shape.length || info.shape.some((n, i) => n !== shape[i])) {
-      throw new Error(`${info.file}: tensor ${stored} has shape [${info.shape.join(', ')}], but config.json makes it [${shape.join(', ')}]; the two files do not belong together`);
+    else {
+      const want = isTransposed(config, name, shape) ? [...shape].reverse() : shape;
+      if (info.shape.length !== want.length || info.shape.some((n, i) => n !== want[i])) {
+        throw new Error(`${info.file}: tensor ${stored} has shape [${info.shape.join(', ')}], but config.json makes it [${want.join(', ')}]; the two files do not belong together`);
+      }
     }
     return undefined as never; // only names and shapes are asked for here
   });
   if (missing.length > 0) {
-    const untied = missing.length === 1 && missing[0] === HEAD ? '; if the head is the embedding, config.json must say tie_word_embeddings: true' : '; the download may be incomplete';
+    const untied = missing.length === 1 && missing[0] === `${config.names.head}.weight` ? '; if the head is the embedding, config.json must say tie_word_embeddings: true' : '; the download may be incomplete';
     throw new Error(`${folder.folder}: ${count(missing.length, 'tensor is', 'tensors are')} missing: ${firstThree(missing)}${untied}`);
   }
-  const unknown = [...folder.tensors.keys()].filter((name) => !expected.has(name) && !name.endsWith('rotary_emb.inv_freq') && !(name === HEAD && config.tieWordEmbeddings));
+  const unknown = [...folder.tensors.keys()].filter((name) => !expected.has(name) && !BUFFER.test(name) && !(name === `${config.names.head}.weight` && config.tieWordEmbeddings));
   if (unknown.length > 0) {
     throw new Error(
       `${folder.folder}: ${count(unknown.length, 'tensor has', 'tensors have')} no place in a ${config.architecture} of this config.json: ` +
@@ -130,7 +173,7 @@ const firstThree = (names: string[]) => names.slice(0, 3).join(', ') + (names.le
 /** New values as transformers draws them: normal(0, initializer_range), norms 1, biases 0. One tensor's draw depends on seed and name alone. */
 export function drawParameter(config: ModelConfig, name: string, length: number, seed: number): Float32Array {
   if (name.endsWith('.bias')) return new Float32Array(length);
-  if (name.endsWith('norm.weight')) return new Float32Array(length).fill(1);
+  if (/(norm|\.ln_\w)\.weight$/.test(name)) return new Float32Array(length).fill(1 - config.normOffset);
   const random = createRandom(deriveSeed(seed, name));
   const values = new Float32Array(length);
   for (let i = 0; i < length; i++) values[i] = random.normal() * config.initializerRange;

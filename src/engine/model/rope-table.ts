@@ -4,18 +4,16 @@
  */
 import type { Device } from '../device/device.ts';
 import type { RotaryTable } from '../ops/rope.ts';
-import type { ModelConfig } from './config.ts';
+import type { ModelConfig, Rope } from './config.ts';
 
 const f32 = Math.fround;
 
-/** (R/2) angles per position, and the factor on cosine and sine. */
-export function inverseFrequencies(config: ModelConfig): { frequencies: Float32Array; attentionFactor: number } {
-  const R = config.headDim;
-  const base = config.ropeTheta;
-  const scaling = config.ropeScaling;
+/** (R/2) angles per position, and the factor on cosine and sine. `long` asks for longrope's second table. */
+export function inverseFrequencies({ theta: base, scaling }: Rope, R: number, long = false): { frequencies: Float32Array; attentionFactor: number } {
   const frequencies = Float32Array.from({ length: R / 2 }, (_, i) => 1 / f32(base ** f32((2 * i) / R)));
   switch (scaling.ropeType) {
     case 'default':
+    case 'dynamic':
       return { frequencies, attentionFactor: 1 };
     case 'linear':
       return { frequencies: frequencies.map((f) => f / scaling.factor), attentionFactor: 1 };
@@ -44,31 +42,80 @@ export function inverseFrequencies(config: ModelConfig): { frequencies: Float32A
       });
       return { frequencies: scaled, attentionFactor };
     }
+    case 'longrope': {
+      const { shortFactor, longFactor, attentionFactor } = scaling;
+      const factors = long ? longFactor : shortFactor;
+      return { frequencies: Float32Array.from(factors, (factor, i) => 1 / f32(f32(factor) * f32(base ** f32((2 * i) / R)))), attentionFactor };
+    }
   }
 }
 
-/** A table that grows to the positions a forward needs, by powers of two. */
-export function createRotaryTable(device: Device, config: ModelConfig): RotaryTable & { reserve(positions: number): void; free(): void } {
-  const { frequencies, attentionFactor } = inverseFrequencies(config);
-  const R = config.headDim;
-  let positions = 0;
+/**
+ * Whether a text turns by the long frequencies: transformers switches the whole forward when its longest text passes the original length.
+ * Here each text is asked for itself, with those that share its prompt.
+ */
+export function turnsLong(config: ModelConfig, length: number): boolean {
+  return config.ropes.some(({ scaling }) => scaling.ropeType === 'longrope' && length > scaling.originalMaxPositionEmbeddings);
+}
+
+/**
+ * The table's row of each token. With longrope a position has two, short before long; segments is (S, 6), see Device.attention.
+ * Throws where a text is longer than what its scaling is computed for.
+ */
+export function rotaryRows(config: ModelConfig, positions: Int32Array, segments: Int32Array): Int32Array {
+  for (const { scaling } of config.ropes) {
+    if (scaling.ropeType !== 'dynamic') continue;
+    const longest = positions.reduce((most, position) => Math.max(most, position), -1) + 1;
+    if (longest > scaling.maxPositionEmbeddings) {
+      throw new Error(
+        `forward: a text of ${longest} tokens is longer than max_position_embeddings (${scaling.maxPositionEmbeddings}); dynamic rope scaling turns ` +
+        'such texts by other angles with every token, which is not supported: shorten it',
+      );
+    }
+  }
+  if (!config.ropes.some(({ scaling }) => scaling.ropeType === 'longrope')) return positions;
+  const [fields, S] = [6, segments.length / 6];
+  /** By first row of the shared prompt: the longest text that goes through it. */
+  const longest = new Map<number, number>();
+  for (let s = 0; s < S; s++) {
+    const [, , prefixStart, prefixLength, keyStart, keyLength] = segments.subarray(s * fields, (s + 1) * fields);
+    const root = prefixLength > 0 ? prefixStart : keyStart;
+    longest.set(root, Math.max(longest.get(root) ?? 0, prefixLength + keyLength));
+  }
+  const rows = positions.map((position) => 2 * position);
+  for (let s = 0; s < S; s++) {
+    const [start, length, prefixStart, prefixLength, keyStart] = segments.subarray(s * fields, (s + 1) * fields);
+    if (!turnsLong(config, longest.get(prefixLength > 0 ? prefixStart : keyStart)!)) continue;
+    for (let row = start; row < start + length; row++) rows[row]!++;
+  }
+  return rows;
+}
+
+export type GrowingTable = RotaryTable & { reserve(rows: number): void; free(): void };
+
+/** A table of one of the config's ropes that grows to the rows a forward needs, by powers of two. */
+export function createRotaryTable(device: Device, rope: Rope, R: number): GrowingTable {
+  const tables = rope.scaling.ropeType === 'longrope' ? [false, true].map((long) => inverseFrequencies(rope, R, long)) : [inverseFrequencies(rope, R)];
+  let rows = 0;
   const table = {
     rotaryDims: R,
     cosSin: device.alloc(R),
     reserve(needed: number) {
-      if (needed <= positions) return;
-      positions = Math.max(64, 2 ** Math.ceil(Math.log2(needed)));
-      const rows = new Float32Array(positions * R);
-      for (let p = 0; p < positions; p++) {
+      if (needed <= rows) return;
+      rows = Math.max(64, 2 ** Math.ceil(Math.log2(needed)));
+      const values = new Float32Array(rows * R);
+      for (let row = 0; row < rows; row++) {
+        const { frequencies, attentionFactor } = tables[row % tables.length]!;
+        const position = Math.floor(row / tables.length);
         for (let d = 0; d < R / 2; d++) {
-          const angle = f32(p * frequencies[d]!);
-          rows[p * R + d] = Math.cos(angle) * attentionFactor;
-          rows[p * R + R / 2 + d] = Math.sin(angle) * attentionFactor;
+          const angle = f32(position * frequencies[d]!);
+          values[row * R + d] = Math.cos(angle) * attentionFactor;
+          values[row * R + R / 2 + d] = Math.sin(angle) * attentionFactor;
         }
       }
       device.free(table.cosSin);
-      table.cosSin = device.alloc(rows.length);
-      device.write(table.cosSin, rows);
+      table.cosSin = device.alloc(values.length);
+      device.write(table.cosSin, values);
     },
     free: () => device.free(table.cosSin),
   };

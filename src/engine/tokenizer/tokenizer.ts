@@ -6,8 +6,13 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Tokenizer as Library } from '@huggingface/tokenizers';
+import { readGgufMetadata } from '../formats/gguf-reader.ts';
+import { readVocabulary } from '../formats/gguf-vocabulary.ts';
 import { readJsonFile } from '../formats/json.ts';
+import { isFile } from '../formats/write-beside.ts';
+import { sentencePieceTokenizer } from './sentencepiece.ts';
 import { tokenBytesOf } from './token-bytes.ts';
+import { rememberWords, wordsOf } from './words.ts';
 
 /** A stretch of a rendered example. `special`: template text, where special-token strings are control tokens; otherwise they are plain text. */
 export type Piece = { text: string; loss: boolean; special?: boolean };
@@ -40,10 +45,17 @@ export interface Tokenizer {
   tokenBytes(id: number): Uint8Array | null;
 }
 
+/** @param folder a folder with tokenizer.json, or with SentencePiece's tokenizer.model alone; or a GGUF file */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
+  if (folder.endsWith('.gguf')) {
+    const { json, config, eos, chatTemplate } = readVocabulary(await readGgufMetadata(folder), folder);
+    return createTokenizer(json, config, { where: folder, eos, chatTemplate });
+  }
   const path = join(folder, 'tokenizer.json');
+  const piecesPath = join(folder, 'tokenizer.model');
+  const pieces = !(await isFile(path)) && (await isFile(piecesPath)) ? await readFile(piecesPath) : null;
   const [json, config, special, generation, model, jinja] = await Promise.all([
-    readJsonFile(path),
+    pieces ? {} : readJsonFile(path),
     readJsonFile(join(folder, 'tokenizer_config.json'), true),
     readJsonFile(join(folder, 'special_tokens_map.json'), true),
     readJsonFile(join(folder, 'generation_config.json'), true),
@@ -54,7 +66,10 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
     }),
   ]);
   const eos = [generation?.eos_token_id, model?.eos_token_id].flat().filter((id): id is number => Number.isInteger(id));
-  return createTokenizer(json, { ...special, ...config }, { where: path, eos, chatTemplate: jinja ?? chatTemplateOf(config) });
+  const extra = { eos, chatTemplate: jinja ?? chatTemplateOf(config) };
+  if (!pieces) return createTokenizer(json, { ...special, ...config }, { where: path, ...extra });
+  const made = sentencePieceTokenizer(pieces, { ...special, ...config }, piecesPath);
+  return createTokenizer(made.json, made.config, { where: piecesPath, ...extra });
 }
 
 /** @param extra.eos ids other files call the end of an answer */
@@ -64,6 +79,7 @@ export function createTokenizer(
   extra: { where: string; eos: number[]; chatTemplate: string | null },
 ): Tokenizer {
   const added = checkTokenizerJson(json, extra.where);
+  const words = wordsOf(json as { model: unknown });
   const namedTokens = namedTokensOf(config);
   const vocab = (json.model as { vocab: Record<string, number> }).vocab;
   for (const content of new Set(Object.values(namedTokens))) {
@@ -72,7 +88,7 @@ export function createTokenizer(
   }
   let library: Library;
   try {
-    library = new Library({ decoder: null, post_processor: null, pre_tokenizer: null, normalizer: null, ...json, added_tokens: added }, config);
+    library = new Library({ decoder: null, post_processor: null, normalizer: null, ...json, pre_tokenizer: asReference(json.pre_tokenizer ?? null), added_tokens: added }, config);
   } catch (error) {
     throw new Error(`${extra.where}: ${(error as Error).message}; download it again, or save it anew with transformers`, { cause: error });
   }
@@ -89,9 +105,16 @@ export function createTokenizer(
   const normalize = (text: string): string => (normalizer === null ? text : normalizer(text));
   const preTokenize = (text: string, index: number): string[] => (preTokenizer === null ? [text] : preTokenizer(text, { section_index: index }));
 
+  const { type, byte_fallback: fallback } = json.model as { type?: string; byte_fallback?: boolean };
+  const fallsBack = type === 'Unigram' && fallback === true; // the library's BPE does it, its Unigram does not
+  const bytesOfUnknown = (token: string): string[] =>
+    model.tokens_to_ids.has(token) ? [token] : Array.from(Buffer.from(token, 'utf8'), (byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`);
+  const byWords = words === null ? null : rememberWords(words, (forms) => model(forms));
   function tokensOf(text: string, index: number): string[] {
     const normalized = normalize(text);
-    return normalized === '' ? [] : model(preTokenize(normalized, index));
+    if (byWords !== null) return byWords(normalized);
+    const tokens = normalized === '' ? [] : model(preTokenize(normalized, index));
+    return fallsBack ? tokens.flatMap(bytesOfUnknown) : tokens;
   }
 
   function idOfToken(token: string): number {
@@ -194,6 +217,14 @@ export function createTokenizer(
     token: (id) => model.vocab[id] ?? '',
     tokenBytes: tokenBytesOf(json, added, model.vocab),
   };
+}
+
+/** The library's Digits knows 0 to 9, the reference's every number sign (½, Ⅷ): said as the split it is. */
+function asReference(step: unknown): unknown {
+  const part = step as { type?: string; individual_digits?: boolean; pretokenizers?: unknown[] } | null;
+  if (part?.type === 'Sequence') return { ...part, pretokenizers: part.pretokenizers!.map(asReference) };
+  if (part?.type !== 'Digits') return part;
+  return { type: 'Split', pattern: { Regex: part.individual_digits ? '\\p{N}' : '\\p{N}+' }, behavior: 'Isolated', invert: false };
 }
 
 type AddedToken = { id: number; content: string; special?: boolean; lstrip?: boolean; rstrip?: boolean };

@@ -34,8 +34,9 @@ export async function readFacts({ db }: Library, folders: Iterable<string>): Pro
 }
 
 function stampOf(folder: string): string {
-  const stamps = FILES.map((name) => {
-    const found = statSync(join(folder, name), { throwIfNoEntry: false });
+  // a GGUF file is a model by itself
+  const stamps = (folder.endsWith('.gguf') ? [folder] : FILES.map((name) => join(folder, name))).map((file) => {
+    const found = statSync(file, { throwIfNoEntry: false });
     return found ? `${found.mtimeMs}:${found.size}` : '';
   });
   return stamps.join(' ');

@@ -148,9 +148,12 @@ function modelPath(folder: string, adapter: string | null): ModelPath {
   return adapter === null ? { folder } : { folder, adapter };
 }
 
-/** A folder on disk: a model, or an adapter whose base its adapter_config.json names (a folder, or a library name). */
+/** A folder on disk (a model, or one GGUF file in place of a folder), or an adapter whose base its adapter_config.json names (a folder, or a library name). */
 function folderPath(library: Library, folder: string): ModelPath {
-  if (!statSync(folder).isDirectory()) throw new UserError(`${folder}: a file; name the model's folder (config.json and model.safetensors are in it)`);
+  if (!statSync(folder).isDirectory()) {
+    if (folder.endsWith('.gguf')) return { folder };
+    throw new UserError(`${folder}: a file; name the model's folder (config.json and model.safetensors are in it), or a GGUF file`);
+  }
   if (existsSync(join(folder, 'config.json'))) return { folder };
   const file = join(folder, 'adapter_config.json');
   if (!existsSync(file)) throw new UserError(`${folder}: not a model: neither config.json nor adapter_config.json is in it`);

@@ -10,6 +10,7 @@ import type { Activation, Device, Tensor } from '../device.ts';
 import { dropoutMask } from '../dropout-mask.ts';
 import { attention, attentionBackward } from './attention.ts';
 import { openBackend, type TensorFlow, type TfjsBackend } from './backends.ts';
+import { createFamilyKernels } from './families.ts';
 import { createMemory } from './memory.ts';
 
 /** Logits held at once while a head is computed: 128 MiB. */
@@ -130,9 +131,9 @@ export async function createTfjsDevice(name: TfjsBackend): Promise<Device> {
       const turned = [tf.sub(tf.mul(first, cos), tf.mul(second, sin)), tf.add(tf.mul(second, cos), tf.mul(first, sin))];
       set(x, 0, tf.concat(R < D ? [...turned, tf.slice(input, [0, 0, R], [N, H, D - R])] : turned, 2));
     }),
-    attention: kernel((out, lse, q, k, v, segments, S, H, K, D, scale) => attention(tf, memory, out, lse, q, k, v, segments, S, { H, K, D, scale })),
+    attention: kernel((out, lse, q, k, v, segments, S, H, K, D, scale) => attention(tf, memory, out, lse, q, k, v, segments, S, { H, K, D, scale, window: 0, cap: 0 })),
     attentionBackward: kernel((dq, dk, dv, dout, out, lse, q, k, v, segments, S, H, K, D, scale) =>
-      attentionBackward(tf, memory, dq, dk, dv, dout, out, lse, q, k, v, segments, S, { H, K, D, scale })),
+      attentionBackward(tf, memory, dq, dk, dv, dout, out, lse, q, k, v, segments, S, { H, K, D, scale, window: 0, cap: 0 })),
     gatedActivation: kernel((out, gate, up, n, activation) => {
       if (n > 0) set(out, 0, tf.mul(activate(tf, get(gate, 0, n), activation).value, get(up, 0, n)));
     }),
@@ -172,6 +173,8 @@ export async function createTfjsDevice(name: TfjsBackend): Promise<Device> {
         }
       });
     }),
+
+    ...createFamilyKernels(tf, memory, kernel),
 
     adamw: kernel((w, grad, m, v, n, lr, beta1, beta2, eps, weightDecay, step, gradScale) => {
       if (n === 0) return;

@@ -1,0 +1,47 @@
+/** Every kind of tokenizer against the tokenizers and sentencepiece packages: fixtures/tokenizers (fixtures/README.md), every text's ids. */
+import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { expect, test } from 'vitest';
+import { sentencePieceTokenizer } from './sentencepiece.ts';
+import { createTokenizer, loadTokenizer } from './tokenizer.ts';
+
+const fixtures = resolve(import.meta.dirname, '../../../fixtures/tokenizers');
+const read = async (name: string) => JSON.parse(await readFile(join(fixtures, name), 'utf8')) as Record<string, unknown>;
+type Expected = { texts: string[]; ids: number[][]; decoded: string[] };
+
+test.each(['unigram', 'wordpiece', 'byte-level-digits', 'byte-level-llama3'])('%s gives the ids and texts of the tokenizers package', async (name) => {
+  const { texts, ids, decoded } = (await read(`${name}.ids.json`)) as Expected;
+  const tokenizer = createTokenizer(await read(`${name}.json`), {}, { where: name, eos: [], chatTemplate: null });
+  texts.forEach((text, i) => {
+    expect(tokenizer.encode(text, { addSpecialTokens: true }), JSON.stringify(text)).toEqual(ids[i]);
+    expect(tokenizer.decode(ids[i]!, { skipSpecialTokens: true }), JSON.stringify(text)).toBe(decoded[i]);
+  });
+});
+
+test.each(['sentencepiece-bpe', 'sentencepiece-unigram'])('%s, a folder with tokenizer.model alone, gives the ids and texts of sentencepiece', async (name) => {
+  const { texts, ids, decoded } = (await read(`${name}.ids.json`)) as Expected;
+  const folder = await mkdtemp(join(tmpdir(), 'attune-pieces-'));
+  try {
+    await copyFile(join(fixtures, `${name}.model`), join(folder, 'tokenizer.model'));
+    const tokenizer = await loadTokenizer(folder);
+    expect(tokenizer).toMatchObject({ bosId: 1, eosIds: [2], padId: null, prefixIds: [1] });
+    texts.forEach((text, i) => {
+      expect(tokenizer.encodePlain(text), JSON.stringify(text)).toEqual(ids[i]); // sentencepiece knows no control tokens in texts
+      expect(tokenizer.decode(ids[i]!), JSON.stringify(text)).toBe(decoded[i]);
+    });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('a tokenizer.model cut anywhere is read, or refused in a sentence that names it', async () => {
+  const whole = await readFile(join(fixtures, 'sentencepiece-bpe.model'));
+  for (let length = 0; length < whole.length; length += 13) {
+    try {
+      sentencePieceTokenizer(whole.subarray(0, length), {}, 'a/tokenizer.model');
+    } catch (error) {
+      expect((error as Error).message).toMatch(/^a\/tokenizer\.model: /);
+    }
+  }
+});
