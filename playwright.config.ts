@@ -12,8 +12,8 @@ export default defineConfig<ShellOption>({
   outputDir: 'build/e2e',
   timeout: 120_000,
   expect: { timeout: 15_000 },
-  // engines want the cores for themselves
-  workers: 1,
+  // a story waits more than it works, but for its engine
+  workers: 2,
   reporter: 'list',
   projects: [
     { name: 'browser', use: { shell: 'browser' } },

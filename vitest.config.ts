@@ -9,7 +9,8 @@ export default defineConfig({
     include: ['src/**/*.test.ts', 'e2e/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/*.test.ts'],
     exclude: [...configDefaults.exclude, ...(process.env.ATTUNE_SLOW ? [] : ['e2e/slow/**'])],
     pool: 'forks',
-    testTimeout: 180_000,
-    hookTimeout: 180_000,
+    // long enough for a machine that is busy with other things: how long something takes is not what is tested
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
   },
 });

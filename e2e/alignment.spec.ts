@@ -2,7 +2,7 @@
  * The whole road in the window: pairs saved in the playground train a DPO model; an SFT run from the form, whose engine dies on the way, goes on
  * and gets a DPO run of its own; base, SFT and DPO then answer side by side.
  */
-import { writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
 import { expect, expectAccessible, test, type Workbench } from './workbench.ts';
@@ -86,7 +86,10 @@ test('SFT from the form outlives its engine, DPO follows, and the three answer s
   const steps = 120;
   const fields = { 'Max steps': String(steps), 'Learning rate': '1e-4', 'Max length': '64', 'Checkpoint every': '20', 'Eval samples': '0' };
   await train(page, { method: 'SFT', name: 'animals-sft', model: BASE, dataset: 'animals', fields });
-  await expect.poll(() => step(page), { timeout: FINISHED }).toBeGreaterThanOrEqual(20);
+  // the window hears of steps too late for that
+  const checkpoints = join(workbench.library, 'runs', /runs\/(\d+)/.exec(page.url())![1], 'checkpoints');
+  const saved = () => existsSync(checkpoints) && readdirSync(checkpoints).some((name) => /^step-\d+$/.test(name));
+  await expect.poll(saved, { timeout: FINISHED, intervals: [10] }).toBe(true);
   for (const engine of workbench.engines()) process.kill(engine, 'SIGKILL');
   await expect(status(page, 'Interrupted')).toBeVisible();
   expect(await step(page)).toBeLessThan(steps);

@@ -257,7 +257,7 @@ describe('the app', () => {
     const shown = await desktop.inside(async ({ asked, connect, nativeTheme }, page) => {
       const client = await connect(page);
       await client.workbench.saveSettings({ language: 'ko', theme: 'dark' });
-      for (let waited = 0; waited < 100 && nativeTheme.themeSource === 'system'; waited++) {
+      for (let waited = 0; waited < 1000 && nativeTheme.themeSource === 'system'; waited++) {
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
       return [asked.menu[0].label, nativeTheme.themeSource];
@@ -316,7 +316,7 @@ describe('the app', () => {
         }
         answers.push(1, 0);
         app.quit();
-        await new Promise((resolve) => setTimeout(resolve, 100));
+        while (asked.boxes.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
         const { length } = asked.boxes;
         setTimeout(() => app.quit(), 100);
         return length;
@@ -347,7 +347,7 @@ describe('the app', () => {
 
 async function open(options: StandIn = {}): Promise<Desktop> {
   const desktop = await start(options);
-  for (let waited = 0; waited < 200; waited++) {
+  for (let waited = 0; waited < 1200; waited++) {
     if (desktop.child.exitCode !== null) throw new Error(`the desktop ended with ${desktop.child.exitCode}: ${desktop.output.stderr}`);
     if ((await desktop.inside(({ windows }) => windows.length)) > 0) return desktop;
     await new Promise((resolve) => setTimeout(resolve, 50));

@@ -294,9 +294,9 @@ async function refused(path: string, options: { origin?: string; headers?: Recor
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  const end = Date.now() + 20_000;
+  const end = Date.now() + 60_000;
   while (!condition()) {
-    if (Date.now() > end) throw new Error('waited 20 s in vain');
+    if (Date.now() > end) throw new Error('waited a minute in vain');
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

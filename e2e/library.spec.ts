@@ -22,6 +22,7 @@ test('models are walked through by keys, unfolded to their checkpoints, filtered
   await expect(page.getByRole('complementary', { name: /^example-lora@\d+$/ })).toBeVisible();
 
   await page.keyboard.press('/');
+  await expect(page.getByRole('searchbox', { name: 'Filter models' })).toBeFocused();
   await page.keyboard.type('embedded');
   await expect(row('example-lora')).toHaveCount(0);
   await page.getByRole('searchbox', { name: 'Filter models' }).fill('nothing like this');

@@ -1,6 +1,6 @@
 /** Talking with checkpoints: compared side by side, looked at token by token, judged into preference pairs and blind votes. */
 import type { Page } from '@playwright/test';
-import { expect, expectAccessible, test } from './workbench.ts';
+import { expect, expectAccessible, runCommand, test, type Workbench } from './workbench.ts';
 
 /** The base and the small run that every new library has; sampled by the same seed, they answer differently. */
 const BASE = 'attune-base';
@@ -17,11 +17,26 @@ async function answered(page: Page, number: number, columns: number): Promise<vo
   await expect(turn(page, number).getByRole('button', { name: 'Copy the answer' })).toHaveCount(columns, { timeout: 60_000 });
 }
 
+/** An answer as long as can be (hot enough never to end its turn) is under way; the engines that write it, known before its tokens are seen. */
+async function askForEver({ page, engines }: Workbench): Promise<number[]> {
+  await page.getByLabel('Temperature', { exact: true }).fill('10');
+  await page.getByLabel('Most tokens').fill('400');
+  await page.getByLabel('Most tokens').blur();
+  await expect(page.getByRole('button', { name: 'Sampling settings' })).toContainText('400 tok');
+  await ask(page, 'Go on for ever.');
+  let writing: number[] = [];
+  await expect.poll(() => (writing = engines()).length, { timeout: 60_000 }).toBeGreaterThan(0);
+  await answers(page, 1).first().locator('[data-token="5"]').waitFor({ state: 'attached', timeout: 60_000 });
+  return writing;
+}
+
 test('a new conversation compares two models: one prompt, two answers, differing words marked', async ({ workbench }) => {
   const { page } = workbench;
   await workbench.go('#/playground');
   await page.getByRole('button', { name: 'Model of column 1' }).click();
+  await expect(page.getByRole('combobox', { name: 'Model of column 1' })).toBeFocused();
   await page.keyboard.type('base');
+  await expect(page.getByRole('option', { selected: true })).toContainText(BASE);
   await page.keyboard.press('Enter');
   await expect(page.getByRole('button', { name: `Model of column 1: ${BASE}` })).toBeVisible();
   await page.getByRole('button', { name: 'Add a column' }).click();
@@ -61,16 +76,10 @@ test('a token shows its alternatives, by keys and by pointer, and stays pinned',
 test('a reload in the middle of an answer shows it and goes on; it can be stopped, edited and sent again', async ({ workbench }) => {
   const { page } = workbench;
   await workbench.go(`#/playground?models=${BASE},${TUNED}&panel=sampling`);
-  // an answer as long as can be: hot enough never to end its turn
-  await page.getByLabel('Temperature', { exact: true }).fill('10');
-  await page.getByLabel('Most tokens').fill('400');
-  await page.getByLabel('Most tokens').blur();
-  await expect(page.getByRole('button', { name: 'Sampling settings' })).toContainText('400 tok');
-  await ask(page, 'Go on for ever.');
-  await expect(page.getByRole('button', { name: 'Stop' })).toBeVisible();
-  await expect(answers(page, 1).first().locator('[data-token="5"]')).toBeAttached({ timeout: 60_000 });
   // held still, so that the reload surely falls into the middle
+  for (const pid of await askForEver(workbench)) process.kill(pid, 'SIGSTOP');
   for (const pid of workbench.engines()) process.kill(pid, 'SIGSTOP');
+  await expect(page.getByRole('button', { name: 'Stop' })).toBeVisible();
   await page.reload();
   await expect(answers(page, 1).first().locator('[data-token="5"]')).toBeAttached();
   const stop = page.getByRole('button', { name: 'Stop' });
@@ -151,13 +160,7 @@ test('a blind vote by keys: no names before it, names and score after it', async
 test('an engine that dies leaves a sentence and a way to try again', async ({ workbench }) => {
   const { page } = workbench;
   await workbench.go(`#/playground?model=${BASE}&panel=sampling`);
-  await page.getByLabel('Temperature', { exact: true }).fill('10');
-  await page.getByLabel('Most tokens').fill('400');
-  await page.getByLabel('Most tokens').blur();
-  await expect(page.getByRole('button', { name: 'Sampling settings' })).toContainText('400 tok');
-  await ask(page, 'Go on for ever.');
-  await expect(answers(page, 1).locator('[data-token="3"]')).toBeAttached({ timeout: 60_000 });
-  for (const pid of workbench.engines()) process.kill(pid, 'SIGKILL');
+  for (const pid of await askForEver(workbench)) process.kill(pid, 'SIGKILL');
   await expect(answers(page, 1).getByRole('alert')).toBeVisible();
   await answers(page, 1).getByRole('button', { name: 'Try again' }).click();
   await answered(page, 1, 1);
@@ -179,8 +182,6 @@ test('the first start shows a project that is there already, put away and found 
   await expect(project.getByRole('button', { name: 'Go on' })).toBeVisible({ timeout: 30_000 });
   await project.getByRole('button', { name: 'Put away' }).click();
   await expect(project).toBeHidden();
-  await page.keyboard.press('ControlOrMeta+k');
-  await page.keyboard.type('quickstart');
-  await page.keyboard.press('Enter');
+  await runCommand(page, 'quickstart');
   await expect(project).toBeVisible();
 });

@@ -5,7 +5,6 @@ import { expect, expectAccessible, test } from './workbench.ts';
 
 test('a report is started, killed with the workbench, gone on with, and ends as one page that is saved', async ({ workbench }) => {
   test.setTimeout(240_000);
-  workbench.allowErrors(/ERR_CONNECTION_REFUSED|WebSocket|401|Failed to load/);
   let { page } = workbench;
   await workbench.go('#/reports');
   await expect(page.getByRole('heading', { name: 'No report yet' })).toBeVisible();
@@ -23,8 +22,8 @@ test('a report is started, killed with the workbench, gone on with, and ends as 
   await expect(page).toHaveURL(/#\/reports\/1$/);
   await expect(page.getByText(/of 5 stages done/)).toBeVisible();
 
-  // the SFT run is trained; then the whole workbench is gone
-  await expect(page.getByText(/1 of 5 stages done/)).toBeVisible({ timeout: 90_000 });
+  // the SFT run is trained, and maybe more; then the whole workbench is gone
+  await expect(page.getByText(/[1-4] of 5 stages done/)).toBeVisible({ timeout: 90_000 });
   page = await workbench.crash();
   await workbench.go('#/reports/1');
   await expect(page.getByText('This report was broken off.')).toBeVisible();
@@ -41,9 +40,7 @@ test('a report is started, killed with the workbench, gone on with, and ends as 
   const file = join(workbench.folder, 'small.html');
   await page.keyboard.press('h');
   const saving = page.getByRole('dialog', { name: 'Save the report' });
-  const folder = saving.getByRole('textbox', { name: 'Folder' });
-  await expect(folder).not.toHaveValue(''); // the first listing fills it
-  await folder.fill(workbench.folder);
+  await saving.getByRole('textbox', { name: 'Folder' }).fill(workbench.folder);
   await page.keyboard.press('Enter');
   await expect(saving.getByRole('button', { name: 'library' })).toBeVisible();
   await saving.getByRole('button', { name: 'Save' }).click();

@@ -30,7 +30,7 @@ beforeAll(async () => {
     const run = await place.attune(['train', place.write(`${recipe.name}.yaml`, { ...common, ...recipe })]);
     expect(run.code, run.stderr).toBe(0);
   }
-}, 120_000);
+});
 afterAll(() => place.remove());
 
 it('a classifier tells its labels apart and shows which it takes for which', async () => {
@@ -40,7 +40,7 @@ it('a classifier tells its labels apart and shows which it takes for which', asy
   expect(result.accuracy).toBeGreaterThan(0.9);
   const { stdout } = await place.attune(['score', 'cased', 'labels']);
   expect(stdout).toMatch(/label \\ answered\s+capital\s+small/);
-}, 30_000);
+});
 
 it('a reward model under LoRA ranks; a dataset of the wrong kind is refused with what is wanted', async () => {
   const scored = await place.attune(['score', 'short', 'rankings', '--json']);
@@ -50,7 +50,7 @@ it('a reward model under LoRA ranks; a dataset of the wrong kind is refused with
   const refused = await place.attune(['train', place.write('wrong.yaml', { method: 'dpo', model: MODEL, dataset: 'rankings' })]);
   expect(refused.code).not.toBe(0);
   expect(refused.stderr).toContain('it has ranking rows, and dpo trains on preference pairs (prompt, chosen, rejected)');
-}, 30_000);
+});
 
 it('goes out as transformers and PEFT want it, and not as GGUF', async () => {
   expect((await place.attune(['export', 'cased', '--format', 'safetensors', '--type', 'f32', '--out', 'cased'])).code).toBe(0);
@@ -61,4 +61,4 @@ it('goes out as transformers and PEFT want it, and not as GGUF', async () => {
   expect(adapter).toMatchObject({ task_type: 'SEQ_CLS', modules_to_save: ['score'] });
   const gguf = await place.attune(['export', 'cased', '--format', 'gguf', '--type', 'f32', '--out', 'gguf']);
   expect(gguf.stderr).toContain('has no place in GGUF; export it as safetensors');
-}, 30_000);
+});

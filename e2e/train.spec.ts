@@ -38,13 +38,16 @@ test('a recipe is filled in, checked as one types, estimated, and kept over a re
   await expect(estimate).not.toContainText('5.8 M 100%');
   await expectAccessible(page);
 
-  await page.waitForTimeout(600); // the draft is saved a moment after the last change
+  // the draft is kept a moment after the last change: until another window begins with it
+  const second = await workbench.openWindow();
+  await second.evaluate(() => void (location.hash = '#/train?view=yaml'));
+  await expect(async () => {
+    await second.reload();
+    await expect(yaml(second)).toHaveText(/method: sft\s*model: attune-base\s*dataset: instructions\s*maxSteps: 7\s*optimizer:\s*learningRate: 5e-4\s*lora:\s*r: 4/, { timeout: 5000 });
+  }).toPass({ timeout: 30_000 });
   await page.reload();
   await expect(rate).toHaveValue('5e-4');
   await expect(page.getByRole('textbox', { name: 'LoRA rank (r)' })).toHaveValue('4');
-  const second = await workbench.openWindow();
-  await second.evaluate(() => void (location.hash = '#/train?view=yaml'));
-  await expect(yaml(second)).toHaveText(/method: sft\s*model: attune-base\s*dataset: instructions\s*maxSteps: 7\s*optimizer:\s*learningRate: 5e-4\s*lora:\s*r: 4/);
   await page.getByRole('button', { name: 'Set Learning rate back to its default' }).click();
   await expect(rate).toHaveValue('2e-5');
 });

@@ -32,13 +32,14 @@ async function train(recipe: object, args: string[] = []): Promise<Done> {
   return doneOf(outcome);
 }
 
-/** Resolves when the run has told of its step `step`. */
+/** Resolves when the run has told of its step `step` or a later one, or has ended. */
 function reachStep(child: ReturnType<Workplace['start']>['child'], step: number): Promise<void> {
   return new Promise((resolve) => {
     let text = '';
     child.stdout!.on('data', (chunk: string) => {
       text += chunk;
-      if (new RegExp(`"type":"progress","step":${step},`).test(text)) resolve();
+      const told = [...text.matchAll(/"type":"progress","step":(\d+),/g)].at(-1);
+      if (told && Number(told[1]) >= step) resolve();
     });
     child.on('close', () => resolve());
   });
@@ -91,35 +92,27 @@ test('a LoRA run and a DPO run on it: adapters on the base, the parent recorded,
   }
 });
 
-test('killed with SIGKILL at random instants and resumed each time, a run ends with the bytes of one never interrupted', { timeout: 300_000 }, async () => {
+test('killed with SIGKILL at random instants and resumed each time, a run ends with the bytes of one never interrupted', async () => {
   const whole = await train(sft('whole'));
   const file = place.write('recipe.yaml', sft('killed'));
-  const kill = async (args: string[], milliseconds: number) => {
-    const { child, outcome } = place.start([...args, '--json-lines']);
-    const timer = setTimeout(() => child.kill('SIGKILL'), milliseconds);
-    const ended = await outcome;
-    clearTimeout(timer);
-    return ended;
-  };
-  // a start takes some tenths of a second, a step some milliseconds: instants from before the first step to after several checkpoints
-  const instants = Array.from({ length: 10 }, (_, i) => 250 + 120 * i + Math.floor(Math.random() * 120));
+  const find = async () => (JSON.parse((await place.attune(['runs', '--json'])).stdout) as { name: string; status: string }[]).find(({ name }) => name === 'killed');
+  // the first before there is anything, the others within milliseconds of a step that is drawn from the next stretch of the run
+  const steps = [null, ...Array.from({ length: 4 }, (_, i) => Math.floor(((i + Math.random()) / 4) * STEPS))];
   let kills = 0;
-  for (const instant of instants) {
-    const exists = (JSON.parse((await place.attune(['runs', '--json'])).stdout) as { name: string }[]).some(({ name }) => name === 'killed');
-    const { signal, code } = await kill(exists ? ['resume', 'killed'] : ['train', file], instant);
+  for (const step of steps) {
+    const { child, outcome } = place.start([...((await find()) ? ['resume', 'killed'] : ['train', file]), '--json-lines']);
+    if (step !== null) await reachStep(child, step);
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 20));
+    child.kill('SIGKILL');
+    const { signal, code } = await outcome;
     if (signal === 'SIGKILL') kills++;
-    else {
-      expect(code).toBe(0);
-      break;
-    }
-    if (!exists) continue;
-    const { status } = JSON.parse((await place.attune(['runs', 'killed', '--json'])).stdout);
+    else expect(code).toBe(0);
+    const { status } = (await find()) ?? {};
     if (status === 'finished') break; // the kill came between its last step and its end
-    expect(status).toBe('interrupted');
+    if (step !== null) expect(status).toBe('interrupted');
   }
-  expect(kills, `killed at ${instants.slice(0, kills).join(', ')} ms`).toBeGreaterThan(0);
-  const status = JSON.parse((await place.attune(['runs', 'killed', '--json'])).stdout).status;
-  if (status !== 'finished') expect((await place.attune(['resume', 'killed'])).code).toBe(0);
+  expect(kills).toBeGreaterThan(0);
+  if ((await find())!.status !== 'finished') expect((await place.attune(['resume', 'killed'])).code).toBe(0);
   const run = JSON.parse((await place.attune(['runs', 'killed', '--json'])).stdout);
   expect(run.checkpoints.at(-1)).toMatchObject({ step: STEPS, sha256: whole.sha256 });
   const metrics = (name: string) => place.attune(['runs', name, '--json']).then(({ stdout }) => JSON.parse(stdout).metrics);
@@ -127,8 +120,9 @@ test('killed with SIGKILL at random instants and resumed each time, a run ends w
 });
 
 test('Ctrl-C stops after the step under way and keeps it; resume ends with the same bytes', async () => {
-  const whole = await train(sft('whole'));
-  const { child, outcome } = place.start(['train', place.write('recipe.yaml', sft('stopped')), '--json-lines']);
+  const long = { numTrainEpochs: 20 }; // so that the signal surely comes before the end
+  const whole = await train(sft('whole', long));
+  const { child, outcome } = place.start(['train', place.write('recipe.yaml', sft('stopped', long)), '--json-lines']);
   await reachStep(child, 7);
   child.kill('SIGINT');
   const stopped = await outcome;
@@ -137,11 +131,11 @@ test('Ctrl-C stops after the step under way and keeps it; resume ends with the s
   const done = doneOf(stopped);
   expect(done).toMatchObject({ status: 'stopped' });
   expect(done.step).toBeGreaterThanOrEqual(7);
-  expect(done.step).toBeLessThan(STEPS);
+  expect(done.step).toBeLessThan(5 * STEPS);
   expect(existsSync(done.checkpoint)).toBe(true);
   const resumed = await place.attune(['resume', 'stopped', '--json-lines']);
   expect(resumed.code).toBe(0);
-  expect(doneOf(resumed)).toMatchObject({ status: 'finished', step: STEPS, sha256: whole.sha256 });
+  expect(doneOf(resumed)).toMatchObject({ status: 'finished', step: 5 * STEPS, sha256: whole.sha256 });
   const again = await place.attune(['resume', 'stopped']);
   expect(again).toMatchObject({ code: 2, stderr: 'attune: stopped: the run is finished; there is nothing to resume\n' });
 });
@@ -168,12 +162,11 @@ test('an engine that is killed is told by its signal and the run can be resumed;
   expect(alive(engine)).toBe(true);
   second.child.kill('SIGKILL');
   await second.outcome;
-  for (let i = 0; i < 100 && alive(engine); i++) await new Promise((resolve) => setTimeout(resolve, 50));
-  expect(alive(engine)).toBe(false);
+  while (alive(engine)) await new Promise((resolve) => setTimeout(resolve, 50));
 });
 
 test('rows that change after the run began are noticed: it is not resumed on other data', async () => {
-  const { child, outcome } = place.start(['train', place.write('recipe.yaml', sft('changed')), '--json-lines']);
+  const { child, outcome } = place.start(['train', place.write('recipe.yaml', sft('changed', { numTrainEpochs: 400 })), '--json-lines']);
   await reachStep(child, 3);
   child.kill('SIGINT');
   await outcome;

@@ -37,9 +37,12 @@ export type Workbench = {
 
 type Running = { page: Page; openWindow(): Promise<Page>; pid: number; close(): Promise<void>; kill(): Promise<void> };
 
-export const test = base.extend<ShellOption & { options: { locale: string; colorScheme: 'light' | 'dark' }; workbench: Workbench }>({
+/** `late`: main's answers and events come that many ms late to a window in the browser. */
+type Options = { locale: string; colorScheme: 'light' | 'dark'; late: number };
+
+export const test = base.extend<ShellOption & { options: Options; workbench: Workbench }>({
   shell: ['browser', { option: true }],
-  options: [{ locale: 'en-US', colorScheme: 'light' }, { option: true }],
+  options: [{ locale: 'en-US', colorScheme: 'light', late: 0 }, { option: true }],
   async workbench({ shell, options }, use, info) {
     const missing = shell === 'electron' ? missingElectron() : missingBrowser();
     info.skip(missing !== null, missing ?? '');
@@ -65,6 +68,7 @@ export const test = base.extend<ShellOption & { options: { locale: string; color
       },
       openWindow: () => running.openWindow(),
       async crash() {
+        allowed.push(/ERR_CONNECTION_(?:REFUSED|RESET)|WebSocket|401|Failed to load/); // what its windows say of it
         await running.kill();
         running = await start();
         workbench.page = running.page;
@@ -91,7 +95,16 @@ export async function expectAccessible(page: Page): Promise<void> {
   expect(serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`)).toEqual([]);
 }
 
-async function startBrowser(library: string, { locale, colorScheme }: { locale: string; colorScheme: 'light' | 'dark' }, watch: (page: Page) => Page): Promise<Running> {
+/** Runs a command by the palette. Keys pressed before it has the focus, or before it has found the command, would be nobody's or another's. */
+export async function runCommand(page: Page, words: string): Promise<void> {
+  await page.keyboard.press('ControlOrMeta+k');
+  await expect(page.getByRole('dialog').getByRole('combobox')).toBeFocused();
+  await page.keyboard.type(words);
+  await expect(page.getByRole('dialog').getByRole('option', { selected: true })).toContainText(new RegExp(words, 'i'));
+  await page.keyboard.press('Enter');
+}
+
+async function startBrowser(library: string, { locale, colorScheme, late }: Options, watch: (page: Page) => Page): Promise<Running> {
   const host = spawn(NODE, [join(APP, 'host.js'), '--port', '0', '--no-open'], {
     env: { ...process.env, ATTUNE_HOME: library, SSH_CONNECTION: '' },
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -99,6 +112,7 @@ async function startBrowser(library: string, { locale, colorScheme }: { locale: 
   const url = await readUrl(host);
   const browser: Browser = await chromium.launch({ executablePath: findChromium()!, args: process.getuid?.() === 0 ? ['--no-sandbox'] : [] });
   const context = await browser.newContext({ locale, colorScheme, viewport: { width: 1280, height: 800 } });
+  if (late > 0) await context.addInitScript(delayAnswers, late);
   const openWindow = async (): Promise<Page> => {
     const page = watch(await context.newPage());
     await page.goto(url);
@@ -121,6 +135,14 @@ async function startBrowser(library: string, { locale, colorScheme }: { locale: 
       await browser.close();
     },
   };
+}
+
+/** In the page, before its own scripts: what comes over a WebSocket is heard of `late` ms after it came. */
+function delayAnswers(late: number): void {
+  const listen = WebSocket.prototype.addEventListener as (this: WebSocket, type: string, listener: (event: Event) => void, options?: unknown) => void;
+  WebSocket.prototype.addEventListener = function (this: WebSocket, type: string, listener: (event: Event) => void, options?: unknown): void {
+    listen.call(this, type, type === 'message' ? (event) => setTimeout(() => listener.call(this, event), late) : listener, options);
+  } as typeof WebSocket.prototype.addEventListener;
 }
 
 async function startElectron(library: string, watch: (page: Page) => Page): Promise<Running> {

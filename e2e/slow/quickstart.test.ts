@@ -43,7 +43,7 @@ describe('the quickstart', () => {
     const said = await place.attune(['sample', result.exported, '--prompt', 'What is a dog?', '--greedy', '--max-tokens', '40']);
     expect(said.code, said.stderr).toBe(0);
     expect(said.stdout.trim()).toMatch(/^[A-Z].*\.$/s);
-  }, 60_000);
+  });
 
   it('leaves two finished runs with their curves in the library', async () => {
     const runs = await place.attune(['runs', '--json']);

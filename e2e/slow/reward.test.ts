@@ -31,7 +31,7 @@ it.each(['attune-reward', 'attune-gold'])('%s scores the better answer of at lea
   expect(result.accuracy).toBeGreaterThanOrEqual(0.9);
   expect(result.report).toMatchObject({ type: 'reward', pairs: 202 });
   expect((result.report as { calibrationError: number }).calibrationError).toBeLessThan(0.1);
-}, 120_000);
+});
 
 it('ranks several answers to one prompt, and gives a score for each', async () => {
   const rows = [{ prompt: 'Name three kinds of aircraft.', responses: ['Plane, airplane, and fighter are kinds of aircraft.', 'Kinds of aircraft are kinds of aircraft.', 'aircraft aircraft'] }];
@@ -41,10 +41,10 @@ it('ranks several answers to one prompt, and gives a score for each', async () =
   expect(row).toBe(0);
   expect(scores).toHaveLength(3);
   expect(scores[0]).toBeGreaterThan(scores[1]);
-}, 60_000);
+});
 
 it('is refused where a text is to be written, in a sentence', async () => {
   const said = await place.attune(['sample', 'attune-reward', '--prompt', 'Hello']);
   expect(said.code).toBe(1);
   expect(said.stderr).toContain('this is a reward model: it scores texts and writes none');
-}, 60_000);
+});

@@ -48,56 +48,22 @@ const devices: [string, () => Device][] = [['reference', createReferenceDevice]]
 if (existsSync(fileURLToPath(new URL('../../build/native/attune.node', import.meta.url)))) devices.push(['native', () => createNativeDevice(2)]);
 
 describe.each(devices)('on the %s device', (_, createDevice) => {
-  const loadTrained = async (device: Device, name: string, { lora }: Recipe) =>
-    lora ? load(device, { trainable: 'lora', adapter: await readAdapter(fixture(`trl/${name}/initial`)) }) : load(device);
-
   test.each(['sft', 'sft-accumulation', 'sft-all-tokens', 'sft-truncated', 'sft-plain', 'sft-lora'])('repeats the SFTTrainer run %s', async (name) => {
     const run = readRun<SftRow>(name);
     const recipe = Recipe.parse(run.recipe) as SftRecipe;
-    const device = createDevice();
-    const model = await loadTrained(device, name, recipe);
+    const model = await loadTrained(createDevice(), name, recipe);
     const train: Sequence[] = run.rows.map(({ input_ids, labels }) => ({
       tokens: Int32Array.from(input_ids),
       loss: Uint8Array.from(labels, (label) => (label === -100 ? 0 : 1)),
     }));
     const data = { train, steps: plans(run), validation: [], evalSteps: 0, evalTokens: 0 };
-    const reports = await collect(sft(training(model, recipe, run.steps.length), data));
-    checkMetrics(reports, run, recipe);
-    await checkWeights(model, name, run);
-    model.free();
+    await expectRepeats(sft(training(model, recipe, run.steps.length), data), { model, name, run, recipe });
   });
 
   test.each([
     'dpo', 'dpo-accumulation', 'dpo-label-smoothing', 'dpo-ipo', 'dpo-lora', 'dpo-hinge', 'dpo-robust', 'dpo-exo', 'dpo-sft', 'dpo-rarer',
-  ])('repeats the DPOTrainer run %s', async (name) => {
-    const run = readRun<PairRow>(name);
-    const recipe = Recipe.parse(run.recipe);
-    const model = await loadTrained(createDevice(), name, recipe);
-    const reports = await collect(await repeat(model, recipe, run));
-    checkMetrics(reports, run, recipe);
-    await checkWeights(model, name, run);
-    model.free();
-  });
-
-  test.each(['cpo', 'cpo-hinge', 'cpo-ipo', 'cpo-simpo', 'orpo'])('repeats the CPOTrainer or ORPOTrainer run %s', async (name) => {
-    const run = readRun<PairRow>(name);
-    const recipe = Recipe.parse(run.recipe);
-    const model = await load(createDevice());
-    const reports = await collect(await repeat(model, recipe, run));
-    checkMetrics(reports, run, recipe);
-    await checkWeights(model, name, run);
-    model.free();
-  });
-
-  test.each(['kto', 'kto-weights', 'kto-apo'])('repeats the KTOTrainer run %s', async (name) => {
-    const run = readRun<UnpairedRow>(name);
-    const recipe = Recipe.parse(run.recipe);
-    const model = await load(createDevice());
-    const reports = await collect(await repeat(model, recipe, run));
-    checkMetrics(reports, run, recipe);
-    await checkWeights(model, name, run);
-    model.free();
-  });
+    'cpo', 'cpo-hinge', 'cpo-ipo', 'cpo-simpo', 'orpo', 'kto', 'kto-weights', 'kto-apo',
+  ])('repeats the DPOTrainer, CPOTrainer, ORPOTrainer or KTOTrainer run %s', (name) => expectPreferencesRepeat(createDevice(), name, readRun(name)));
 
   test.each(['reward', 'reward-centred', 'reward-margin', 'reward-accumulation', 'reward-lora'])('repeats the RewardTrainer run %s', async (name) => {
     const run = readRun<RewardRow>(name);
@@ -107,23 +73,14 @@ describe.each(devices)('on the %s device', (_, createDevice) => {
     const model = await load(device, { numLabels: 1, trainable: recipe.lora ? 'lora' : 'all', adapter });
     device.write(model.score!.tensor, Float32Array.from(JSON.parse(readFileSync(fixture('trl/reward-head.json'), 'utf8')) as number[]));
     const data = { train: run.rows.map(asRanking), steps: plans(run), validation: [], evalSteps: 0, evalBatchSize: 4 };
-    const reports = await collect(reward(training(model, recipe, run.steps.length), data, recipe.centerRewardsCoefficient));
-    checkMetrics(reports, run, recipe);
-    await checkWeights(model, name, run);
-    model.free();
+    await expectRepeats(reward(training(model, recipe, run.steps.length), data, recipe.centerRewardsCoefficient), { model, name, run, recipe });
   });
 });
 
 describe('a step cut into micro-batches repeats the run of whole ones, terms over tokens and the KL included', () => {
   test.each(['dpo-sft', 'cpo', 'orpo', 'kto'])('%s', async (name) => {
-    const whole = readRun<PairRow & UnpairedRow>(name);
-    const run = { ...whole, steps: whole.steps.map(([rows]) => [rows.slice(0, 1), rows.slice(1)]) };
-    const recipe = Recipe.parse(run.recipe);
-    const model = await load(createReferenceDevice());
-    const reports = await collect(await repeat(model, recipe, run));
-    checkMetrics(reports, run, recipe);
-    await checkWeights(model, name, run);
-    model.free();
+    const whole = readRun<PairRow | UnpairedRow>(name);
+    await expectPreferencesRepeat(createReferenceDevice(), name, { ...whole, steps: whole.steps.map(([rows]) => [rows.slice(0, 1), rows.slice(1)]) });
   });
 });
 
@@ -191,6 +148,28 @@ async function load(device: Device, options: Partial<LoadOptions> = {}): Promise
   return model;
 }
 
+async function loadTrained(device: Device, name: string, { lora }: Recipe): Promise<LanguageModel> {
+  return lora ? load(device, { trainable: 'lora', adapter: await readAdapter(fixture(`trl/${name}/initial`)) }) : load(device);
+}
+
+async function expectPreferencesRepeat(device: Device, name: string, run: Run<PairRow | UnpairedRow>): Promise<void> {
+  const recipe = Recipe.parse(run.recipe);
+  const model = await loadTrained(device, name, recipe);
+  await expectRepeats(await repeat(model, recipe, run), { model, name, run, recipe });
+}
+
+/** Every metric of every step, and the weights at the end; the model is freed. */
+async function expectRepeats(
+  steps: AsyncGenerator<StepReport, void, void>,
+  { model, name, run, recipe }: { model: LanguageModel; name: string; run: Run<unknown>; recipe: Recipe },
+): Promise<void> {
+  const reports: StepReport[] = [];
+  for await (const report of steps) reports.push(report);
+  checkMetrics(reports, run, recipe);
+  await checkWeights(model, name, run);
+  model.free();
+}
+
 /** The steps of a run on preferences. The reference is the untouched model: with LoRA, too, where TRL's is the base with the adapter off. */
 async function repeat(model: LanguageModel, recipe: Recipe, run: Run<PairRow | UnpairedRow>): Promise<AsyncGenerator<StepReport, void, void>> {
   const state = training(model, recipe, run.steps.length);
@@ -220,12 +199,6 @@ async function repeat(model: LanguageModel, recipe: Recipe, run: Run<PairRow | U
 }
 
 const plans = (run: Run<unknown>) => run.steps.map((microBatches) => microBatches.map((rows) => Int32Array.from(rows)));
-
-async function collect(reports: AsyncGenerator<StepReport, void, void>): Promise<StepReport[]> {
-  const all: StepReport[] = [];
-  for await (const report of reports) all.push(report);
-  return all;
-}
 
 /** What TRL logs and we leave out: means over whole rows of logits, which the engine never holds. */
 const LEFT_OUT = ['logits/chosen', 'logits/rejected'];

@@ -336,7 +336,7 @@ describe('files', () => {
     }
     expect(rows).toBe(300_000);
     expect(peak).toBeLessThan(60e6);
-  }, 30_000);
+  });
 });
 
 const assets = join(import.meta.dirname, '../../../../shared/assets/datasets');

@@ -27,7 +27,7 @@ beforeEach(async () => {
 });
 afterEach(() => place.remove());
 
-test('a report that is stopped goes on where it was: nothing is trained or measured twice', { timeout: 120_000 }, async () => {
+test('a report that is stopped goes on where it was: nothing is trained or measured twice', async () => {
   const { workbench } = place;
   const { id } = workbench.methodReports.start(settings());
   expect(() => workbench.methodReports.start(settings())).toThrow(/tiny-report: this report is under way/);
@@ -55,7 +55,7 @@ test('a report that is stopped goes on where it was: nothing is trained or measu
   expect(() => place.workbench.methodReports.resume(id)).toThrow(/the report is done/);
 });
 
-test('the page holds what was measured, in both languages, and what a model or a person wrote stays text', { timeout: 120_000 }, async () => {
+test('the page holds what was measured, in both languages, and what a model or a person wrote stays text', async () => {
   const { id } = place.workbench.methodReports.start(settings({ methods: ['sft'] }));
   await place.workbench.methodReports.ended();
   const html = reportHtml(get(id), 'en');

@@ -173,8 +173,9 @@ describe('a model that is lost', () => {
     const id = create(['fragile'], false, { maxTokens: 4 });
     place.playground.send(id, 'The dog');
     await answered(id);
-    process.kill(place.playground.engines.pids().find((pid) => !others.includes(pid))!, 'SIGKILL');
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    const engine = place.playground.engines.pids().find((pid) => !others.includes(pid))!;
+    process.kill(engine, 'SIGKILL');
+    while (place.playground.engines.pids().includes(engine)) await new Promise((resolve) => setTimeout(resolve, 5));
     place.playground.send(id, 'more');
     expect((await answered(id)).turns[1].answers[0].state).toBe('done');
   });

@@ -62,13 +62,12 @@ test('a run that is resumed is told anew', async () => {
   const { id } = runs.start(place.sft({ numTrainEpochs: 40 }));
   await reachStep(place.workbench, id, 8);
   runs.stop(id);
-  const events = watch(id);
   await runs.ended(id);
-  const seen = readUntil(events, (event) => event.type === 'run' && event.run.status === 'finished');
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  const events = watch(id);
+  expect((await events.next()).value).toMatchObject({ type: 'snapshot', run: { status: 'stopped' } });
   runs.resume(id);
-  const snapshots = (await seen).filter(({ type }) => type === 'snapshot');
-  expect(snapshots).toHaveLength(2);
+  const seen = await readUntil(events, (event) => event.type === 'run' && event.run.status === 'finished');
+  expect(seen.filter(({ type }) => type === 'snapshot')).toHaveLength(1);
 });
 
 test('a run of another process is watched too, and steering it is refused', async () => {

@@ -97,7 +97,7 @@ export function startWorkbench(): () => void {
     }),
   ];
   const load = async (): Promise<void> => {
-    [workbench.settings, workbench.about] = await Promise.all([api.workbench.settings(), api.workbench.about()]);
+    await Promise.all([settle(() => api.workbench.settings()), api.workbench.about().then((about) => (workbench.about = about))]);
   };
   return () => {
     for (const stop of stops) stop();
@@ -105,5 +105,17 @@ export function startWorkbench(): () => void {
 }
 
 export async function saveSettings(changes: Partial<Settings>): Promise<void> {
-  workbench.settings = await api.workbench.saveSettings(changes);
+  await settle(() => api.workbench.saveSettings(changes));
+}
+
+let asked = 0;
+let answered = 0;
+
+/** The answer of an older asking never overtakes that of a newer one. */
+async function settle(ask: () => Promise<Settings>): Promise<void> {
+  const number = ++asked;
+  const settings = await ask();
+  if (number < answered) return;
+  answered = number;
+  workbench.settings = settings;
 }

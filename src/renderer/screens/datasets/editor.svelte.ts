@@ -11,8 +11,6 @@ import { type ColumnId, columnsOf, emptyExample, type RowKind } from './columns.
 import { RowPages } from './row-pages.svelte.ts';
 import { Typing } from './typing.svelte.ts';
 
-/** A change told this soon after one of ours is ours, ms. */
-const OWN = 500;
 /** Rows of which the ids are asked at most: a selection by Shift. */
 const LONGEST_RANGE = 1_000_000;
 
@@ -46,7 +44,12 @@ export class Editor {
   #number = 0;
   /** Goes up with everything main has said it changed for us: what was asked before that may be older than it. */
   #changes = 0;
-  #lastOwn = -OWN;
+  /** Commands of ours under way. */
+  #busy = 0;
+  /** Resolves when main has answered all that was asked so far: what is typed after a command goes to main after it. */
+  #answered: Promise<unknown> = Promise.resolve();
+  /** Rows of the dataset as the library told last, not looked at yet. */
+  #told: number | null = null;
   #closed = false;
 
   constructor(dataset: string) {
@@ -69,7 +72,10 @@ export class Editor {
     if (columns.join() !== this.columns.join()) this.columns = columns;
   }
 
-  /** Shows the rows a filter lets through; `goTo` is the row to look at. What is on screen stays until the new rows are here. */
+  /**
+   * Shows the rows a filter lets through; `goTo` is the row to look at, else the eye stays where it is. What is on screen stays until the new rows are
+   * here, and can be walked through meanwhile.
+   */
   async open(filter: RowFilter, goTo?: number): Promise<void> {
     const number = ++this.#number;
     const same = JSON.stringify(filter) === JSON.stringify(this.filter);
@@ -79,11 +85,20 @@ export class Editor {
     try {
       const { view, count, total, history } = await api.datasets.openView({ dataset: this.dataset, filter });
       const pages = new RowPages(view, count, (message) => this.#lost(pages, message));
-      let row = same ? Math.min(this.row, Math.max(0, count - 1)) : 0;
-      const located = goTo === undefined || number !== this.#number ? null : await api.datasets.locate({ view, id: goTo });
-      if (located !== null) row = located;
-      if (count > 0 && number === this.#number) await pages.load(Math.max(0, row - 40), Math.min(count, row + 60));
-      if (changes !== this.#changes && number === this.#number) await pages.refetch();
+      const stays = same && goTo === undefined;
+      let [eye, row, seen] = [this.row, 0, changes];
+      let located: number | null = null;
+      do {
+        eye = this.row;
+        const id = goTo ?? (stays ? this.current?.id : undefined);
+        located = id === undefined || number !== this.#number ? null : await api.datasets.locate({ view, id });
+        row = located ?? (same ? Math.min(eye, Math.max(0, count - 1)) : 0);
+        if (count > 0 && number === this.#number) await pages.load(Math.max(0, row - 40), Math.min(count, row + 60));
+        while (seen !== this.#changes && number === this.#number) {
+          seen = this.#changes;
+          await pages.refetch();
+        }
+      } while (stays && eye !== this.row && number === this.#number);
       if (number !== this.#number || this.#closed) return void api.datasets.closeView({ view }).catch(() => {});
       const old = this.pages;
       if (old) void api.datasets.closeView({ view: old.view }).catch(() => {});
@@ -91,15 +106,20 @@ export class Editor {
       this.pages = pages;
       this.total = total;
       if (changes === this.#changes) this.history = history;
-      this.row = row;
-      this.allSelected = false;
-      this.anchor = null;
+      if (!same || count !== old?.count) {
+        this.allSelected = false;
+        this.anchor = null;
+      }
       this.error = null;
-      if (located !== null || !old) this.jump++;
+      if (!old || row !== this.row || (goTo !== undefined && located !== null)) this.jump++;
+      this.row = row;
     } catch (error) {
       if (number === this.#number) this.error = (error as Error).message;
     } finally {
-      if (number === this.#number) this.opening = false;
+      if (number === this.#number) {
+        this.opening = false;
+        void this.#catchUp();
+      }
     }
   }
 
@@ -110,13 +130,21 @@ export class Editor {
   }
 
   /** Datasets changed, here or elsewhere; `total` is what the library says now. */
-  async follow(total: number): Promise<void> {
-    const pages = this.pages;
-    if (!pages || this.opening) return;
-    const own = performance.now() - this.#lastOwn < OWN;
-    if (total !== this.total && !own) return this.open(this.filter, this.current?.id);
-    const changed = await pages.refetch();
-    if (changed && !own && pages === this.pages) await this.open(this.filter, this.current?.id);
+  follow(total: number): void {
+    this.#told = total;
+    void this.#catchUp();
+  }
+
+  /** Looks at what the library told, unless something of ours is under way: whatever that is looks when it is done. */
+  async #catchUp(): Promise<void> {
+    const [pages, told] = [this.pages, this.#told];
+    if (!pages || told === null || this.opening || this.#busy > 0 || this.#closed) return;
+    this.#told = null;
+    const others = told !== this.total || (await pages.refetch());
+    if (!others || pages !== this.pages || this.opening) return;
+    // what changed meanwhile may be ours
+    if (this.#busy > 0) this.#told ??= told;
+    else await this.open(this.filter);
   }
 
   /** Main no longer has the view (it was started anew), or rows of it went away elsewhere. */
@@ -191,26 +219,31 @@ export class Editor {
   // --- commands
 
   async edit(command: EditCommand): Promise<EditResult | undefined> {
-    await this.#typed();
-    const result = await attempt(() => api.datasets.edit({ dataset: this.dataset, command }));
-    this.#lastOwn = performance.now();
-    if (result) await this.#settle(result, command.type === 'insert' || command.type === 'duplicate');
-    return result;
+    const work = (): Promise<EditResult> => api.datasets.edit({ dataset: this.dataset, command });
+    return (await this.#command(work, command.type === 'insert' || command.type === 'duplicate')) ?? undefined;
   }
 
   async undo(): Promise<void> {
-    await this.#turn(() => api.datasets.undo({ dataset: this.dataset }));
+    await this.#command(() => api.datasets.undo({ dataset: this.dataset }), true);
   }
 
   async redo(): Promise<void> {
-    await this.#turn(() => api.datasets.redo({ dataset: this.dataset }));
+    await this.#command(() => api.datasets.redo({ dataset: this.dataset }), true);
   }
 
-  async #turn(work: () => Promise<EditResult | null>): Promise<void> {
-    await this.#typed();
-    const result = await attempt(work);
-    this.#lastOwn = performance.now();
-    if (result) await this.#settle(result, true);
+  /** `look`: the eye goes where it happened. */
+  async #command(work: () => Promise<EditResult | null>, look: boolean): Promise<EditResult | null | undefined> {
+    this.#busy++;
+    const answer = this.#typed().then(() => attempt(work));
+    this.#answered = Promise.all([this.#answered, answer]);
+    try {
+      const result = await answer;
+      if (result) await this.#settle(result, look);
+      return result;
+    } finally {
+      this.#busy--;
+      void this.#catchUp();
+    }
   }
 
   /** After an edit: the rows as they are now, and the eye where it happened. */
@@ -258,12 +291,11 @@ export class Editor {
           else if (isLast()) this.pages?.drafts.delete(id);
         },
         saved: (id, example, history) => {
-          this.#lastOwn = performance.now();
           this.#changed(history);
           this.pages?.patch(id, (row) => ({ ...row, example, edited: true }));
         },
       },
-      this.#typing.get(row.id)?.arrived(),
+      Promise.all([this.#typing.get(row.id)?.arrived(), this.#answered]),
     );
     this.#typing.set(row.id, typing);
     return typing;
@@ -272,6 +304,5 @@ export class Editor {
   /** Resolves when main has what was typed: a command is about rows as they are seen. */
   async #typed(): Promise<void> {
     await Promise.all([...this.#typing.values()].map((typing) => typing.arrived()));
-    this.#lastOwn = performance.now();
   }
 }

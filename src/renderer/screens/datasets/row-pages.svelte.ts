@@ -26,6 +26,8 @@ export class RowPages {
   readonly #pages = new Map<number, EditorRow[]>();
   readonly #stale = new Set<number>();
   readonly #underWay = new Set<number>();
+  /** Rows that were typed into here. */
+  readonly #typed = new Set<number>();
   /* eslint-enable svelte/prefer-svelte-reactivity */
   #patches = 0;
   #wanted: number[] = [];
@@ -42,9 +44,13 @@ export class RowPages {
   /** Undefined while its page is on its way. */
   at(index: number): EditorRow | undefined {
     void this.#version;
-    const row = this.#pages.get(Math.floor(index / PAGE))?.[index % PAGE];
+    const row = this.#row(index);
     const draft = row && this.drafts.get(row.id);
     return draft ? { ...row, example: draft, edited: true } : row;
+  }
+
+  #row(index: number): EditorRow | undefined {
+    return this.#pages.get(Math.floor(index / PAGE))?.[index % PAGE];
   }
 
   /** Says what is in sight; called with every scroll. */
@@ -67,19 +73,24 @@ export class RowPages {
     for (let page = from; page <= to; page++) await this.#fetch(page);
   }
 
-  /** Something changed: what is in sight is asked again and stays meanwhile, the rest when it comes into sight. Whether rows in sight are others than before. */
+  /**
+   * Something changed: what is in sight is asked again and stays meanwhile, the rest when it comes into sight. Whether a row in sight is another than
+   * before, those typed into here left aside.
+   */
   async refetch(): Promise<boolean> {
     const { first, end } = this.#last;
-    const shown = (): string => JSON.stringify(Array.from({ length: end - first }, (_, i) => this.at(first + i)));
-    const before = shown();
+    const inSight = (): (EditorRow | undefined)[] => Array.from({ length: end - first }, (_, i) => this.#row(first + i));
+    const before = inSight();
     for (const page of this.#pages.keys()) this.#stale.add(page);
     await this.load(first, end);
-    return shown() !== before;
+    const after = inSight();
+    return before.some((row, i) => row && !this.#typed.has(row.id) && !this.drafts.has(row.id) && JSON.stringify(row) !== JSON.stringify(after[i]));
   }
 
   /** A row of which main has said that it is so now. Rows under way may have been read before it: they are asked again. */
   patch(id: number, change: (row: EditorRow) => EditorRow): void {
     this.#patches++;
+    this.#typed.add(id);
     for (const rows of this.#pages.values()) {
       const index = rows.findIndex((row) => row.id === id);
       if (index < 0) continue;

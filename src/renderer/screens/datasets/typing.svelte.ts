@@ -25,14 +25,14 @@ export class Typing {
   readonly before: Example;
   now: Example;
   readonly #host: TypingHost;
-  readonly #previous: Promise<void>;
+  readonly #previous: Promise<unknown>;
   #sent: Example;
   #first = true;
   #ended = false;
   #sending: Promise<void> | null = null;
 
-  /** `previous`: resolves when main has what was typed into the row before. */
-  constructor(id: number, example: Example, host: TypingHost, previous: Promise<void> = Promise.resolve()) {
+  /** `previous`: resolves when main has what was typed into the row before, and was asked of it. */
+  constructor(id: number, example: Example, host: TypingHost, previous: Promise<unknown>) {
     this.id = id;
     this.before = this.now = this.#sent = example;
     this.#host = host;

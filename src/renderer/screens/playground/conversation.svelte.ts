@@ -3,6 +3,7 @@
  * blocks of tokens, and a token touches the last block alone. It keeps nothing that main does not have.
  */
 import type { Answer, GeneratedToken, PlaygroundEvent, Ranking, Session, Vote } from '../../../shared/api/playground.ts';
+import type { Sampling } from '../../../shared/sampling.ts';
 import { attempt } from '../../state/prompts.svelte.ts';
 import { api, stream } from '../../state/workbench.svelte.ts';
 import { markDifferences } from '../../word-diff.ts';
@@ -99,6 +100,9 @@ export class Conversation {
   /** Main's sentence, when there is no such conversation. */
   error = $state<string | null>(null);
   readonly id: number;
+  /** Sent to main and not told back yet: settings changed one soon after another must not take each other back. */
+  #sampling: Partial<Sampling> = {};
+  #configuring = 0;
   readonly streaming = $derived(this.turns.some(({ atRest }) => !atRest));
   /** Ends the stream. */
   readonly close: () => void;
@@ -121,6 +125,7 @@ export class Conversation {
     }
     const { turns, ...session } = event.session;
     this.session = session;
+    if (this.#configuring === 0) this.#sampling = {};
     for (const [i, turn] of turns.entries()) {
       const live = this.turns[i] ?? new LiveTurn();
       live.prompt = turn.prompt;
@@ -161,7 +166,14 @@ export class Conversation {
     return done ?? false;
   }
 
-  async configure(changes: Partial<Pick<Session, 'title' | 'models' | 'blind' | 'history' | 'system' | 'sampling'>>): Promise<boolean> {
-    return (await attempt(async () => (await api.playground.configure({ id: this.id, ...changes }), true))) ?? false;
+  /** `sampling`: the settings that change. */
+  async configure(changes: Partial<Pick<Session, 'title' | 'models' | 'blind' | 'history' | 'system'>> & { sampling?: Partial<Sampling> }): Promise<boolean> {
+    const { sampling, ...others } = changes;
+    this.#sampling = { ...this.#sampling, ...sampling };
+    const whole = sampling && this.session ? { sampling: { ...this.session.sampling, ...this.#sampling } } : {};
+    this.#configuring++;
+    const done = await attempt(async () => (await api.playground.configure({ id: this.id, ...others, ...whole }), true));
+    this.#configuring--;
+    return done ?? false;
   }
 }
