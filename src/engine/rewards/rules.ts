@@ -2,9 +2,9 @@
  * Rewards that are plain arithmetic over an answer's text: exact answer, JSON Schema, length, script. Each gives 0 to 1, the same for the same text.
  * Not here: what runs code of the recipe's author (sandbox.ts: regular expressions too, for one of them can run for ever) or a model.
  */
-import { z } from 'zod';
 import type { Message } from '../../shared/dataset.ts';
 import type { Reward } from '../../shared/recipes/rewards.ts';
+import { readSchema } from '../sampling/constraint/validate.ts';
 
 /** An answer as rewards see it. `tokens` with its end-of-turn token; `expected` is the row's own answer, where it has one. */
 export type Answer = { prompt: string | Message[]; completion: string; tokens: number; expected: string | null };
@@ -27,16 +27,8 @@ export function exactReward({ pattern, ignoreCase }: Rule<'exact'>): (answer: An
 }
 
 export function jsonReward({ schema }: Rule<'json'>): (answer: Answer) => number {
-  const check = z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0]);
-  return ({ completion }) => {
-    let value: unknown;
-    try {
-      value = JSON.parse(completion);
-    } catch {
-      return 0;
-    }
-    return Number(check.safeParse(value).success);
-  };
+  const check = readSchema(schema).compile();
+  return ({ completion }) => Number(check(completion).valid);
 }
 
 export function lengthReward({ unit, min, max }: Rule<'length'>): (answer: Answer) => number {
