@@ -11,6 +11,7 @@ import { type ReadAdapter, readAdapter } from './formats/peft.ts';
 import { checkTokenizerFits, parseModelConfig } from './model/config.ts';
 import { readScoreHead, type ScoreHead, scoreHeadConfig } from './model/heads.ts';
 import { type LanguageModel, loadLanguageModel } from './model/language-model.ts';
+import { ALL_LINEAR } from './model/lora.ts';
 import type { Tokenizer } from './tokenizer/tokenizer.ts';
 
 export type OpenOptions = {
@@ -67,6 +68,7 @@ export async function openModel(
 /** Training goes on with an adapter as it is; its shape is not the recipe's to change. */
 function checkSameLora(adapter: ReadAdapter, lora: Lora, folder: string): void {
   for (const field of ['r', 'loraAlpha', 'targetModules'] as const) {
+    if (field === 'targetModules' && lora.targetModules.includes(ALL_LINEAR)) continue;
     const [found, wanted] = [adapter[field], lora[field]].map((value) => JSON.stringify(Array.isArray(value) ? [...value].sort() : value));
     if (found !== wanted) {
       throw new Error(`${folder}: the adapter has ${field} ${found}, the recipe's lora.${field} is ${wanted}: set it to the adapter's, or export the model merged and train on that`);

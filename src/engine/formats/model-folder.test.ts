@@ -39,6 +39,19 @@ describe('opening', () => {
     await model.close();
   });
 
+  it('reads the shards that a large model is written in', async () => {
+    const out = join(folder, 'large');
+    const tensors = [tensor('a', 1, 2), tensor('b', 3), tensor('c', 4), tensor('large', 5, 6, 7, 8), tensor('d', 9)];
+    const files = await writeModelFolder(out, { config: { model_type: 'llama' }, generationConfig: null, tensors }, 12); // three floats to a shard
+    expect(files.map(({ name }) => name)).toEqual([
+      ...[1, 2, 3, 4].map((n) => `model-0000${n}-of-00004.safetensors`), 'config.json', 'model.safetensors.index.json',
+    ]);
+    expect(JSON.parse(await readFile(join(out, 'model.safetensors.index.json'), 'utf8'))).toMatchObject({ metadata: { total_size: 36 }, weight_map: { b: 'model-00001-of-00004.safetensors', c: 'model-00002-of-00004.safetensors', d: 'model-00004-of-00004.safetensors' } });
+    const model = await openModelFolder(out);
+    for (const { name, read } of tensors) expect(await model.read(name)).toEqual(await read());
+    await model.close();
+  });
+
   it('reads shards, and refuses ones that do not fit their index', async () => {
     await write('config.json', {});
     await write('generation_config.json', { eos_token_id: 2 });

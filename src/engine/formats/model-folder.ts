@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { openGguf, readGgufMetadata } from './gguf-reader.ts';
 import { readVocabulary } from './gguf-vocabulary.ts';
 import { readJsonFile, writeJsonFile } from './json.ts';
-import { openSafetensors, writeSafetensors, type Safetensors, type TensorInfo, type TensorSource } from './safetensors.ts';
+import { openSafetensors, tensorBytes, writeSafetensors, type Safetensors, type TensorInfo, type TensorSource } from './safetensors.ts';
 import { hashFile, isFile, writeFolderBeside, type WrittenFile } from './write-beside.ts';
 
 export type ModelFolder = {
@@ -131,18 +131,28 @@ async function openShards(folder: string, shards: Safetensors[], owner: Map<stri
   }
 }
 
+/** As Hugging Face cuts: no file of a model is larger, but for one tensor alone. */
+const SHARD_BYTES = 5e9;
+
 /**
- * Writes config.json, generation_config.json, model.safetensors and copies of `copyFrom`'s tokenizer and chat template files.
+ * Writes config.json, generation_config.json, model.safetensors (a large model in shards, with their index) and copies of `copyFrom`'s tokenizer and chat template files.
  * The folder appears whole or not at all. `config` is written as given: its dtype is the caller's to set.
  */
 export async function writeModelFolder(
   out: string,
   model: { config: Record<string, unknown>; generationConfig: Record<string, unknown> | null; tensors: TensorSource[]; copyFrom?: string },
+  shardBytes = SHARD_BYTES,
 ): Promise<WrittenFile[]> {
   return writeFolderBeside(out, 'config.json', async (folder) => {
     const files: WrittenFile[] = [];
-    files.push({ name: WEIGHTS, ...(await writeSafetensors(join(folder, WEIGHTS), model.tensors)) });
     const texts: [string, Record<string, unknown>][] = [['config.json', model.config]];
+    const shards = cutShards(model.tensors, shardBytes);
+    const nameOf = (shard: number) => (shards.length === 1 ? WEIGHTS : `model-${fiveDigits(shard + 1)}-of-${fiveDigits(shards.length)}.safetensors`);
+    for (const [i, tensors] of shards.entries()) files.push({ name: nameOf(i), ...(await writeSafetensors(join(folder, nameOf(i)), tensors)) });
+    if (shards.length > 1) {
+      const map = Object.fromEntries(shards.flatMap((tensors, i) => tensors.map(({ name }) => [name, nameOf(i)])));
+      texts.push([INDEX, { metadata: { total_size: model.tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0) }, weight_map: map }]);
+    }
     if (model.generationConfig) texts.push(['generation_config.json', model.generationConfig]);
     for (const [name, value] of texts) files.push({ name, ...(await writeJsonFile(join(folder, name), value)) });
     if (model.copyFrom !== undefined && isGgufPath(model.copyFrom)) {
@@ -158,4 +168,22 @@ export async function writeModelFolder(
     }
     return files;
   });
+}
+
+const fiveDigits = (n: number) => String(n).padStart(5, '0');
+
+/** In their order, as many to a shard as fit. */
+function cutShards(tensors: TensorSource[], most: number): TensorSource[][] {
+  const shards: TensorSource[][] = [[]];
+  let bytes = 0;
+  for (const tensor of tensors) {
+    const size = tensorBytes(tensor);
+    if (bytes > 0 && bytes + size > most) {
+      shards.push([]);
+      bytes = 0;
+    }
+    shards.at(-1)!.push(tensor);
+    bytes += size;
+  }
+  return shards;
 }

@@ -44,6 +44,16 @@ it('reads back what it wrote', async () => {
   expect([...adapter.tensors.get(V)!.b]).toEqual([40, 41]);
 });
 
+it('says all-linear by the names of the linears that have an update', async () => {
+  const none = () => Promise.resolve(new Float32Array(2));
+  const out = join(folder, 'all');
+  await writeAdapter(out, {
+    lora: { r: 2, loraAlpha: 4, loraDropout: 0, targetModules: ['all-linear'] }, baseModel: 'base', score: null,
+    modules: ['h.0.attn.c_proj', 'h.0.mlp.c_proj', 'h.0.attn.c_attn'].map((name) => ({ name, a: none, b: none, inFeatures: 1, outFeatures: 1 })),
+  });
+  expect(JSON.parse(await readFile(join(out, 'adapter_config.json'), 'utf8'))).toMatchObject({ target_modules: ['c_attn', 'c_proj'] });
+});
+
 it('names tensors and fields as PEFT does', async () => {
   const file = await openSafetensors(join(folder, 'adapter_model.safetensors'));
   expect([...file.tensors.values()].map(({ name, shape }) => [name, shape])).toEqual([

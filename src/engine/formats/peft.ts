@@ -184,7 +184,7 @@ export async function writeAdapter(
     r: lora.r,
     rank_pattern: {},
     alpha_pattern: {},
-    target_modules: [...lora.targetModules].sort(),
+    target_modules: targetNames(lora.targetModules, modules),
     task_type: score ? 'SEQ_CLS' : 'CAUSAL_LM',
     use_dora: false,
     use_rslora: false,
@@ -194,6 +194,12 @@ export async function writeAdapter(
     { name: CONFIG, ...(await writeJsonFile(join(folder, CONFIG), config)) },
     ...(score ? [{ name: HEAD, ...(await writeJsonFile(join(folder, HEAD), describeHead(score.head))) }] : []),
   ]);
+}
+
+/** By name also where the recipe says all-linear: PEFT would then look for more linears than the decoder's. */
+function targetNames(targetModules: string[], modules: { name: string }[]): string[] {
+  const names = targetModules.includes('all-linear') ? modules.map(({ name }) => name.slice(name.lastIndexOf('.') + 1)) : targetModules;
+  return [...new Set(names)].sort();
 }
 
 function describeHead({ labels, padTokenId }: ScoreHead): Record<string, unknown> {

@@ -206,6 +206,9 @@ async function readFully(file: FileHandle, info: TensorInfo, bytes: Uint8Array, 
   }
 }
 
+/** Bytes a tensor takes in a file. */
+export const tensorBytes = ({ dtype, shape }: Pick<TensorSource, 'dtype' | 'shape'>): number => DTYPE_BYTES[dtype] * shape.reduce((a, b) => a * b, 1);
+
 /** Tensors in any order; names must differ. Metadata defaults to what transformers asks for. */
 export async function writeSafetensors(
   path: string,
@@ -216,11 +219,12 @@ export async function writeSafetensors(
   const header: [string, unknown][] = [['__metadata__', Object.fromEntries(Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1)))]];
   const names = new Set(['__metadata__']);
   let end = 0;
-  for (const { name, shape, dtype } of sorted) {
+  for (const source of sorted) {
+    const { name, shape, dtype } = source;
     if (names.has(name)) throw new Error(`cannot write ${path}: two tensors are named ${name}`);
     names.add(name);
     const begin = end;
-    end += DTYPE_BYTES[dtype] * shape.reduce((a, b) => a * b, 1);
+    end += tensorBytes(source);
     header.push([name, { dtype, shape, data_offsets: [begin, end] }]);
   }
   const json = Buffer.from(`{${header.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(',')}}`, 'utf8');

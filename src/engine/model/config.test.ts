@@ -41,6 +41,25 @@ test('what is missing or does not fit is named with the file', () => {
   expect(() => parse({ hidden_act: 'relu' })).toThrow(/hidden_act is "relu"; supported are silu, gelu_pytorch_tanh, gelu_new/);
 });
 
+test('folders from before transformers 5 are read in their own spelling', () => {
+  const read = (config: Record<string, unknown>) => parseModelConfig(config, 'config.json');
+  const sizes = { vocab_size: 50, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 6, num_attention_heads: 4, num_key_value_heads: 1, max_position_embeddings: 128 };
+  // Gemma 3: two bases, of which the sliding layers take the local one; every sixth layer sees everything
+  const gemma = read({ ...sizes, architectures: ['Gemma3ForCausalLM'], head_dim: 8, rope_theta: 1000000, rope_local_base_freq: 10000, rope_scaling: null, sliding_window: 16, sliding_window_pattern: 6 });
+  expect(gemma.ropes.map(({ theta }) => theta)).toEqual([1000000, 10000]);
+  expect(gemma.layers).toEqual([...Array.from({ length: 5 }, () => ({ window: 16, rope: 1 })), { window: 0, rope: 0 }]);
+  expect(gemma).toMatchObject({ tieWordEmbeddings: true, hiddenAct: 'gelu_pytorch_tanh', attentionScale: 1 / 16, logitCap: 0, qkNorm: 'head' });
+  // Pythia
+  expect(read({ ...sizes, num_key_value_heads: undefined, architectures: ['GPTNeoXForCausalLM'], hidden_act: 'gelu', rotary_pct: 0.25, rotary_emb_base: 500, layer_norm_eps: 1e-4 }))
+    .toMatchObject({ rotaryDims: 2, ropes: [{ theta: 500 }], normEps: 1e-4, parallel: true, qkvBias: true, hiddenAct: 'gelu', tieWordEmbeddings: false });
+  // Phi-3.5: the factor is the ratio of the two lengths
+  const phi = read({ ...sizes, architectures: ['Phi3ForCausalLM'], original_max_position_embeddings: 32, rope_scaling: { type: 'longrope', short_factor: [1, 1, 1, 1], long_factor: [1, 2, 3, 4] }, sliding_window: 64 });
+  expect(phi.ropes[0]!.scaling).toMatchObject({ ropeType: 'longrope', attentionFactor: Math.sqrt(1 + Math.log(4) / Math.log(32)), originalMaxPositionEmbeddings: 32 });
+  expect(phi.layers[0]).toEqual({ window: 64, rope: 0 });
+  // Mistral: absent is 4096, null is none
+  expect([{}, { sliding_window: null }].map((change) => read({ ...sizes, architectures: ['MistralForCausalLM'], ...change }).layers[0]!.window)).toEqual([4096, 0]);
+});
+
 test('what would be computed differently is refused', () => {
   const qwen = { architectures: ['Qwen2ForCausalLM'], sliding_window: 64, max_window_layers: 1 };
   expect(parse({ ...qwen, use_sliding_window: true }).layers).toEqual([{ window: 0, rope: 0 }, { window: 64, rope: 0 }]);

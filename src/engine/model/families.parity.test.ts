@@ -128,8 +128,9 @@ describe.each(readdirSync(root))('%s', (family) => {
   test('carries LoRA on all of its linears, which starts as nothing and merges into what it adds', async () => {
     const device = createNativeDevice(2);
     const plain = await load(device, family, { trainable: 'none' });
-    const names = [...new Set(plain.tensors({ merge: false }).filter(({ name, shape }) => shape.length > 1 && name.startsWith(plain.config.names.layers)).map(({ name }) => name.split('.').at(-2)!))];
-    const model = await load(device, family, { trainable: 'lora', lora: { r: 2, loraAlpha: 4, loraDropout: 0, targetModules: names } });
+    const model = await load(device, family, { trainable: 'lora', lora: { r: 2, loraAlpha: 4, loraDropout: 0, targetModules: ['all-linear'] } });
+    const linears = plain.tensors({ merge: false }).filter(({ name, shape }) => shape.length > 1 && name.startsWith(plain.config.names.layers));
+    expect(model.adapterModules().map(({ name }) => `${name}.weight`)).toEqual(linears.map(({ name }) => name));
     const { logprobs } = await plain.forward(batch);
     expect((await model.forward(batch)).logprobs).toEqual(logprobs);
     for (const { name, tensor } of model.parameters) {

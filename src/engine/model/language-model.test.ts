@@ -240,7 +240,7 @@ test('misuse is named', async () => {
   await expect(model.forward(packed([[1, 50]]))).rejects.toThrow('forward: token 50 at place 1 is out of range, the vocabulary has 50; does the tokenizer belong to this model?');
   const withTargets = (...targetModules: string[]) => tinyModel(createReferenceDevice(), { trainable: 'lora', lora: { ...lora, targetModules } });
   await expect(withTargets('q_proj', 'lm_head')).rejects.toThrow(/lm_head cannot carry an adapter here/);
-  await expect(withTargets('c_attn')).rejects.toThrow('lora.targetModules: no linear of the model is called c_attn; it has q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj');
+  await expect(withTargets('c_attn')).rejects.toThrow('lora.targetModules: no linear of the model is called c_attn; it has q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj (all-linear names them all)');
   const adapter = { ...lora, tensors: new Map([['model.layers.0.mlp.up_proj', { a: new Float32Array(3 * 32), b: new Float32Array(7) }]]), score: null };
   await expect(tinyModel(createReferenceDevice(), { adapter })).rejects.toThrow(/up_proj has 96 and 7 values in lora_A and lora_B, expected 3·32 and 48·3/);
   await expect(loadLanguageModel(createReferenceDevice(), configFolder(), { storage: 'f32', trainable: 'none' })).rejects.toThrow(/tensors are missing: model.embed_tokens.weight, model.layers.0.input_layernorm.weight/);

@@ -20,8 +20,12 @@ export type ReadAdapter = {
   score: { head: ScoreHead; values: Float32Array } | null;
 };
 
-/** The linears that targetModules names, by the last part(s) of their name. */
+/** In place of names, as PEFT has it: every linear of the decoder, whatever a family calls them. */
+export const ALL_LINEAR = 'all-linear';
+
+/** The linears that targetModules names, by the last part(s) of their name, or all. */
 export function targetLinears(linears: Linear[], targetModules: string[]): Linear[] {
+  if (targetModules.includes(ALL_LINEAR)) return linears;
   const known = [...new Set(linears.map((linear) => linear.name.split('.').at(-1)!))];
   const isTarget = (linear: Linear, target: string) => linear.name === target || linear.name.endsWith(`.${target}`);
   for (const target of targetModules) {
@@ -29,7 +33,7 @@ export function targetLinears(linears: Linear[], targetModules: string[]): Linea
       throw new Error(`lora.targetModules: ${target} cannot carry an adapter here, only the decoder's linears can (${known.join(', ')}); leave it out`);
     }
     if (!linears.some((linear) => isTarget(linear, target))) {
-      throw new Error(`lora.targetModules: no linear of the model is called ${target}; it has ${known.join(', ')}`);
+      throw new Error(`lora.targetModules: no linear of the model is called ${target}; it has ${known.join(', ')} (${ALL_LINEAR} names them all)`);
     }
   }
   return linears.filter((linear) => targetModules.some((target) => isTarget(linear, target)));

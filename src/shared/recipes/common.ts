@@ -10,7 +10,7 @@ export const Lora = z.strictObject({
     .array(z.string())
     .min(1)
     .default(['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'])
-    .describe('linears that get an update, by the last part of their name'),
+    .describe('linears that get an update, by the last part of their name; all-linear for every one'),
 });
 export type Lora = z.infer<typeof Lora>;
 
