@@ -6,6 +6,7 @@ import { EventPublisher } from '@orpc/server';
 import type { ServingState } from '../../shared/api/serving.ts';
 import type { Library } from '../library.ts';
 import { resolveModel } from '../models/index.ts';
+import { readSettings } from '../settings.ts';
 import { UserError } from '../user-error.ts';
 import { type ModelServer, openModelServer } from './model-server.ts';
 
@@ -59,7 +60,7 @@ export function createServing(library: Library): LiveServing {
     set('loading');
     try {
       server = await openModelServer({
-        job: { type: 'serve', device: 'native', threads: 0, model: found.path, template: found.template, dtype: 'stored' },
+        job: { type: 'serve', device: readSettings(library).device, threads: 0, model: found.path, template: found.template, dtype: 'stored' },
         name: found.name, host: '127.0.0.1', port: options.port, token: options.token, onChange: tell,
       });
     } catch (failure) {
