@@ -11,6 +11,9 @@ test('a report is started, killed with the workbench, gone on with, and ends as 
   await page.keyboard.press('n');
   const dialog = page.getByRole('dialog', { name: 'New method report' });
   await expect(dialog.getByRole('checkbox', { name: 'SFT' })).toBeDisabled();
+  for (const name of ['Rejection sampling', 'PPO']) await dialog.getByRole('checkbox', { name }).click();
+  await expect(dialog.getByRole('checkbox', { name: 'KTO' })).not.toBeChecked();
+  await expect(dialog.getByRole('combobox', { name: 'Judge: Rule of form' })).toBeVisible();
   await dialog.getByRole('textbox', { name: 'Name' }).fill('small');
   await dialog.getByRole('textbox', { name: 'Held-out prompts' }).fill('1');
   await page.keyboard.press('Enter');

@@ -20,7 +20,7 @@ export type Words = typeof en;
 const ko: Words = {
   title: '방법 비교 보고서', base: '베이스', method: '방법', made: '작성', unfinished: '아직 끝나지 않았습니다. 없는 값은 비워 둡니다.',
   quality: '품질', cost: '든 자원', examples: '같은 프롬프트에 대한 답변',
-  versus: 'SFT 모델과 비교', win: '승', tie: '무', loss: '패', rate: '승률 (95 %)', score: '점수', of: '/', reward: '보상', gold: '골드', rewardModel: '보상 모델', rejection: '거절 샘플링', goldModel: '골드 보상 모델',
+  versus: 'SFT 모델과 비교', win: '승', tie: '무', loss: '패', rate: '승률 (95 %)', score: '점수', of: '/', reward: '보상', gold: '골드', rewardModel: '보상 모델', rejection: '기각 샘플링', goldModel: '골드 보상 모델',
   kl: 'SFT와의 KL', perplexity: '퍼플렉시티', pairs: '선호 쌍', length: '답변 길이',
   time: '학습 시간', road: '앞 단계 포함', memory: '최대 메모리', tokens: '토큰', steps: '스텝', models: '메모리의 모델 수',
   baseModel: '베이스', instructions: '지시 데이터', preferences: '선호 데이터', prompts: '학습에 쓰지 않은 프롬프트', stepLimit: '학습마다 스텝 수',
