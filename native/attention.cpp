@@ -120,17 +120,18 @@ void attend_few(float* out, float* lse, const float* q, const float* k, const fl
   }
 }
 
-/// One step of the online softmax for W rows, a lane each: exponentials in place of `keys` scores, of which all lanes see the first `sure`;
-/// returns what earlier sums shrink by.
-ATTUNE_INLINE vf soften(float* scores, i64 ld, i64 sure, i64 keys, vi seen, vf& max, vf& total) {
+/// One step of the online softmax for W rows, a lane each: exponentials in place of scores; returns what earlier sums shrink by.
+ATTUNE_INLINE vf soften(float* scores, i64 ld, const Lanes& lanes, vf& max, vf& total) {
+  const i64 sure = lanes.sure, keys = lanes.keys;
   const vf none = broadcast(-INFINITY);
-  const auto masked = [&](i64 i) { return broadcast_int(static_cast<int32_t>(i)) < seen ? load(scores + i * ld) : none; };
+  const auto masked = [&](i64 i) { return broadcast_int(static_cast<int32_t>(i)) < lanes.seen ? load(scores + i * ld) : none; };
   vf top = max, other = none;  // two chains: the comparison's latency is as long as two of them
   i64 i = 0;
   for (; i + 2 <= sure; i += 2) {
     top = vmax(load(scores + i * ld), top);
     other = vmax(load(scores + (i + 1) * ld), other);
   }
+  if (i < sure) top = vmax(load(scores + i++ * ld), top);
   for (; i < keys; i++) top = vmax(masked(i), top);
   top = vmax(other, top);
   vf sums = {};
@@ -178,7 +179,7 @@ void attend_tile(float* out, float* lse, const float* q, const float* k, const f
       turned_scores(scores, tile_nr, k + block.start * stride + kv * a.D, stride, turned + n * a.D, view.keys(n + W - 1), keys, a.D);
       for (i64 r = n; r < n + tile_nr; r += W) {
         vf top = load(max + r), sum_of = load(total + r);
-        store(shrink + r, soften(scores + (r - n), tile_nr, view.keys(r), view.keys(r + W - 1), lanes_visible(view, r), top, sum_of));
+        store(shrink + r, soften(scores + (r - n), tile_nr, lanes_at(view, r), top, sum_of));
         store(max + r, top);
         store(total + r, sum_of);
       }

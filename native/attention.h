@@ -172,11 +172,16 @@ struct View {
   }
 };
 
-/// How many of the block's keys each row of a tile sees, as lanes.
-ATTUNE_INLINE vi lanes_visible(const View& view, i64 r0) {
+/// What the W rows of a tile from r0 on see of a block: `sure` keys all of them, `keys` at least one, `seen` each lane.
+struct Lanes {
+  i64 sure, keys;
   vi seen;
-  for (int l = 0; l < W; l++) seen[l] = static_cast<int32_t>(view.keys(r0 + l));
-  return seen;
+};
+ATTUNE_INLINE Lanes lanes_at(const View& view, i64 r0) {
+  Lanes lanes{view.keys(r0), view.keys(r0 + W - 1), {}};
+  if (lanes.sure < lanes.keys)  // at the causal edge; each lane takes a division
+    for (int l = 0; l < W; l++) lanes.seen[l] = static_cast<int32_t>(view.keys(r0 + l));
+  return lanes;
 }
 
 }  // namespace attune::ATTUNE_ISA

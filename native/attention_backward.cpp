@@ -59,9 +59,8 @@ void copy_rows(float* out, const float* x, i64 first, i64 rows, const Shape& a, 
   }
 }
 
-/// dscores = P ∘ (dP − delta), scores = P, in place of S and dP. All lanes see the first `sure` keys; those a lane does not see give 0,
-/// whatever lies there.
-ATTUNE_INLINE void differentiate(float* scores, float* dscores, i64 ld, i64 sure, i64 keys, vi seen, vf lse, vf delta) {
+/// dscores = P ∘ (dP − delta), scores = P, in place of S and dP. Keys that a lane does not see give 0, whatever lies there, up to a group's end.
+ATTUNE_INLINE void differentiate(float* scores, float* dscores, i64 ld, const Lanes& lanes, vf lse, vf delta) {
   const auto at = [&](i64 i, auto mask) {
     const vf p = mask(vexp(load(scores + i * ld) - lse));
     store(scores + i * ld, p);
@@ -69,8 +68,9 @@ ATTUNE_INLINE void differentiate(float* scores, float* dscores, i64 ld, i64 sure
   };
   i64 i = 0;
 #pragma GCC unroll 4
-  for (; i < sure; i++) at(i, [](vf x) { return x; });
-  for (; i < keys; i++) at(i, [&](vf x) { return broadcast_int(static_cast<int32_t>(i)) < seen ? x : vf{}; });
+  for (; i < lanes.sure; i++) at(i, [](vf x) { return x; });
+  const i64 end = round_up(lanes.keys, tile_mr);
+  for (; i < end; i++) at(i, [&](vf x) { return broadcast_int(static_cast<int32_t>(i)) < lanes.seen ? x : vf{}; });
 }
 
 /// Which key blocks and which queries of a segment: gradients of the keys (dk, dv), of the queries (dq), or both.
@@ -125,7 +125,7 @@ void segment_backward(const Tensors& t, const Segment& s, const Shape& a, i64 kv
         turned_scores(w.scores + n, padded, t.k + offset, stride, w.queries_t + n * a.D, near, far, a.D);
         turned_scores(w.dscores + n, padded, t.v + offset, stride, w.douts_t + n * a.D, near, far, a.D);
         for (i64 r = n; r < n + tile_nr; r += W)
-          differentiate(w.scores + r, w.dscores + r, padded, view.keys(r), round_up(view.keys(r + W - 1), tile_mr), lanes_visible(view, r), load(w.lse + r), load(w.delta + r));
+          differentiate(w.scores + r, w.dscores + r, padded, lanes_at(view, r), load(w.lse + r), load(w.delta + r));
       }
       const auto as_it_is = [](i64) { return 1.0f; };
       // Scores that no query of a vector sees were not made: each key starts at the first vector that sees it.
