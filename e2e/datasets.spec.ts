@@ -19,9 +19,8 @@ test('a file with bad rows: each with its line and reason, before the import and
 });
 
 test('a table is mapped by hand, and its row of the wrong width is told by its line', async ({ workbench }) => {
-  const { page, folder } = workbench;
-  const path = join(folder, 'chat.csv');
-  writeFileSync(path, 'Q,A,label\n안녕,반가워요,0\n잘 자\n"두\n줄",네,1\n');
+  const { page } = workbench;
+  const path = writeRows(workbench, 'chat.csv', ['Q,A,label', '안녕,반가워요,0', '잘 자', '"두\n줄",네,1']);
   await workbench.go(`#/datasets/import?path=${encodeURIComponent(path)}`);
   await page.getByLabel('Format: Choose a format').click();
   await page.getByRole('option', { name: /^Prompt and completion/ }).click();
