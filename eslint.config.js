@@ -23,6 +23,7 @@ const mayImport = [
     imports: ['node:', 'zod$', 'yaml$', 'commander$', String.raw`\.{1,2}/(?!.*(?:engine/|renderer/|preload/))`],
   },
   { files: ['src/main/{router,workbench,changes,tasks}.ts', 'src/main/**/live*.ts'], imports: ['node:', '@orpc/server$', 'zod$', String.raw`\.{1,2}/(?!.*(?:engine/|renderer/|preload/))`] },
+  { files: ['src/main/datasets/{csv,parquet}.ts'], imports: ['node:', 'csv-parse$', 'hyparquet(?:-compressors)?$', String.raw`\.{1,2}/(?!.*(?:engine/|renderer/|preload/))`] },
   { files: ['src/main/host.ts', 'src/main/host/**'], imports: ['node:', '@orpc/server', 'ws$', String.raw`\.{1,2}/(?!.*(?:engine/|renderer/|preload/))`] },
   { files: ['src/main/desktop.ts', 'src/main/desktop/**'], imports: ['node:', '@orpc/server', 'electron$', 'zod$', String.raw`\.{1,2}/(?!.*(?:engine/|renderer/|preload/))`] },
   { files: ['src/main/db/**'], imports: ['node:', 'better-sqlite3$', String.raw`\./`, String.raw`\.\./(?:\.\./shared/|process-identity\.ts|migrations/|db/)`] },

@@ -18,6 +18,24 @@ test('a file with bad rows: each with its line and reason, before the import and
   await expectAccessible(page);
 });
 
+test('a table is mapped by hand, and its row of the wrong width is told by its line', async ({ workbench }) => {
+  const { page } = workbench;
+  const path = writeRows(workbench, 'chat.csv', ['Q,A,label', '안녕,반가워요,0', '잘 자', '"두\n줄",네,1']);
+  await workbench.go(`#/datasets/import?path=${encodeURIComponent(path)}`);
+  await page.getByLabel('Format: Choose a format').click();
+  await page.getByRole('option', { name: /^Prompt and completion/ }).click();
+  await page.getByLabel(/^Column for prompt/).click();
+  await page.getByRole('option', { name: 'Q', exact: true }).click();
+  await page.getByLabel(/^Column for completion/).click();
+  await page.getByRole('option', { name: 'A', exact: true }).click();
+  await expect(page.getByText('reads 2 of 3 sampled rows')).toBeVisible();
+  await expect(page.getByText('it has 1 cell where the first row names 3 columns')).toBeVisible();
+  await page.getByRole('button', { name: 'Import', exact: true }).click();
+  await expect(cell(page, 1, 2)).toHaveText('반가워요');
+  await page.getByRole('link', { name: '1 problem' }).click();
+  await expect(page.getByRole('row', { name: /^3 left out it has 1 cell/ })).toBeVisible();
+});
+
 test('a file whose columns have other names is mapped by hand, and a reload keeps what was chosen', async ({ workbench }) => {
   const { page } = workbench;
   const path = writeRows(workbench, 'faq.jsonl', [{ ask: 'Why?', reply: 'Because.' }, { ask: 'Who?', reply: 'You.' }]);

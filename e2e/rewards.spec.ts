@@ -1,5 +1,5 @@
 /** Rewards of a recipe written by fields: added, checked, put in order by keys and by drag, tried on an answer, and the same text as the YAML. */
-import type { Page } from '@playwright/test';
+import type { Locator, Page } from '@playwright/test';
 import { expect, expectAccessible, test } from './workbench.ts';
 
 const yaml = (page: Page) => page.getByRole('textbox', { name: 'Recipe as YAML' });
@@ -10,6 +10,21 @@ const types = (page: Page): Promise<string[]> => rewards(page).getByLabel(/^Type
 async function add(page: Page, type: string): Promise<void> {
   await rewards(page).getByRole('button', { name: 'Add a reward' }).click();
   await page.getByRole('menuitem', { name: type }).click();
+}
+
+async function dragByFinger(page: Page, from: Locator, to: Locator): Promise<void> {
+  await to.scrollIntoViewIfNeeded();
+  const middle = async (of: Locator): Promise<{ x: number; y: number }> => {
+    const { x, y, width, height } = (await of.boundingBox())!;
+    return { x: x + width / 2, y: y + height / 2 };
+  };
+  const [start, end] = [await middle(from), await middle(to)];
+  const cdp = await page.context().newCDPSession(page);
+  await cdp.send('Input.dispatchTouchEvent', { type: 'touchStart', touchPoints: [start] });
+  await cdp.send('Input.dispatchTouchEvent', { type: 'touchMove', touchPoints: [{ x: start.x, y: (start.y + end.y) / 2 }] });
+  await cdp.send('Input.dispatchTouchEvent', { type: 'touchMove', touchPoints: [end] });
+  await cdp.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] });
+  await cdp.detach();
 }
 
 test('rewards are written by fields, checked, ordered, tried on an answer, and stay one text with the YAML', async ({ workbench }) => {
@@ -51,7 +66,9 @@ test('rewards are written by fields, checked, ordered, tried on an answer, and s
   expect(await types(page)).toEqual(['JavaScript function', 'Regular expression', 'Length']);
   await handle(page, 1).dragTo(handle(page, 2));
   await expect.poll(() => types(page)).toEqual(['Regular expression', 'JavaScript function', 'Length']);
-  await rewards(page).getByRole('button', { name: 'Take out reward 2' }).click();
+  await dragByFinger(page, handle(page, 2), handle(page, 3));
+  await expect.poll(() => types(page)).toEqual(['Regular expression', 'Length', 'JavaScript function']);
+  await rewards(page).getByRole('button', { name: 'Take out reward 3' }).click();
 
   const gold = page.getByRole('region', { name: 'Gold reward' });
   await gold.getByLabel('Gold reward: None').click();

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import type { ScoreResult } from '../../src/shared/job.ts';
+import type { Judging } from '../../src/shared/judging.ts';
 import { createWorkplace, ROOT, type Workplace } from '../attune.ts';
 
 const datasets = join(ROOT, 'resources', 'datasets');
@@ -32,6 +33,14 @@ it.each(['attune-reward', 'attune-gold'])('%s scores the better answer of at lea
   expect(result.report).toMatchObject({ type: 'reward', pairs: 202 });
   expect((result.report as { calibrationError: number }).calibrationError).toBeLessThan(0.1);
 });
+
+it('judges pairs in a person\'s place (RLAIF) with an agreement well above chance', async () => {
+  const judged = await place.attune(['judge', 'attune-reward', join(datasets, 'preferences.validation.jsonl'), '--name', 'judged', '--json']);
+  expect(judged.code, judged.stderr).toBe(0);
+  const { agreement, rubric, placeDecides } = JSON.parse(judged.stdout) as Judging;
+  expect({ rubric, placeDecides }).toEqual({ rubric: null, placeDecides: 0 });
+  expect(agreement!.accuracy.low).toBeGreaterThan(0.85);
+}, 120_000);
 
 it('ranks several answers to one prompt, and gives a score for each', async () => {
   const rows = [{ prompt: 'Name three kinds of aircraft.', responses: ['Plane, airplane, and fighter are kinds of aircraft.', 'Kinds of aircraft are kinds of aircraft.', 'aircraft aircraft'] }];

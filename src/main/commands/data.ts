@@ -1,6 +1,7 @@
 /** `attune import`, `datasets` and `show`: rows into the library, and what the trainer will see of them. */
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { styleText } from 'node:util';
+import type { ColumnMapping } from '../../shared/api/datasets.ts';
 import { DatasetFormat, type RowProblem, Split, type Template } from '../../shared/dataset.ts';
 import type { ShownExample } from '../../shared/job.ts';
 import { withExamplesFile } from '../datasets/examples-file.ts';
@@ -20,10 +21,11 @@ export function addDataCommands(program: Command): void {
   const importCommand = program
     .command('import')
     .description('bring a file of rows into the library')
-    .argument('<file>', 'JSON, JSONL or plain text')
+    .argument('<file>', 'JSON, JSONL, CSV (all also .gz), Parquet or plain text')
     .option('--name <name>', "the dataset's name; by default the file's")
     .addOption(new Option('--format <format>', 'how the file spells its rows; by default found from the first ones').choices(DatasetFormat.options))
     .addOption(new Option('--split <split>', 'what the rows are for').choices(Split.options).default('train'))
+    .option('--map <field=column>', 'read this field from that column; may be given again. Columns that are not mapped are then left out', addMapping)
     .option('--show <model>', 'afterwards show the first rows as that model is trained on them')
     .option('--json', 'the outcome as JSON')
     .addHelpText('after', `
@@ -36,11 +38,15 @@ Formats:
   sharegpt           {"conversations": [{"from": "human", "value": …}, …]}
   preference         {"prompt": …, "chosen": …, "rejected": …}
   hh-rlhf            {"chosen": "\\n\\nHuman: … Assistant: …", "rejected": …}
+  unpaired           {"prompt": …, "completion": …, "label": true}, or {"messages": […], "label": true}
+  ranking            {"prompt": …, "responses": [best, …, worst]}
+  classification     {"text": …, "label": …}
   text               plain text, or {"text": …}
 
 Examples:
   attune import alpaca.json --name alpaca
-  attune import held-out.jsonl --name alpaca --split validation`);
+  attune import held-out.jsonl --name alpaca --split validation
+  attune import questions.csv --format alpaca --map instruction=Q --map output=A`);
   addTemplateOption(importCommand).action((file: string, options: ImportFlags) => withLibrary((library) => runImport(library, file, options)));
 
   program
@@ -75,14 +81,21 @@ Example:
   addTemplateOption(show).action((model: string, dataset: string, options: ShowFlags) => withLibrary((library) => runShow(library, model, dataset, options)));
 }
 
-type ImportFlags = { name?: string; format?: DatasetFormat; split: Split; show?: string; json?: boolean; template?: Template };
+type ImportFlags = { name?: string; format?: DatasetFormat; map?: ColumnMapping; split: Split; show?: string; json?: boolean; template?: Template };
 type ShowFlags = { limit: number; maxLength: number; fullLoss?: boolean; json?: boolean; template?: Template };
 
-async function runImport(library: Library, file: string, { show, json, template, ...options }: ImportFlags): Promise<void> {
+function addMapping(text: string, before: ColumnMapping = {}): ColumnMapping {
+  const [, field, column] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+  if (field === undefined) throw new InvalidArgumentError('Expected field=column, as in instruction=Q.');
+  return { ...before, [field]: column };
+}
+
+async function runImport(library: Library, file: string, { show, json, template, map, ...options }: ImportFlags): Promise<void> {
   const problems: RowProblem[] = [];
   const imported = await importDataset(library, {
     file,
     ...options,
+    mapping: map,
     onProgress: (rows) => {
       if (process.stderr.isTTY) process.stderr.write(`\r${rows.toLocaleString('en-US')} rows`);
     },

@@ -232,7 +232,18 @@ describe('rows that cannot be read', () => {
     ]);
     expect(await reason({ messages: [{ role: 'constructor', content: 'q' }, assistant('a')] })).toEqual(['1 skipped: messages[0] has the unknown role "constructor"']);
     expect(await reason({ messages: [{ role: 'alien', content: 'q' }] })).toEqual(['1 skipped: messages[0] has the unknown role "alien"']);
-    expect(await reason({ messages: [user('q'), assistant('a')], label: false })).toEqual(['1 skipped: the row is marked as unwanted (label: false)']);
+    expect(await reason({ instruction: 'q', output: 'a', label: false })).toEqual(['1 skipped: the row is marked as unwanted (label: false)']);
+  });
+
+  it('with a mark of good or bad are single answers: LLaMA-Factory\'s whole conversations and kto_tag', async () => {
+    const one = async (row: object) => (await readRow(row)).examples;
+    expect(await one({ messages: [user('q'), assistant('a')], label: false })).toEqual([{ kind: 'unpaired', prompt: 'q', completion: 'a', label: false }]);
+    expect(await one({ conversations: [{ from: 'human', value: 'q' }, { from: 'gpt', value: 'a' }, { from: 'human', value: 'r' }, { from: 'gpt', value: 'b' }], kto_tag: true })).toEqual([
+      { kind: 'unpaired', prompt: [user('q'), assistant('a'), user('r')], completion: 'b', label: true },
+    ]);
+    expect(await one({ instruction: 'q', input: 'i', output: 'a', kto_tag: 'false' })).toEqual([{ kind: 'unpaired', prompt: 'q\ni', completion: 'a', label: false }]);
+    // a number beside a conversation may mean anything
+    expect(await one({ messages: [user('q'), assistant('a')], label: 1 })).toEqual([{ kind: 'conversation', messages: [user('q'), assistant('a')] }]);
   });
 
   it('but only have turns in an odd order are imported with a warning', async () => {
@@ -311,12 +322,27 @@ describe('files', () => {
     expect(await read(file('plain.txt', 'one\n\ntwo'))).toMatchObject({ examples: [{ text: 'one' }, { text: 'two' }], lines: [1, 3] });
   });
 
+  it('of a table give a row a row: quotes, line ends in cells, other delimiters, gzip; a row of the wrong width is told by its line', async () => {
+    const table = '\uFEFFinstruction,input,output\r\n"Say ""hi"", twice",,"hi\nhi"\r\n\r\nonly,two\r\nDraw a 5" line,,no\r\n';
+    const { examples, lines, problems } = await read(file('table.csv', table));
+    expect(examples).toEqual([
+      { kind: 'instruction', instruction: 'Say "hi", twice', input: '', output: 'hi\nhi' },
+      { kind: 'instruction', instruction: 'Draw a 5" line', input: '', output: 'no' },
+    ]);
+    expect(lines).toEqual([2, 6]);
+    expect(problems).toEqual(['5 skipped: it has 2 cells where the first row names 3 columns: a comma or quote is missing or too many']);
+    expect((await read(file('semicolons.csv', 'text;label\na, b;x\n'))).examples).toEqual([{ kind: 'classification', text: 'a, b', label: 'x' }]);
+    expect((await read(file('tabs.tsv.gz', gzipSync('prompt\tcompletion\tlabel\nq\ta\ttrue\n')))).examples).toEqual([{ kind: 'unpaired', prompt: 'q', completion: 'a', label: true }]);
+    await expect(read(file('open.csv', 'prompt,completion\na,b\nc,"d\ne,f\n'), 'prompt-completion')).rejects.toThrow(/open\.csv: after line \d a quote opens a cell and is never closed/);
+    await expect(read(file('twice.csv', 'text,text\na,b\n'))).rejects.toThrow(/its first row names the column "text" twice/);
+  });
+
   it('that are no datasets are refused in one sentence with the way out', async () => {
     await expect(detectFormat(join(folder, 'none.jsonl'))).rejects.toThrow(/none\.jsonl: no such file/);
     await expect(detectFormat(folder)).rejects.toThrow(/directory/);
     await expect(detectFormat(file('empty.jsonl', ''))).rejects.toThrow(/empty/);
-    await expect(detectFormat(file('a.csv', 'Q,A\n1,2'))).rejects.toThrow(/save it as JSON Lines/);
-    await expect(detectFormat(file('a.parquet', 'PAR1xx'))).rejects.toThrow(/Parquet/);
+    await expect(detectFormat(file('a.csv', 'Q,A\n1,2'))).rejects.toThrow(/cannot tell the format: its rows have the fields Q, A/);
+    await expect(detectFormat(file('a.parquet', 'PAR1 and nothing of a table after it'))).rejects.toThrow(/its end is no end of a Parquet file .*: it is cut off or damaged/);
     await expect(detectFormat(file('a.bin', Buffer.from([1, 0, 2])))).rejects.toThrow(/not a text file/);
     await expect(detectFormat(file('odd.jsonl', '{"a":1,"b":2}'))).rejects.toThrow(/cannot tell the format: its rows have the fields a, b/);
     await expect(detectFormat(file('object.json', '{\n "data": []\n}'))).rejects.toThrow(/one JSON object/);
@@ -348,16 +374,33 @@ describe.skipIf(!existsSync(assets))('real files (skipped where ../shared/assets
     ['llama-factory/identity.json', 'alpaca', 91, 0],
     ['llama-factory/dpo_en_demo.json', 'preference', 300, 0],
     ['llama-factory/glaive_toolcall_en_demo.json', 'sharegpt', 300, 0],
-    ['llama-factory/kto_en_demo.json', 'messages', 150, 150], // the half with label: false
+    ['llama-factory/kto_en_demo.json', 'unpaired', 300, 0],
     ['llama-factory/c4_demo.jsonl', 'text', 300, 0],
     ['llama-factory/wiki_demo.txt', 'text', 30, 0],
     ['hh-rlhf/test.jsonl.gz', 'hh-rlhf', 2303, 9], // of 2,312, four chosen answers are empty and five pairs part before their last turn
     ['parquet-turkish-dialogues/test.jsonl', 'messages', 525, 0],
+    ['parquet-turkish-dialogues/test.parquet', 'messages', 525, 0],
   ])('%s is %s with %i rows', async (name, format, rows, skipped) => {
     const path = join(assets, name);
     expect(await detectFormat(path)).toBe(format);
     const { examples, problems } = await read(path);
     expect(examples).toHaveLength(rows);
     expect(problems.filter((problem) => problem.includes('skipped'))).toHaveLength(skipped);
+  });
+
+  it('of the same rows as JSON Lines and as Parquet (ZSTD, lists of structs) are read alike', async () => {
+    const [lines, parquet] = await Promise.all(['test.jsonl', 'test.parquet'].map((name) => read(join(assets, 'parquet-turkish-dialogues', name))));
+    expect(parquet.examples).toEqual(lines.examples);
+  });
+
+  it('whose columns are called otherwise are mapped by hand: Parquet packed by Snappy, a Korean table', async () => {
+    const maths: Example[] = [];
+    for await (const row of readDataset(join(assets, 'parquet-gsm8k', 'test.parquet'), { mapping: { instruction: 'question', output: 'result' } })) if ('example' in row) maths.push(row.example);
+    expect(maths).toHaveLength(20);
+    expect(maths[0]).toEqual({ kind: 'instruction', instruction: 'What is 0 + 0?', input: '', output: '0' });
+    const korean: Example[] = [];
+    for await (const row of readDataset(join(assets, 'korean-chatbot', 'ChatbotData.csv'), { mapping: { prompt: 'Q', completion: 'A' } })) if ('example' in row) korean.push(row.example);
+    expect(korean).toHaveLength(11_823);
+    expect(korean[0]).toEqual({ kind: 'completion', prompt: '12시 땡!', completion: '하루가 또 가네요.' });
   });
 });

@@ -28,11 +28,12 @@ async function chooseFormat(path: string, layout: Layout, named: DatasetFormat |
   const votes = new Map<DatasetFormat, number>();
   let fields: string | null = null;
   const seen = { rows: 0, lines: 0, characters: 0 };
-  for await (const { text } of readRows(path, layout)) {
+  for await (const { text, problem } of readRows(path, layout)) {
     if (text.trim() === '') continue;
     seen.lines++;
     seen.characters += text.length;
     try {
+      if (problem !== undefined) throw new RowError(problem);
       const row = parseRow(text);
       fields ??= Object.keys(row).slice(0, 12).join(', ');
       const formats = fittingFormats(mapColumns(row, mapping));
@@ -65,12 +66,13 @@ export async function* readDataset(
   const layout = await detectLayout(path);
   const format = await chooseFormat(path, layout, options.format, options.mapping);
   let toolsSeen = false;
-  for await (const { number: line, text } of readRows(path, layout, options.onBytes)) {
+  for await (const { number: line, text, problem: bad } of readRows(path, layout, options.onBytes)) {
     // a blank line is no row; an empty element of an array is a stray comma
     if (text.trim() === '' && layout !== 'array') continue;
     const problem = (severity: RowProblem['severity'], reason: string) => ({ problem: { file: path, line, severity, reason } });
     let example: Example;
     try {
+      if (bad !== undefined) throw new RowError(bad);
       if (layout === 'text') {
         example = { kind: 'text', text };
       } else {

@@ -58,7 +58,6 @@ test('plain text and packed files are previewed, odd turns warned of, and what i
   const packed = await previewImport({ path: file('talk-validation.jsonl.gz', gzipSync(jsonl([{ messages: talk }]))) });
   expect(packed).toMatchObject({ format: 'messages', suggestedName: 'talk', suggestedSplit: 'validation' });
   expect(packed.problems).toMatchObject([{ line: 1, severity: 'warning', reason: "the first turn is the assistant's" }]);
-  await expect(previewImport({ path: file('t.csv', 'a,b') })).rejects.toThrow(/save it as JSON Lines/);
   await expect(previewImport({ path: join(folder, 'none.jsonl') })).rejects.toThrow(/no such file/);
 });
 
@@ -71,4 +70,16 @@ test('only the beginning of a big file is read', async () => {
     times.push(performance.now() - began);
   }
   expect(Math.min(...times)).toBeLessThan(1000);
+});
+
+test('a table tells its columns, is understood as they are mapped, and says which of its rows has the wrong width', async () => {
+  const path = file('chat.csv', 'Q,A,label\n안녕,반가워요,0\n잘 자\n"여러\n줄",네,2\n');
+  expect(await previewImport({ path })).toMatchObject({ format: null, columns: ['Q', 'A', 'label'], sampledRows: 3, suggestedName: 'chat' });
+  const mapped = await previewImport({ path, format: 'prompt-completion', mapping: { prompt: 'Q', completion: 'A' } });
+  expect(mapped.rows.map(({ line, example }) => [line, example])).toEqual([
+    [2, { kind: 'completion', prompt: '안녕', completion: '반가워요' }],
+    [3, null],
+    [4, { kind: 'completion', prompt: '여러\n줄', completion: '네' }],
+  ]);
+  expect(mapped.problems).toMatchObject([{ line: 3, severity: 'skipped', reason: 'it has 1 cell where the first row names 3 columns: a comma or quote is missing or too many' }]);
 });

@@ -6,7 +6,7 @@ import { statSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import type { ColumnMapping, FormatFit, ImportPreview } from '../../shared/api/datasets.ts';
 import { DatasetFormat, type Example, type Split } from '../../shared/dataset.ts';
-import { convertRow, FORMATS, mapColumns, ownMapping } from './formats/convert.ts';
+import { convertRow, fittingFormats, FORMATS, mapColumns, ownMapping } from './formats/convert.ts';
 import { type Row, RowError } from './formats/row.ts';
 import { parseRow, warningsOf } from './import.ts';
 import { detectLayout, readRows } from './rows.ts';
@@ -27,9 +27,9 @@ export async function previewImport({
   const plain = layout === 'text';
   const sampled: Sampled[] = [];
   let characters = 0;
-  for await (const { number: line, text } of readRows(file, layout)) {
+  for await (const { number: line, text, problem } of readRows(file, layout)) {
     if (text.trim() === '' && layout !== 'array') continue;
-    sampled.push({ line, text, ...(plain ? { row: { text }, problem: null } : parse(text)) });
+    sampled.push({ line, text, ...(problem !== undefined ? { row: null, problem } : plain ? { row: { text }, problem: null } : parse(text)) });
     characters += text.length;
     if (sampled.length >= SAMPLE.rows || characters >= SAMPLE.characters) break;
   }
@@ -42,7 +42,7 @@ export async function previewImport({
     fits.push(fitOf(tried, rows, mapping));
     await new Promise(setImmediate);
   }
-  const format = named ?? mostFitting(fits, rows, mapping);
+  const format = named ?? mostFitting(rows, mapping);
   const understood = sampled.map((row) => understand(row, format, mapping));
   const problems = sampled.flatMap(({ line }, i) => {
     const { problem, warnings } = understood[i];
@@ -81,11 +81,11 @@ function fitOf(format: DatasetFormat, rows: Row[], mapping: ColumnMapping | unde
 }
 
 /** The format the import would find: by columns, the first listed where a row fits several. */
-function mostFitting(fits: FormatFit[], rows: Row[], mapping: ColumnMapping | undefined): DatasetFormat | null {
+function mostFitting(rows: Row[], mapping: ColumnMapping | undefined): DatasetFormat | null {
   const counts = new Map<DatasetFormat, number>();
   for (const row of rows) {
-    const first = fits.find(({ format }) => FORMATS[format].fits(mapColumns(row, mapping)));
-    if (first) counts.set(first.format, (counts.get(first.format) ?? 0) + 1);
+    const [first] = fittingFormats(mapColumns(row, mapping));
+    if (first) counts.set(first, (counts.get(first) ?? 0) + 1);
   }
   return [...counts].sort((a, b) => b[1] - a[1])[0]?.[0] ?? null;
 }
@@ -111,7 +111,7 @@ function reasonOf(error: unknown): string {
 
 /** The file's name without its endings and without the word that names its split. */
 function suggestName(path: string): string {
-  const name = basename(path).replace(/(\.(jsonl?|ndjson|txt|text|md|gz))+$/i, '');
+  const name = basename(path).replace(/(\.(jsonl?|ndjson|csv|tsv|parquet|txt|text|md|gz))+$/i, '');
   return name.replace(/[-_. ]?(train(ing)?|valid(ation)?|val|dev|eval|held-?out|test)$/i, '') || name;
 }
 

@@ -1,18 +1,18 @@
 /**
- * A file → its rows as texts, streamed: a line of JSON Lines, an element of a JSON array, or a paragraph of plain text (parted by blank
- * lines; a line each where the first MiB has no blank line). Gzip is seen by its first bytes. Memory holds one row and one chunk, whatever
- * the file's size. Where it is not clear how the file goes on (a bracket or quote missing from an array) reading ends with an error: the
+ * A file → its rows as texts, streamed: a line of JSON Lines, an element of a JSON array, a row of a table put as JSON (csv.ts, parquet.ts), or a
+ * paragraph of plain text (parted by blank lines; a line each where the first MiB has no blank line). Gzip is seen by its first bytes. Memory holds one
+ * row and one chunk (of Parquet a row group), whatever the file's size. Where it is not clear how the file goes on (a bracket or quote missing from an array) reading ends with an error: the
  * rows after would be lost. What the rows say is formats/'s affair.
  */
-import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { createGunzip, gunzipSync } from 'node:zlib';
 import { UserError } from '../user-error.ts';
+import { readCsv } from './csv.ts';
+import { readHead, readText } from './file-text.ts';
+import { readParquet } from './parquet.ts';
 
-export type Layout = 'array' | 'lines' | 'text';
-/** `number`: 1-based line (a paragraph's first), or element of an array. */
-export type RawRow = { number: number; text: string };
+export type Layout = 'array' | 'lines' | 'text' | 'csv' | 'parquet';
+/** `number`: 1-based line (the first of a paragraph or of a table's row), or element of an array, or row of a Parquet file. */
+export type RawRow = { number: number; text: string; /** why it cannot be read, where that is known already */ problem?: string };
 
 /** A row beyond this many characters is taken for a missing quote or newline. */
 const LONGEST_ROW = 64 * 1024 * 1024;
@@ -22,10 +22,10 @@ export async function detectLayout(path: string): Promise<Layout> {
   const name = basename(path);
   const head = await readHead(path);
   if (head.length === 0) throw new UserError(`${path}: the file is empty`);
-  if (head.subarray(0, 4).toString('latin1') === 'PAR1') throw new UserError(`${path}: a Parquet file: save it as JSON Lines first (pandas: to_json(orient="records", lines=True))`);
+  if (head.subarray(0, 4).toString('latin1') === 'PAR1') return 'parquet';
   if ((head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff)) throw new UserError(`${path}: UTF-16 text: save it as UTF-8 first`);
-  if (head.includes(0)) throw new UserError(`${path}: not a text file: give JSON, JSON Lines (also .gz) or plain text`);
-  if (/\.[ct]sv(\.gz)?$/i.test(name)) throw new UserError(`${path}: a table: save it as JSON Lines first (pandas: to_json(orient="records", lines=True))`);
+  if (head.includes(0)) throw new UserError(`${path}: not a text file: give JSON, JSON Lines, CSV (also .gz), Parquet or plain text`);
+  if (/\.[ct]sv(\.gz)?$/i.test(name)) return 'csv';
   if (/\.(txt|text|md)(\.gz)?$/i.test(name)) return 'text';
   const text = head.toString('utf8').replace(/^\uFEFF/, '');
   const first = text.trimStart()[0];
@@ -44,8 +44,7 @@ export async function detectLayout(path: string): Promise<Layout> {
 export async function* readRows(path: string, layout: Layout, onBytes?: (bytes: number) => void): AsyncGenerator<RawRow, void, void> {
   let number = 0;
   try {
-    const paragraphs = layout === 'text' && (await hasParagraphs(path));
-    const read = layout === 'array' ? readElements : paragraphs ? readParagraphs : readLines;
+    const read = await readerOf(path, layout);
     for await (const row of read(path, onBytes)) {
       number = row.number;
       yield row;
@@ -57,6 +56,13 @@ export async function* readRows(path: string, layout: Layout, onBytes?: (bytes: 
     if (code?.startsWith('Z_')) throw new UserError(`${path}: the gzip data is damaged or cut off after row ${number} (${message}): fetch the file again`);
     throw new Error(`${path}: reading failed after row ${number}: ${message}`, { cause: error });
   }
+}
+
+type Reader = (path: string, onBytes?: (bytes: number) => void) => AsyncGenerator<RawRow, void, void>;
+
+async function readerOf(path: string, layout: Layout): Promise<Reader> {
+  if (layout === 'text') return (await hasParagraphs(path)) ? readParagraphs : readLines;
+  return { array: readElements, lines: readLines, csv: readCsv, parquet: readParquet }[layout];
 }
 
 async function* readLines(path: string, onBytes?: (bytes: number) => void): AsyncGenerator<RawRow, void, void> {
@@ -186,56 +192,3 @@ async function* readElements(path: string, onBytes?: (bytes: number) => void): A
 }
 
 const [QUOTE, BACKSLASH, BRACKET, CLOSE_BRACKET, BRACE, CLOSE_BRACE, COMMA, SPACE, NEWLINE] = Array.from('"\\[]{}, \n', (c) => c.charCodeAt(0));
-
-async function* readText(path: string, onBytes?: (bytes: number) => void): AsyncGenerator<string, void, void> {
-  const file = createReadStream(path, { highWaterMark: 1 << 20 });
-  const gunzip = (await isGzip(path)) ? createGunzip() : null;
-  file.on('error', (error) => gunzip?.destroy(error));
-  const bytes: AsyncIterable<Buffer> = gunzip === null ? file : file.pipe(gunzip);
-  const decoder = new TextDecoder('utf-8'); // drops a byte-order mark; bytes that are no UTF-8 become U+FFFD, which formats/ warns of
-  try {
-    for await (const chunk of bytes) {
-      onBytes?.(file.bytesRead);
-      yield decoder.decode(chunk, { stream: true });
-    }
-    const tail = decoder.decode();
-    if (tail !== '') yield tail;
-  } finally {
-    file.destroy();
-    gunzip?.destroy();
-  }
-}
-
-async function readBytes(path: string, bytes: number): Promise<Buffer> {
-  let file;
-  try {
-    file = await open(path);
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    throw new UserError(code === 'ENOENT' ? `${path}: no such file` : `${path}: ${message}`);
-  }
-  try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(bytes), 0, bytes, 0);
-    return buffer.subarray(0, bytesRead);
-  } catch (error) {
-    throw new UserError(`${path}: ${(error as Error).message}`);
-  } finally {
-    await file.close();
-  }
-}
-
-async function isGzip(path: string): Promise<boolean> {
-  const magic = await readBytes(path, 2);
-  return magic[0] === 0x1f && magic[1] === 0x8b;
-}
-
-/** The first 64 KiB, unpacked. */
-async function readHead(path: string): Promise<Buffer> {
-  const head = await readBytes(path, 1 << 16);
-  if (head[0] !== 0x1f || head[1] !== 0x8b) return head;
-  try {
-    return gunzipSync(head, { finishFlush: 2 /* Z_SYNC_FLUSH: the rest of the data is not here */ }).subarray(0, 1 << 16);
-  } catch (error) {
-    throw new UserError(`${path}: the gzip data is damaged (${(error as Error).message}): fetch the file again`);
-  }
-}

@@ -4,7 +4,7 @@ import type { DatasetFormat, Example, Message } from '../../../shared/dataset.ts
 import { readPreference, readTranscripts } from './preference.ts';
 import { readRanking } from './ranking.ts';
 import { answerOf, optionalText, type Row, RowError, textOf } from './row.ts';
-import { isLabel, readUnpaired } from './unpaired.ts';
+import { isUnpaired, readUnpaired } from './unpaired.ts';
 import { checkConversation, isTranscript, readTurns } from './turns.ts';
 
 /** A field that a format reads; `or`: other names of the column. */
@@ -43,6 +43,12 @@ export const FORMATS: Record<DatasetFormat, Format> = {
     fits: (row) => Array.isArray(row.responses ?? row.answers ?? row.completions) && PROMPTS.some((field) => has(row, field)),
     read: readRanking,
   },
+  unpaired: {
+    needs: 'prompt, completion and label (true or false), or messages and label',
+    fields: [required('prompt', ['messages', 'conversations', 'question', 'instruction']), optional('completion', ['response', 'output']), required('label', ['kto_tag']), optional('input'), optional('system')],
+    fits: isUnpaired,
+    read: readUnpaired,
+  },
   sharegpt: {
     needs: 'conversations of from and value',
     fields: [required('conversations', ['messages', 'conversation']), optional('system')],
@@ -60,12 +66,6 @@ export const FORMATS: Record<DatasetFormat, Format> = {
     fields: [required('instruction'), optional('input', ['context']), required('output', ['response']), optional('system'), optional('history')],
     fits: (row) => has(row, 'instruction') && (has(row, 'output') || has(row, 'response')),
     read: readInstruction,
-  },
-  unpaired: {
-    needs: 'prompt, completion and label (true or false)',
-    fields: [required('prompt', ['messages', 'question', 'instruction']), required('completion', ['response']), required('label'), optional('system')],
-    fits: (row) => isLabel(row.label) && (has(row, 'completion') || has(row, 'response')) && PROMPTS.some((field) => has(row, field)),
-    read: readUnpaired,
   },
   'prompt-completion': {
     needs: 'prompt and completion',
@@ -114,7 +114,7 @@ export function convertRow(row: Row, format: DatasetFormat): Example {
 /** The row as its format names things: only what the mapping (our field → the file's column) names is read. Without one, the row itself. */
 export function mapColumns(row: Row, mapping: ColumnMapping | undefined): Row {
   const entries = Object.entries(mapping ?? {});
-  return entries.length === 0 ? row : { label: row.label, ...Object.fromEntries(entries.map(([field, column]) => [field, row[column]])) };
+  return entries.length === 0 ? row : { ...(row.label === false && { label: false }), ...Object.fromEntries(entries.map(([field, column]) => [field, row[column]])) };
 }
 
 /** Which columns the format reads when nobody says otherwise: of each field's names the first that is there. */

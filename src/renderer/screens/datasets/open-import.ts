@@ -8,6 +8,6 @@ export function openImport([path, ...rest]: string[]): void {
 }
 
 export async function chooseImport(): Promise<void> {
-  const path = await choosePath({ kind: 'file', title: m.datasets_import_title(), extensions: ['jsonl', 'json', 'ndjson', 'txt', 'md', 'gz'] });
+  const path = await choosePath({ kind: 'file', title: m.datasets_import_title(), extensions: ['jsonl', 'json', 'ndjson', 'csv', 'tsv', 'parquet', 'txt', 'md', 'gz'] });
   if (path !== null) openImport([path]);
 }
