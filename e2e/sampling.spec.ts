@@ -61,7 +61,7 @@ test('an answer is read token by token, beside another checkpoint', async ({ wor
   await answers(page).getByRole('button', { name: `Read the answer of ${TUNED} token by token` }).click();
   const dialog = page.getByRole('dialog');
   await expect(dialog.getByRole('region', { name: TUNED })).toContainText('Perplexity of the prompt');
-  await dialog.getByRole('button', { name: 'Beside' }).click();
+  await dialog.getByLabel(/^Beside: /).click();
   await page.getByRole('option', { name: 'attune-base' }).click();
   await expect(dialog.getByRole('region', { name: 'attune-base' })).toContainText('Perplexity of the prompt', { timeout: 60_000 });
   await expect(dialog).toContainText('would have gone on differently');
@@ -74,7 +74,7 @@ test('the best of N is chosen by a check of one\'s own, and consistency asked; b
   const panel = page.getByRole('complementary', { name: 'Many' });
   await panel.getByRole('textbox', { name: 'Prompt' }).fill('What is a piano?');
   await panel.getByRole('textbox', { name: 'Answers', exact: true }).fill('4');
-  await panel.getByRole('button', { name: 'Chosen by' }).click();
+  await panel.getByLabel(/^Chosen by: /).click();
   await page.getByRole('option', { name: 'A check of your own' }).click();
   await panel.getByRole('button', { name: 'Ask' }).click();
   const dialog = page.getByRole('dialog');
