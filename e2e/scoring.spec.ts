@@ -40,7 +40,7 @@ test('rankings stand in a table, a reward model shows what it learnt, and is kep
   await dialog.getByRole('button', { name: 'Judge', exact: true }).click();
   await expect(page.getByRole('heading', { name: 'Judged by short-is-good' })).toBeVisible({ timeout: 60_000 });
   await expect(page.getByText('Agreement with people is better than chance.')).toBeVisible();
-  await expect(page.getByText('Place decides')).toHaveCount(0);
+  await expect(page.getByText('Place decides', { exact: true })).toHaveCount(0);
   await expectAccessible(page);
 
   await workbench.go('#/library/short-is-good');
