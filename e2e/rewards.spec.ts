@@ -63,7 +63,7 @@ test('rewards are written by fields, checked, ordered, tried on an answer, and s
   await handle(page, 3).focus();
   await page.keyboard.press('Home');
   await expect(handle(page, 1)).toBeFocused();
-  expect(await types(page)).toEqual(['JavaScript function', 'Regular expression', 'Length']);
+  await expect.poll(() => types(page)).toEqual(['JavaScript function', 'Regular expression', 'Length']);
   await handle(page, 1).dragTo(handle(page, 2));
   await expect.poll(() => types(page)).toEqual(['Regular expression', 'JavaScript function', 'Length']);
   await dragByFinger(page, handle(page, 2), handle(page, 3));
