@@ -6,9 +6,11 @@ import { z } from 'zod';
 import { Selection } from './best-of.ts';
 import { Constraint, type ConstraintProblem, type Validity } from './constraint.ts';
 import { type Example, Message, Template } from './dataset.ts';
+import { DeviceName } from './devices.ts';
 import type { Judgement } from './judging.ts';
 import { MetricPoint } from './metrics.ts';
 import { Recipe } from './recipe.ts';
+import { Reward } from './recipes/rewards.ts';
 import type { RunReport } from './reports.ts';
 import { type Filter, type FinishReason, Sampling } from './sampling.ts';
 import type { ServedEvent, ServeRequest } from './serving.ts';
@@ -17,7 +19,7 @@ import type { ServedEvent, ServeRequest } from './serving.ts';
 export const ModelPath = z.strictObject({ folder: z.string(), adapter: z.string().optional() });
 export type ModelPath = z.infer<typeof ModelPath>;
 
-const device = { device: z.enum(['native', 'reference']).default('native'), threads: z.int().min(0).default(0).describe('0: all cores') };
+const device = { device: DeviceName.default('native'), threads: z.int().min(0).default(0).describe('0: all cores') };
 
 /** How a model that only answers keeps its matrices: as they are stored, or in ggml's Q8_0, made from them as it loads. */
 export const Dtype = z.enum(['stored', 'q8_0']);
@@ -95,13 +97,13 @@ export const EvaluateJob = z.strictObject({
   maxLength: z.int().default(1024),
 });
 
-/** Each pair's two answers are judged by a model that is shown the rubric. */
+/** Each pair's two answers are judged by a model that is shown the rubric, or by a reward model's scores of them. */
 export const JudgeJob = z.strictObject({
   type: z.literal('judge'),
   ...device,
   model: ModelPath,
   template: Template.default('chat'),
-  rubric: z.string().min(1),
+  rubric: z.string().min(1).nullable().describe('null: the model is a reward model'),
   pairs: z.string().describe('JSONL of preference rows'),
 });
 
@@ -141,6 +143,21 @@ export const ScoreJob = z.strictObject({
   maxLength: z.int().default(1024),
 });
 
+/** Rewards of a recipe on one answer, to see what they give before a run does. */
+export const TryRewardsJob = z.strictObject({
+  type: z.literal('try-rewards'),
+  ...device,
+  /** Counts the answer's tokens. */
+  model: ModelPath,
+  template: Template.default('chat'),
+  rewards: z.array(Reward).min(1),
+  /** Of the reward models, by the name the rewards have for them. */
+  models: z.record(z.string(), ModelPath),
+  prompt: z.string(),
+  completion: z.string(),
+  expected: z.string().nullable(),
+});
+
 /** Loads what was exported and holds its greedy answers against the model's own. */
 export const ParityJob = z.strictObject({
   type: z.literal('parity'),
@@ -153,7 +170,7 @@ export const ParityJob = z.strictObject({
 });
 
 /** Says what training would run on (its `ready` event), and ends. */
-export const DeviceJob = z.strictObject({ type: z.literal('device'), ...device });
+export const DeviceJob = z.strictObject({ type: z.literal('device'), ...device, selfTest: z.boolean().default(false) });
 
 /** Facts of model and adapter folders, off their config files and the headers of their weights: no tensor is read. Answers FolderFacts[] in order. */
 export const DescribeJob = z.strictObject({ type: z.literal('describe'), folders: z.array(z.string()).min(1) });
@@ -168,6 +185,8 @@ export const PlanJob = z.strictObject({
   ...device,
   recipe: Recipe,
   model: ModelPath,
+  /** As in train. */
+  models: z.record(z.string(), ModelPath).default({}),
   /** Sampled training rows: to be tokenised, or as an earlier plan told their lengths. */
   sample: z.union([z.strictObject({ examples: z.string().describe('JSONL of Example rows') }), z.strictObject({ rows: z.array(RowLengths) })]),
   trainRows: z.int().min(1),
@@ -205,6 +224,7 @@ export type TokenizeJob = z.infer<typeof TokenizeJob>;
 export type EvaluateJob = z.infer<typeof EvaluateJob>;
 export type JudgeJob = z.infer<typeof JudgeJob>;
 export type DivergenceJob = z.infer<typeof DivergenceJob>;
+export type TryRewardsJob = z.infer<typeof TryRewardsJob>;
 export type ScoreJob = z.infer<typeof ScoreJob>;
 export type ExportJob = z.infer<typeof ExportJob>;
 export type ParityJob = z.infer<typeof ParityJob>;
@@ -339,6 +359,8 @@ export type EvaluateResult = {
 export type JudgeResult = (Judgement | null)[];
 /** KL(model ‖ reference) in nats, summed over an answer's tokens: the mean over the answers, and its standard error. */
 export type DivergenceResult = { kl: number; standardError: number; answers: number; tokens: number };
+/** `scores`: of each reward, in order; `score` is their sum by weight. */
+export type TryRewardsResult = { scores: { name: string; weight: number; score: number }[]; score: number };
 /** `accuracy`: of pairs, or of labels; null where rows say nothing of what is right. */
 export type ScoreResult = { labels: string[]; rows: number; leftOut: number; accuracy: number | null; report: RunReport | null };
 export type ExportResult = { path: string; files: { name: string; bytes: number; sha256: string }[] };
@@ -393,6 +415,8 @@ export type PlanResult = {
   steps: number;
   /** That the model computes in all steps. */
   tokens: number;
+  /** Held at once while training; of them, those that stand on the trained one's own frozen weights. */
+  models: { held: number; shared: number };
   /** Bytes; `runtime` is the engine process itself. */
   memory: { weights: number; gradients: number; optimizer: number; activations: number; runtime: number };
   /** Of all steps and evaluations. */

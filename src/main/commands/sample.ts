@@ -89,7 +89,7 @@ function addDtypeOption(command: Command): Command {
   return command.addOption(new Option('--dtype <dtype>', help).choices(Dtype.options).default('stored'));
 }
 
-type SampleFlags = MachineOptions & ConstraintFlags & BestOfFlags & { prompt?: string; prompts?: string; preset?: string; savePreset?: string; system?: string; raw?: boolean; json?: boolean; template?: Template; dtype: Dtype };
+type SampleFlags = MachineOptions & BestOfFlags & ConstraintFlags & { prompt?: string; prompts?: string; preset?: string; savePreset?: string; system?: string; raw?: boolean; json?: boolean; template?: Template; dtype: Dtype };
 type ChatFlags = MachineOptions & { system?: string; template?: Template; dtype: Dtype };
 type TextFlags = { text: string; json?: boolean };
 
@@ -101,7 +101,7 @@ async function runSample(library: Library, name: string, options: SampleFlags, c
   const { device, threads, dtype } = options;
   const template = readTemplate(options, model);
   const asked = readAsked(options);
-  if (options.bestOf !== undefined && constraint) throw new UserError('--best-of draws freely: it does not go with --choices, --regex, --schema or --grammar');
+  if (options.bestOf !== undefined && constraint) throw new UserError('--best-of goes without --choices, --regex, --schema and --grammar: leave one of them out');
   if (options.bestOf !== undefined) return runBestOf(library, model, sampling, asked, { ...options, template });
   if (asked.length !== 1 || options.prompts !== undefined) throw new UserError('--prompts goes with --best-of; attune compare answers many prompts with two models');
   const prompts = [asked[0].prompt];
