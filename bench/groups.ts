@@ -3,6 +3,7 @@ import { benchGemm } from './gemm.ts';
 import { benchImport } from './import.ts';
 import { benchKernels } from './kernels.ts';
 import type { Bench } from './measure.ts';
+import { benchMasks } from './masks.ts';
 import { benchPeak } from './peak.ts';
 import { benchPeers } from './peers.ts';
 import { benchSample } from './sample.ts';
@@ -16,7 +17,13 @@ export const groups: Record<string, { about: string; run: (bench: Bench, only: s
   gemm: { about: 'matrix products with every kind of weight: cubes and the shapes of S and M', run: benchGemm },
   kernels: { about: 'attention, the head, norms, activations, AdamW', run: benchKernels },
   train: { about: 'SFT, LoRA and DPO at D, S, M; growth with T and batch; real rows; memory', run: benchTrain },
-  sample: { about: 'reading a prompt, decoding 1, 8 and 32 sequences, 8 samples of one prompt, at S and M', run: benchSample },
+  sample: {
+    about: 'reading a prompt, decoding 1, 8 and 32 sequences, 8 samples of one prompt, at S and M; masks of constraints over the time of a token',
+    run: async (bench, only) => {
+      await benchSample(bench, only);
+      await benchMasks(bench, only);
+    },
+  },
   serve: { about: 'tokens/s that 1, 32 and 200 clients of attune serve get at once', run: benchServe },
   tokenize: { about: 'text to ids, rows to sequences', run: benchTokenize },
   import: { about: 'dataset files to rows', run: benchImport },

@@ -12,6 +12,7 @@ import { listDevices, testDevice } from './devices.ts';
 import { chooseFile, listFolder, makeFolder, revealFile } from './files.ts';
 import { savePair } from './playground/pairs.ts';
 import { lookAt, readAnswer } from './playground/looking.ts';
+import { checkConstraint } from './playground/constraints.ts';
 import { presetsOf, removePreset, savePreset } from './playground/presets.ts';
 import { rank, saveRanking, undoRanking } from './playground/rankings.ts';
 import { listVotes, scores, vote } from './playground/votes.ts';
@@ -131,6 +132,7 @@ export const router = os.router({
     look: os.playground.look.handler(({ context, input, signal }) => lookAt(context, input, signal)),
     read: os.playground.read.handler(({ context, input, signal }) => readAnswer(context, input, signal)),
     branch: os.playground.branch.handler(({ context, input: { id, ...place } }) => ({ id: context.playground.branch(id, place) })),
+    checkConstraint: os.playground.checkConstraint.handler(({ context, input }) => checkConstraint(context, input)),
     presets: os.playground.presets.handler(({ context, input }) => presetsOf(context, input.models)),
     savePreset: os.playground.savePreset.handler(({ context, input }) => savePreset(context, input)),
     removePreset: os.playground.removePreset.handler(({ context, input }) => removePreset(context, input)),

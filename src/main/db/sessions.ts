@@ -3,6 +3,7 @@
  * playground/live.ts, which writes here when a turn begins and when an answer ends.
  */
 import type { GeneratedToken, SessionSummary } from '../../shared/api/playground.ts';
+import { Constraint, type Validity } from '../../shared/constraint.ts';
 import { type FinishReason, Sampling } from '../../shared/sampling.ts';
 import type { Database } from './database.ts';
 
@@ -16,6 +17,8 @@ export type AnswerRow = {
   finishReason: FinishReason | null;
   tokensPerSecond: number | null;
   error: string | null;
+  /** null where nothing was asked of it, or it did not end. */
+  validity: Validity | null;
 };
 /** How far the answers of a turn are ranked. `order`: columns, best first. `saved`: the row of a dataset it was saved as. `told`: names were shown. */
 export type RankingRow = { order: number[]; saved: { dataset: string; datasetId: number; row: number } | null; told: boolean };
@@ -41,6 +44,8 @@ export type SessionRow = {
   history: boolean;
   system: string;
   sampling: Sampling;
+  /** What answers to come must be; null: anything. */
+  constraint: Constraint | null;
   turns: TurnRow[];
   createdAt: string;
 };
@@ -54,25 +59,27 @@ export function listSessions(db: Database): SessionSummary[] {
 }
 
 export function getSession(db: Database, id: number): SessionRow | undefined {
-  const sql = 'select id, title, models, blind, answers_to_rank as answersToRank, history, system, sampling, created_at as createdAt from sessions where id = ?';
+  const sql = 'select id, title, models, blind, answers_to_rank as answersToRank, history, system, sampling, constrained, created_at as createdAt from sessions where id = ?';
   const row = db.prepare(sql).get(id) as
-    | { id: number; title: string; models: string; blind: number; answersToRank: number | null; history: number; system: string; sampling: string; createdAt: string }
+    | { id: number; title: string; models: string; blind: number; answersToRank: number | null; history: number; system: string; sampling: string; constrained: string | null; createdAt: string }
     | undefined;
   if (!row) return undefined;
   const turns = db.prepare('select prompt, blind, history, vote_id as voteId, ranking from turns where session_id = ? order by position').all(id) as
     { prompt: string; blind: number; history: number; voteId: number | null; ranking: string | null }[];
   const answers = db
     .prepare(
-      `select position, slot, model, text, tokens, state, finish_reason as finishReason, tokens_per_second as tokensPerSecond, error
+      `select position, slot, model, text, tokens, state, finish_reason as finishReason, tokens_per_second as tokensPerSecond, error, validity
        from answers where session_id = ? order by position, column_index`,
     )
-    .all(id) as (Omit<AnswerRow, 'tokens'> & { position: number; tokens: string })[];
+    .all(id) as (Omit<AnswerRow, 'tokens' | 'validity'> & { position: number; tokens: string; validity: string | null })[];
+  const { constrained, ...kept } = row;
   return {
-    ...row,
+    ...kept,
     models: JSON.parse(row.models) as string[],
     blind: row.blind === 1,
     history: row.history === 1,
     sampling: Sampling.parse(JSON.parse(row.sampling)), // one kept before a setting came has it as it is when nobody sets it
+    constraint: constrained === null ? null : Constraint.parse(JSON.parse(constrained)),
     turns: turns.map((turn, at) => ({
       ...turn,
       blind: turn.blind === 1,
@@ -80,22 +87,26 @@ export function getSession(db: Database, id: number): SessionRow | undefined {
       ranking: turn.ranking === null ? null : (JSON.parse(turn.ranking) as RankingRow),
       answers: answers
         .filter(({ position }) => position === at)
-        .map(({ position: _, tokens, ...answer }) => ({ ...answer, tokens: JSON.parse(tokens) as GeneratedToken[] })),
+        .map(({ position: _, tokens, validity, ...answer }) => ({
+          ...answer, tokens: JSON.parse(tokens) as GeneratedToken[], validity: validity === null ? null : (JSON.parse(validity) as Validity),
+        })),
     })),
   };
 }
 
-export function insertSession(db: Database, session: Pick<SessionRow, 'models' | 'blind' | 'answersToRank' | 'history' | 'sampling'>): number {
-  const sql = `insert into sessions (title, models, blind, answers_to_rank, history, system, sampling, created_at) values ('', ?, ?, ?, ?, '', ?, ?)`;
-  const { models, blind, answersToRank, history, sampling } = session;
-  return Number(db.prepare(sql).run(JSON.stringify(models), blind ? 1 : 0, answersToRank, history ? 1 : 0, JSON.stringify(sampling), new Date().toISOString()).lastInsertRowid);
+export function insertSession(db: Database, session: Pick<SessionRow, 'models' | 'blind' | 'answersToRank' | 'history' | 'sampling' | 'constraint'>): number {
+  const sql = `insert into sessions (title, models, blind, answers_to_rank, history, system, sampling, constrained, created_at) values ('', ?, ?, ?, ?, '', ?, ?, ?)`;
+  const { models, blind, answersToRank, history, sampling, constraint } = session;
+  return Number(db.prepare(sql).run(JSON.stringify(models), blind ? 1 : 0, answersToRank, history ? 1 : 0, JSON.stringify(sampling), jsonOrNull(constraint), new Date().toISOString()).lastInsertRowid);
 }
 
 /** All but its turns. */
-export function updateSession(db: Database, { id, title, models, blind, history, system, sampling }: SessionRow): void {
-  const sql = 'update sessions set title = ?, models = ?, blind = ?, history = ?, system = ?, sampling = ? where id = ?';
-  db.prepare(sql).run(title, JSON.stringify(models), blind ? 1 : 0, history ? 1 : 0, system, JSON.stringify(sampling), id);
+export function updateSession(db: Database, { id, title, models, blind, history, system, sampling, constraint }: SessionRow): void {
+  const sql = 'update sessions set title = ?, models = ?, blind = ?, history = ?, system = ?, sampling = ?, constrained = ? where id = ?';
+  db.prepare(sql).run(title, JSON.stringify(models), blind ? 1 : 0, history ? 1 : 0, system, JSON.stringify(sampling), jsonOrNull(constraint), id);
 }
+
+const jsonOrNull = (value: unknown): string | null => (value === null ? null : JSON.stringify(value));
 
 /** With its turns; votes and saved rows stay. */
 export function deleteSession(db: Database, id: number): void {
@@ -109,20 +120,20 @@ export function putTurn(db: Database, sessionId: number, position: number, turn:
     db.prepare('insert into turns (session_id, position, prompt, blind, history, vote_id, ranking) values (?, ?, ?, ?, ?, ?, ?)')
       .run(sessionId, position, turn.prompt, turn.blind ? 1 : 0, turn.history ? 1 : 0, turn.voteId, rankingText(turn));
     const insert = db.prepare(
-      `insert into answers (session_id, position, column_index, slot, model, text, tokens, state, finish_reason, tokens_per_second, error)
-       values (@sessionId, @position, @column, @slot, @model, @text, @tokens, @state, @finishReason, @tokensPerSecond, @error)`,
+      `insert into answers (session_id, position, column_index, slot, model, text, tokens, state, finish_reason, tokens_per_second, error, validity)
+       values (@sessionId, @position, @column, @slot, @model, @text, @tokens, @state, @finishReason, @tokensPerSecond, @error, @validity)`,
     );
-    for (const [column, answer] of turn.answers.entries()) insert.run({ ...answer, sessionId, position, column, tokens: JSON.stringify(answer.tokens) });
+    for (const [column, answer] of turn.answers.entries()) insert.run({ ...answer, sessionId, position, column, tokens: JSON.stringify(answer.tokens), validity: jsonOrNull(answer.validity) });
   });
   put.immediate();
 }
 
 export function updateAnswer(db: Database, sessionId: number, position: number, column: number, answer: AnswerRow): void {
   const sql = `update answers set text = @text, tokens = @tokens, state = @state, finish_reason = @finishReason,
-               tokens_per_second = @tokensPerSecond, error = @error
+               tokens_per_second = @tokensPerSecond, error = @error, validity = @validity
                where session_id = @sessionId and position = @position and column_index = @column`;
   const { text, state, finishReason, tokensPerSecond, error } = answer;
-  db.prepare(sql).run({ text, state, finishReason, tokensPerSecond, error, tokens: JSON.stringify(answer.tokens), sessionId, position, column });
+  db.prepare(sql).run({ text, state, finishReason, tokensPerSecond, error, tokens: JSON.stringify(answer.tokens), validity: jsonOrNull(answer.validity), sessionId, position, column });
 }
 
 /** What was judged alone, so that an answer that streams meanwhile is not touched. */

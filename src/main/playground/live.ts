@@ -6,6 +6,7 @@
 import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import type { GeneratedToken, PlaygroundEvent, Session, SessionSummary, Vote } from '../../shared/api/playground.ts';
+import type { Constraint } from '../../shared/constraint.ts';
 import { Sampling } from '../../shared/sampling.ts';
 import type { Changes } from '../changes.ts';
 import {
@@ -31,7 +32,7 @@ const ALTERNATIVES = 10;
 /** Tokens come in bursts: of fewer than these a speed says nothing. */
 const FEWEST_TIMED = 8;
 
-type Configuration = { title?: string; models?: string[]; blind?: boolean; history?: boolean; system?: string; sampling?: Sampling };
+type Configuration = { title?: string; models?: string[]; blind?: boolean; history?: boolean; system?: string; sampling?: Sampling; constraint?: Constraint | null };
 
 export type Playground = {
   list(): SessionSummary[];
@@ -124,7 +125,7 @@ export function createPlayground(library: Library, changes: Changes): Playground
     const blind = row.blind && asked.length > 1;
     if (blind) shuffle(asked);
     const answers = asked.map(({ slot }): AnswerRow => ({
-      slot, model: row.models[slot], text: '', tokens: [], state: 'waiting', finishReason: null, tokensPerSecond: null, error: null,
+      slot, model: row.models[slot], text: '', tokens: [], state: 'waiting', finishReason: null, tokensPerSecond: null, error: null, validity: null,
     }));
     const ranking = row.answersToRank === null ? null : { order: answers.map((_, column) => column), saved: null, told: false };
     const turn: TurnRow = { prompt: text, blind, history: row.history, voteId: null, ranking, answers };
@@ -146,14 +147,14 @@ export function createPlayground(library: Library, changes: Changes): Playground
   function copyForBranch({ row, turn, column, index }: { row: SessionRow; turn: number; column: number; index: number }, text: string): Live {
     const { prompt, history, answers } = row.turns[turn];
     const answer = answers[column];
-    const id = insertSession(db, { models: [answer.model, answer.model], blind: false, answersToRank: null, history: row.history, sampling: row.sampling });
+    const id = insertSession(db, { models: [answer.model, answer.model], blind: false, answersToRank: null, history: row.history, sampling: row.sampling, constraint: row.constraint });
     const twice = (one: AnswerRow): AnswerRow[] => [{ ...one, slot: 0 }, { ...one, slot: 1 }];
     const plain = { blind: false, voteId: null, ranking: null };
     for (const [position, before] of row.turns.slice(0, turn).entries()) {
       putTurn(db, id, position, { ...before, ...plain, answers: before.answers.filter(({ slot }) => slot === answer.slot).flatMap(twice) });
     }
     const [original, branch] = twice(answer);
-    const begun: AnswerRow = { ...branch, ...wholeText(answer.tokens.slice(0, index)), state: 'waiting', finishReason: null, tokensPerSecond: null };
+    const begun: AnswerRow = { ...branch, ...wholeText(answer.tokens.slice(0, index)), state: 'waiting', finishReason: null, tokensPerSecond: null, validity: null };
     putTurn(db, id, turn, { prompt, history, ...plain, answers: [original, begun] });
     const live = open(id);
     live.row.turns[turn].answers[1].state = 'waiting';
@@ -198,8 +199,9 @@ export function createPlayground(library: Library, changes: Changes): Playground
       models.set(answer.model, model);
       audience.changed();
       const messages = [...historyOf(row, position, answer.slot), { role: 'user' as const, content: prompt }];
-      const ended = await engines.ask({ model, threads, signal, onToken, command: { type: 'chat', messages, sampling, alternatives: ALTERNATIVES, begins } });
+      const ended = await engines.ask({ model, threads, signal, onToken, command: { type: 'chat', messages, sampling, constraint: row.constraint ?? undefined, alternatives: ALTERNATIVES, begins } });
       answer.finishReason = ended?.type === 'completion' ? ended.finishReason : 'cancelled';
+      answer.validity = (ended?.type === 'completion' ? ended.validity : undefined) ?? null;
       answer.state = answer.finishReason === 'cancelled' ? 'stopped' : 'done';
     } catch (error) {
       answer.state = 'failed';
@@ -218,13 +220,13 @@ export function createPlayground(library: Library, changes: Changes): Playground
     list: () => listSessions(db),
     create({ models: names, blind, answersToRank = null, history, sampling }) {
       for (const name of names) find(name);
-      const id = insertSession(db, { models: names, blind: blind || answersToRank !== null, answersToRank, history: answersToRank === null && (history ?? true), sampling: Sampling.parse(sampling ?? {}) });
+      const id = insertSession(db, { models: names, blind: blind || answersToRank !== null, answersToRank, history: answersToRank === null && (history ?? true), sampling: Sampling.parse(sampling ?? {}), constraint: null });
       changes.tell('playground');
       return id;
     },
     // opened at once: that a conversation is gone is the answer of the call, not an error in the middle of a stream
     watch: (id, signal) => watchLive(open(id), signal),
-    configure(id, { title, models: names, blind, history, system, sampling }) {
+    configure(id, { title, models: names, blind, history, system, sampling, constraint }) {
       const live = open(id);
       const { row } = live;
       for (const name of names ?? []) if (!row.models.includes(name)) find(name);
@@ -232,7 +234,7 @@ export function createPlayground(library: Library, changes: Changes): Playground
         title: title ?? row.title, models: names ?? row.models, blind: blind ?? row.blind,
         // of several answers by one model, which would it have given?
         history: row.answersToRank === null && (history ?? row.history),
-        system: system ?? row.system, sampling: sampling ?? row.sampling,
+        system: system ?? row.system, sampling: sampling ?? row.sampling, constraint: constraint === undefined ? row.constraint : constraint,
       });
       updateSession(db, row);
       // who looks behind the curtain has looked: a vote on these turns is not blind any more

@@ -6,6 +6,7 @@
 import { eventIterator, oc, type } from '@orpc/contract';
 import { z } from 'zod';
 import type { LookedTrace, ReadText } from '../job.ts';
+import { Constraint, type ConstraintProblem, type Validity } from '../constraint.ts';
 import { type FinishReason, Sampling } from '../sampling.ts';
 import { answers } from './answers.ts';
 
@@ -25,6 +26,8 @@ export type Answer = {
   finishReason: FinishReason | null;
   tokensPerSecond: number | null;
   error: string | null;
+  /** Whether it is what was asked for; null where nothing was. */
+  validity: Validity | null;
 };
 
 export type Vote = { /** column of the better one; null: a tie */ best: number | null; /** 1 to 7 per column, null where none was given */ ratings: (number | null)[] };
@@ -46,6 +49,8 @@ export type Session = {
   history: boolean;
   system: string;
   sampling: Sampling;
+  /** What the next answers must be; null: anything. */
+  constraint: Constraint | null;
   turns: Turn[];
   /** Per column: what its engine is doing. */
   engines: { model: string; state: 'off' | 'loading' | 'ready' | 'busy' | 'failed'; error: string | null }[];
@@ -79,8 +84,10 @@ export const playground = {
   create: oc.input(z.strictObject({ models: Columns, blind: z.boolean().default(false), answersToRank: z.int().min(2).max(9).optional(), history: z.boolean().optional(), sampling: Sampling.partial().optional() })).output(type<{ id: number }>()),
   watch: oc.input(session).output(eventIterator(type<PlaygroundEvent>())),
   configure: oc
-    .input(z.strictObject({ id: z.int(), title: z.string().max(100).optional(), models: Columns.optional(), blind: z.boolean().optional(), history: z.boolean().optional(), system: z.string().optional(), sampling: Sampling.optional() }))
+    .input(z.strictObject({ id: z.int(), title: z.string().max(100).optional(), models: Columns.optional(), blind: z.boolean().optional(), history: z.boolean().optional(), system: z.string().optional(), sampling: Sampling.optional(), constraint: Constraint.nullable().optional() }))
     .output(type<void>()),
+  /** Whether it can be enforced for a model; null: it can. */
+  checkConstraint: oc.input(z.strictObject({ model: z.string(), constraint: Constraint })).output(type<ConstraintProblem | null>()),
   remove: oc.input(session).output(type<void>()),
   send: oc.input(z.strictObject({ id: z.int(), text: z.string().min(1) })).output(type<void>()),
   /** The conversation goes on from this turn with another text; what came after is dropped. */

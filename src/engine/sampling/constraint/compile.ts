@@ -6,7 +6,7 @@ import { alternatives, automaton, type Automaton, rule, type Rules, sequence, te
 import { parseGrammar } from './gbnf.ts';
 import { jsonRules, OBJECT } from './json.ts';
 import { schemaRules } from './json-schema/schema-rules.ts';
-import { automatonOf, languageOf } from './language.ts';
+import { automatonOf, checkPattern, languageOf } from './language.ts';
 import { createMasks } from './matcher.ts';
 import { buildNetwork } from './network.ts';
 import { invalid, mended, objectValidator, patternValidator, readSchema, VALID } from './validate.ts';
@@ -51,7 +51,7 @@ function rulesOf(constraint: Constraint): { rules: Rules; root: string; validate
     }
     case 'regex':
       // the pattern by itself first, so that a mistake in it is told as it was written
-      languageOf(constraint.pattern);
+      checkPattern(constraint.pattern);
       return {
         rules: new Map([['root', automaton(automatonOf(languageOf(`^(?:${constraint.pattern})$`)), false)]]), root: 'root', validate: patternValidator(constraint.pattern),
       };

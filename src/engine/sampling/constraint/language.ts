@@ -71,6 +71,9 @@ function parserOf(source: string): JS.Parser {
   }
 }
 
+/** Throws where it is no regular expression. */
+export const checkPattern = (source: string): void => void parserOf(source);
+
 /** Escapes that only older patterns have, like \- and \_, written as the flag u wants them. */
 export function unicodeSource(source: string): string {
   let inClass = false;

@@ -31,6 +31,7 @@ export class LiveAnswer {
   finishReason = $state<Answer['finishReason']>(null);
   tokensPerSecond = $state<number | null>(null);
   error = $state<string | null>(null);
+  validity = $state.raw<Answer['validity']>(null);
   readonly atRest = $derived(this.state !== 'waiting' && this.state !== 'streaming');
 
   /** Takes main's answer; tokens that are here already stay as they are drawn. */
@@ -47,6 +48,7 @@ export class LiveAnswer {
     this.finishReason = answer.finishReason;
     this.tokensPerSecond = answer.tokensPerSecond;
     this.error = answer.error;
+    this.validity = answer.validity;
   }
 
   append(tokens: GeneratedToken[]): void {
@@ -167,7 +169,7 @@ export class Conversation {
   }
 
   /** `sampling`: the settings that change. */
-  async configure(changes: Partial<Pick<Session, 'title' | 'models' | 'blind' | 'history' | 'system'>> & { sampling?: Partial<Sampling> }): Promise<boolean> {
+  async configure(changes: Partial<Pick<Session, 'title' | 'models' | 'blind' | 'history' | 'system' | 'constraint'>> & { sampling?: Partial<Sampling> }): Promise<boolean> {
     const { sampling, ...others } = changes;
     this.#sampling = { ...this.#sampling, ...sampling };
     const whole = sampling && this.session ? { sampling: { ...this.session.sampling, ...this.#sampling } } : {};

@@ -16,7 +16,7 @@ const PCHAR = `(?:[${UNRESERVED}:@]|%${HEX}{2})`;
 const PATH = `(?:/${PCHAR}*)*`;
 const TAIL = `(?:\\?(?:[${UNRESERVED}:@/?]|%${HEX}{2})*)?(?:#(?:[${UNRESERVED}:@/?]|%${HEX}{2})*)?`;
 const AUTHORITY = `(?:${SHORT_LABEL})(?:\\.${SHORT_LABEL}){0,3}(?::[0-9]{1,5})?`;
-const URI = `[A-Za-z][A-Za-z0-9+.-]*:(?://${AUTHORITY}${PATH}|/(?:${PCHAR}+${PATH})?|${PCHAR}+${PATH})${TAIL}`;
+const URI = `[A-Za-z][A-Za-z0-9+.-]*:(?://(?:${AUTHORITY})?${PATH}|/(?:${PCHAR}+${PATH})?|${PCHAR}+${PATH})${TAIL}`;
 
 const PATTERNS: Record<string, string> = {
   date: DATE,

@@ -72,6 +72,7 @@ export function createShapes(document: Document, isDisjoint: (a: Schema, b: Sche
   }
 
   function expand(schema: SchemaObject): Shape[] {
+    if (draft === 'draft-07' && typeof schema.$ref === 'string' && '$id' in schema) refuse(schema, '$id', 'beside $ref it means nothing in draft 7, and readers disagree: take it out');
     if (draft === 'draft-07' && typeof schema.$ref === 'string') return shapesOf(document.resolve(schema, '$ref', schema.$ref)); // its neighbours mean nothing there
     for (const [keyword, why] of Object.entries(UNSUPPORTED)) if (keyword in schema && schema[keyword] !== true) refuse(schema, keyword, why);
     for (const [keyword, instead] of Object.entries(FOREIGN[draft])) if (keyword in schema) refuse(schema, keyword, `it is not a keyword of ${draft}: write ${instead}, or name the draft in $schema`);
