@@ -94,8 +94,9 @@ type ChatFlags = MachineOptions & { system?: string; template?: Template; dtype:
 type TextFlags = { text: string; json?: boolean };
 
 async function runSample(library: Library, name: string, options: SampleFlags, command: Command): Promise<void> {
+  const typed = readSampling(options);
   const model = resolveModel(library, name);
-  const sampling = readSampling(options.preset === undefined ? options : { ...findPreset(library, model.name, options.preset), ...typedOptions(command) });
+  const sampling = options.preset === undefined ? typed : readSampling({ ...findPreset(library, model.name, options.preset), ...typedOptions(command) });
   if (options.savePreset !== undefined) putPreset(library.db, { model: model.name, name: options.savePreset, sampling: { ...sampling, seed: 0 } });
   const constraint = readConstraint(options);
   const { device, threads, dtype } = options;
