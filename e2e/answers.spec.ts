@@ -15,7 +15,7 @@ test('the answers of a GRPO run are browsed by step and by score while it goes o
   };
   await workbench.go('#/train');
   await page.locator('input[type=file]').setInputFiles({ name: 'grpo.yaml', mimeType: 'application/yaml', buffer: Buffer.from(JSON.stringify(recipe)) });
-  await expect(page.getByRole('textbox', { name: 'Name', exact: true })).toHaveValue('short-answers'); // it has been read
+  await expect(page.getByRole('textbox', { name: 'Name', exact: true }).first()).toHaveValue('short-answers'); // it has been read
   await page.getByRole('button', { name: 'Start training' }).click();
   await expect(page.getByRole('heading', { level: 1, name: 'short-answers' })).toBeVisible();
   await page.getByRole('tab', { name: 'Answers' }).click();
