@@ -90,7 +90,7 @@ test('SFT from the form outlives its engine, DPO follows, and the three answer s
   const checkpoints = join(workbench.library, 'runs', /runs\/(\d+)/.exec(page.url())![1], 'checkpoints');
   const saved = () => existsSync(checkpoints) && readdirSync(checkpoints).some((name) => /^step-\d+$/.test(name));
   await expect.poll(saved, { timeout: FINISHED, intervals: [10] }).toBe(true);
-  for (const engine of workbench.engines()) process.kill(engine, 'SIGKILL');
+  workbench.signalEngines('SIGKILL');
   await expect(status(page, 'Interrupted')).toBeVisible();
   expect(await step(page)).toBeLessThan(steps);
   await page.getByRole('button', { name: 'Resume' }).click();

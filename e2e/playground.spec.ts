@@ -17,17 +17,14 @@ async function answered(page: Page, number: number, columns: number): Promise<vo
   await expect(turn(page, number).getByRole('button', { name: 'Copy the answer' })).toHaveCount(columns, { timeout: 60_000 });
 }
 
-/** An answer as long as can be (hot enough never to end its turn) is under way; the engines that write it, known before its tokens are seen. */
-async function askForEver({ page, engines }: Workbench): Promise<number[]> {
+/** An answer as long as can be (hot enough never to end its turn) is under way, and its first tokens are seen. */
+async function askForEver({ page }: Workbench): Promise<void> {
   await page.getByLabel('Temperature', { exact: true }).fill('10');
   await page.getByLabel('Most tokens').fill('400');
   await page.getByLabel('Most tokens').blur();
   await expect(page.getByRole('button', { name: 'Sampling settings' })).toContainText('400 tok');
   await ask(page, 'Go on for ever.');
-  let writing: number[] = [];
-  await expect.poll(() => (writing = engines()).length, { timeout: 60_000 }).toBeGreaterThan(0);
   await answers(page, 1).first().locator('[data-token="5"]').waitFor({ state: 'attached', timeout: 60_000 });
-  return writing;
 }
 
 test('a new conversation compares two models: one prompt, two answers, differing words marked', async ({ workbench }) => {
@@ -77,8 +74,8 @@ test('a reload in the middle of an answer shows it and goes on; it can be stoppe
   const { page } = workbench;
   await workbench.go(`#/playground?models=${BASE},${TUNED}&panel=sampling`);
   // held still, so that the reload surely falls into the middle
-  for (const pid of await askForEver(workbench)) process.kill(pid, 'SIGSTOP');
-  for (const pid of workbench.engines()) process.kill(pid, 'SIGSTOP');
+  await askForEver(workbench);
+  workbench.signalEngines('SIGSTOP');
   await expect(page.getByRole('button', { name: 'Stop' })).toBeVisible();
   await page.reload();
   await expect(answers(page, 1).first().locator('[data-token="5"]')).toBeAttached();
@@ -88,7 +85,7 @@ test('a reload in the middle of an answer shows it and goes on; it can be stoppe
   await other.evaluate((to) => void (location.hash = to), new URL(page.url()).hash);
   await expect(answers(other, 1).first().locator('[data-token="5"]')).toBeAttached();
   const tokens = await answers(page, 1).first().locator('[data-token]').count();
-  for (const pid of workbench.engines()) process.kill(pid, 'SIGCONT');
+  workbench.signalEngines('SIGCONT');
   await expect(answers(page, 1).first().locator(`[data-token="${tokens + 5}"]`)).toBeAttached();
   // by its key, since an answer that has just ended has no button to stop it
   await page.keyboard.press('Escape');
@@ -160,7 +157,8 @@ test('a blind vote by keys: no names before it, names and score after it', async
 test('an engine that dies leaves a sentence and a way to try again', async ({ workbench }) => {
   const { page } = workbench;
   await workbench.go(`#/playground?model=${BASE}&panel=sampling`);
-  for (const pid of await askForEver(workbench)) process.kill(pid, 'SIGKILL');
+  await askForEver(workbench);
+  workbench.signalEngines('SIGKILL');
   await expect(answers(page, 1).getByRole('alert')).toBeVisible();
   await answers(page, 1).getByRole('button', { name: 'Try again' }).click();
   await answered(page, 1, 1);

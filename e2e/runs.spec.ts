@@ -67,7 +67,7 @@ test('a run is watched live, paused and resumed, survives its engine, and is sto
   await expect(status(page, 'Running')).toBeVisible({ timeout: 30_000 });
   await expect.poll(() => step(page), { timeout: 60_000 }).toBeGreaterThan(paused + 5);
 
-  for (const engine of workbench.engines()) process.kill(engine, 'SIGKILL');
+  workbench.signalEngines('SIGKILL');
   await expect(status(page, 'Interrupted')).toBeVisible({ timeout: 30_000 });
   await expect(page.getByText('Training was interrupted')).toBeVisible();
   await expectAccessible(page);

@@ -31,6 +31,8 @@ export type Workbench = {
   crash(): Promise<Page>;
   /** Process numbers of the engines that run now. */
   engines(): number[];
+  /** To all of them; one that has ended meanwhile (a question that was answered) is none of them. */
+  signalEngines(signal: NodeJS.Signals): void;
   /** Messages the story expects the console to call errors. */
   allowErrors(pattern: RegExp): void;
 };
@@ -74,7 +76,16 @@ export const test = base.extend<ShellOption & { options: Options; workbench: Wor
         workbench.page = running.page;
         return running.page;
       },
-      engines: () => childProcesses(running.pid).filter((pid) => readCommand(pid).includes('engine')),
+      engines: () => enginesOf(running.pid),
+      signalEngines(signal) {
+        for (const pid of workbench.engines()) {
+          try {
+            process.kill(pid, signal);
+          } catch (error) {
+            if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+          }
+        }
+      },
       allowErrors: (pattern) => void allowed.push(pattern),
     };
     try {
@@ -197,15 +208,8 @@ function missingElectron(): string | null {
   return process.platform === 'linux' && !process.env.DISPLAY && !process.env.WAYLAND_DISPLAY ? 'no display for Electron' : null;
 }
 
-function childProcesses(pid: number): number[] {
-  const lines = execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n');
-  return lines.map((line) => line.trim().split(/\s+/).map(Number)).flatMap(([child, parent]) => (parent === pid ? [child] : []));
-}
-
-function readCommand(pid: number): string {
-  try {
-    return execFileSync('ps', ['-p', String(pid), '-o', 'args='], { encoding: 'utf8' });
-  } catch {
-    return '';
-  }
+/** Engine processes of the workbench that is `pid`, in one look: what writes may be done in a second. */
+function enginesOf(pid: number): number[] {
+  const lines = execFileSync('ps', ['-A', '-ww', '-o', 'pid=,ppid=,args='], { encoding: 'utf8' }).trim().split('\n');
+  return lines.map((line) => line.trim().split(/\s+/)).flatMap(([child, parent, ...args]) => (Number(parent) === pid && args.join(' ').includes('engine') ? [Number(child)] : []));
 }
