@@ -7,6 +7,7 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { expect } from 'vitest';
 import { stringify } from 'yaml';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -57,6 +58,14 @@ export function createWorkplace(): Workplace {
     },
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
+}
+
+/** Trains by a recipe on a device, to its end: the loss of every step. */
+export async function trainLosses(workplace: Workplace, recipe: object, device: string): Promise<number[]> {
+  const { code, stdout, stderr } = await workplace.attune(['train', workplace.write('recipe.yaml', recipe), '--device', device, '--json-lines']);
+  expect(code, stderr).toBe(0);
+  const lines = stdout.trim().split('\n').map((line) => JSON.parse(line) as { type: string; values?: { loss?: number } });
+  return lines.filter(({ type }) => type === 'progress').map(({ values }) => values!.loss!);
 }
 
 /** Rows in Alpaca's form, short and all different. */

@@ -1,7 +1,7 @@
 /** `attune devices`, and a few steps of DPO on TensorFlow.js that go the way the native device goes (e2e/slow/devices.test.ts goes further, on more). */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { DeviceState, SelfTest } from '../src/shared/devices.ts';
-import { createWorkplace, preferenceRows, tinyModel, type Workplace } from './attune.ts';
+import { createWorkplace, preferenceRows, tinyModel, trainLosses, type Workplace } from './attune.ts';
 
 let place: Workplace;
 beforeAll(() => {
@@ -13,15 +13,8 @@ afterAll(() => place.remove());
 
 const recipe = { method: 'dpo', model: 'tiny', template: 'chat', dataset: 'pairs.jsonl', maxLength: 64, maxSteps: 4, perDeviceTrainBatchSize: 2, loggingSteps: 1, evalRatio: 0, optimizer: { learningRate: 1e-3 } };
 
-async function lossesOn(device: string): Promise<number[]> {
-  const { code, stdout, stderr } = await place.attune(['train', place.write('recipe.yaml', recipe), '--device', device, '--json-lines']);
-  expect(code, stderr).toBe(0);
-  const lines = stdout.trim().split('\n').map((line) => JSON.parse(line) as { type: string; values?: { loss?: number } });
-  return lines.filter(({ type }) => type === 'progress').map(({ values }) => values!.loss!);
-}
-
 test('a run on TensorFlow.js goes the way of a native one', async () => {
-  const [expected, got] = [await lossesOn('native'), await lossesOn('tfjs-cpu')];
+  const [expected, got] = [await trainLosses(place, recipe, 'native'), await trainLosses(place, recipe, 'tfjs-cpu')];
   expect(got).toHaveLength(4);
   for (const [i, loss] of got.entries()) expect(loss, `step ${i + 1}`).toBeCloseTo(expected[i], 4);
 });

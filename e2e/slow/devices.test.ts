@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { DeviceState } from '../../src/shared/devices.ts';
-import { alpacaRows, createWorkplace, preferenceRows, ROOT, tinyModel, type Workplace } from '../attune.ts';
+import { alpacaRows, createWorkplace, preferenceRows, ROOT, tinyModel, trainLosses, type Workplace } from '../attune.ts';
 
 /** f32 sums in another order, through 50 steps of AdamW: relative to the loss. */
 const TOLERANCE = 1e-3;
@@ -36,15 +36,8 @@ const embedded = {
   DPO: { ...common, method: 'dpo', model: 'attune-base', dataset: join(ROOT, 'resources/datasets/preferences.train.jsonl') },
 };
 
-async function lossesOf(recipe: object, device: string): Promise<number[]> {
-  const { code, stdout, stderr } = await place.attune(['train', place.write('recipe.yaml', recipe), '--device', device, '--json-lines']);
-  expect(code, stderr).toBe(0);
-  const lines = stdout.trim().split('\n').map((line) => JSON.parse(line) as { type: string; values?: { loss?: number } });
-  return lines.filter(({ type }) => type === 'progress').map(({ values }) => values!.loss!);
-}
-
 async function expectSameWay(recipe: object, device: string): Promise<void> {
-  const [expected, got] = [await lossesOf(recipe, 'native'), await lossesOf(recipe, device)];
+  const [expected, got] = [await trainLosses(place, recipe, 'native'), await trainLosses(place, recipe, device)];
   expect(got).toHaveLength(STEPS);
   expect(expected[0] - expected.at(-1)!).toBeGreaterThan(0.02); // it learns something
   for (const [i, loss] of got.entries()) expect(Math.abs(loss - expected[i]) / expected[i], `step ${i + 1}: ${loss}, native ${expected[i]}`).toBeLessThan(TOLERANCE);

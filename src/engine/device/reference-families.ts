@@ -4,7 +4,7 @@
  */
 import type { Device, PlainActivation } from './device.ts';
 import { SEGMENT_FIELDS } from './device.ts';
-import { dot, f32, i32, logSumExp } from './reference.ts';
+import { activate, dot, f32, i32, logSumExp } from './reference.ts';
 
 type FamilyKernels = Pick<
   Device,
@@ -12,7 +12,7 @@ type FamilyKernels = Pick<
   | 'cappedLogprob' | 'cappedLogprobBackward'
 >;
 
-/** One call per (query row, the key rows it sees in order), the last `window` of them where there is one. */
+/** One call per (query row, the key rows it sees in order): prefix first, then its own up to itself; of these the last `window` where there is one. See `attention` in device.ts. */
 function forEachQuery(segments: Int32Array, S: number, window: number, visit: (query: number, keys: number[]) => void): void {
   for (let s = 0; s < S; s++) {
     const [queryStart, queryLength, prefixStart, prefixLength, keyStart, keyLength] = segments.subarray(s * SEGMENT_FIELDS, (s + 1) * SEGMENT_FIELDS);
@@ -43,14 +43,10 @@ function erf(x: number): number {
 }
 
 /** act(x) and its derivative. */
-function activate(x: number, activation: PlainActivation): { value: number; slope: number } {
-  if (activation === 'gelu') {
-    const cdf = 0.5 * (1 + erf(x / Math.SQRT2));
-    return { value: x * cdf, slope: cdf + (x * Math.exp(-0.5 * x * x)) / Math.sqrt(2 * Math.PI) };
-  }
-  const c = Math.sqrt(2 / Math.PI);
-  const tanh = Math.tanh(c * (x + 0.044715 * x ** 3));
-  return { value: 0.5 * x * (1 + tanh), slope: 0.5 * (1 + tanh) + 0.5 * x * (1 - tanh * tanh) * c * (1 + 3 * 0.044715 * x * x) };
+function activatePlain(x: number, activation: PlainActivation): { value: number; slope: number } {
+  if (activation !== 'gelu') return activate(x, activation);
+  const cdf = 0.5 * (1 + erf(x / Math.SQRT2));
+  return { value: x * cdf, slope: cdf + (x * Math.exp(-0.5 * x * x)) / Math.sqrt(2 * Math.PI) };
 }
 
 /** A scaled score after the cap, and the slope the cap gives it. */
@@ -103,12 +99,12 @@ export function createFamilyKernels(): FamilyKernels {
 
     activation(out, x, n, activation) {
       const [y, a] = [f32(out), f32(x)];
-      for (let i = 0; i < n; i++) y[i] = activate(a[i], activation).value;
+      for (let i = 0; i < n; i++) y[i] = activatePlain(a[i], activation).value;
     },
 
     activationBackward(dx, dout, x, n, activation) {
       const [da, dy, a] = [f32(dx), f32(dout), f32(x)];
-      for (let i = 0; i < n; i++) da[i] = dy[i] * activate(a[i], activation).slope; // undoes: out = act(x)
+      for (let i = 0; i < n; i++) da[i] = dy[i] * activatePlain(a[i], activation).slope; // undoes: out = act(x)
     },
 
     copyColumns(out, outOffset, outStride, x, xOffset, xStride, rows, width, add) {

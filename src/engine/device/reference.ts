@@ -6,7 +6,6 @@
  */
 import { dequantizeQ80, Q8_0_BLOCK, Q8_0_BYTES, quantizeQ80 } from '../formats/q8-0.ts';
 import type { Activation, Device, HostArray, Storage, Tensor } from './device.ts';
-import { SEGMENT_FIELDS } from './device.ts';
 import { dropoutMask } from './dropout-mask.ts';
 import { createFamilyKernels } from './reference-families.ts';
 
@@ -81,7 +80,7 @@ export function logSumExp(x: Float64Array): number {
 }
 
 /** act(x) and its derivative. */
-function activate(x: number, activation: Activation): { value: number; slope: number } {
+export function activate(x: number, activation: Activation): { value: number; slope: number } {
   if (activation === 'silu') {
     const sigmoid = 1 / (1 + Math.exp(-x));
     return { value: x * sigmoid, slope: sigmoid * (1 + x * (1 - sigmoid)) };
@@ -91,23 +90,10 @@ function activate(x: number, activation: Activation): { value: number; slope: nu
   return { value: 0.5 * x * (1 + tanh), slope: 0.5 * (1 + tanh) + 0.5 * x * (1 - tanh * tanh) * c * (1 + 3 * 0.044715 * x * x) };
 }
 
-/** One call per (query row, the key rows it sees in order): prefix first, then its own up to itself. See `attention` in device.ts. */
-function forEachQuery(segments: Int32Array, S: number, visit: (query: number, keys: number[]) => void): void {
-  for (let s = 0; s < S; s++) {
-    const fields = segments.subarray(s * SEGMENT_FIELDS, (s + 1) * SEGMENT_FIELDS);
-    const [queryStart, queryLength, prefixStart, prefixLength, keyStart, keyLength] = fields;
-    for (let j = 0; j < queryLength; j++) {
-      const keys: number[] = [];
-      for (let t = 0; t < prefixLength; t++) keys.push(prefixStart + t);
-      for (let t = 0; t <= keyLength - queryLength + j; t++) keys.push(keyStart + t);
-      visit(queryStart + j, keys);
-    }
-  }
-}
-
 export function createReferenceDevice(real: Float32ArrayConstructor | Float64ArrayConstructor = Float32Array): Device {
   let bytes = 0;
   let peakBytes = 0;
+  const families = createFamilyKernels();
 
   return {
     name: 'reference',
@@ -293,48 +279,9 @@ export function createReferenceDevice(real: Float32ArrayConstructor | Float64Arr
       }
     },
 
-    attention(out, lse, q, k, v, segments, S, H, K, D, scale) {
-      const [y, l, a, b, c] = [f32(out), f32(lse), f32(q), f32(k), f32(v)];
-      forEachQuery(i32(segments), S, (query, keys) => {
-        for (let h = 0; h < H; h++) {
-          const kv = Math.floor((h * K) / H); // H/K query heads in a row share a key/value head
-          const iq = (query * H + h) * D;
-          const scores = Float64Array.from(keys, (key) => scale * dot(a, iq, b, (key * K + kv) * D, D));
-          const logSum = logSumExp(scores);
-          l[query * H + h] = logSum;
-          for (let d = 0; d < D; d++) {
-            let sum = 0;
-            for (let t = 0; t < keys.length; t++) sum += Math.exp(scores[t] - logSum) * c[(keys[t] * K + kv) * D + d];
-            y[iq + d] = sum;
-          }
-        }
-      });
-    },
-
-    attentionBackward(dq, dk, dv, dout, out, lse, q, k, v, segments, S, H, K, D, scale) {
-      const [da, db, dc, dy] = [f32(dq), f32(dk), f32(dv), f32(dout)];
-      const [y, l, a, b, c] = [f32(out), f32(lse), f32(q), f32(k), f32(v)];
-      forEachQuery(i32(segments), S, (query, keys) => {
-        for (let h = 0; h < H; h++) {
-          const kv = Math.floor((h * K) / H);
-          const iq = (query * H + h) * D;
-          const mean = dot(dy, iq, y, iq, D); // Σ p · dp of the softmax's backward, since out = Σ p · v
-          const dqRow = new Float64Array(D);
-          for (const key of keys) {
-            const ik = (key * K + kv) * D;
-            const p = Math.exp(scale * dot(a, iq, b, ik, D) - l[query * H + h]); // forward's p = exp(score − lse)
-            const dp = dot(dy, iq, c, ik, D); // undoes, through p: out = Σ p · v
-            const dScore = p * (dp - mean) * scale; // undoes p = softmax(scores), and the scale of score = scale · q · k
-            for (let d = 0; d < D; d++) {
-              dc[ik + d] += p * dy[iq + d]; // undoes, through v: out = Σ p · v
-              db[ik + d] += dScore * a[iq + d]; // undoes, through k: score = scale · q · k
-              dqRow[d] += dScore * b[ik + d]; // undoes, through q: score = scale · q · k
-            }
-          }
-          for (let d = 0; d < D; d++) da[iq + d] += dqRow[d];
-        }
-      });
-    },
+    attention: (out, lse, q, k, v, segments, S, H, K, D, scale) => families.localAttention(out, lse, q, k, v, segments, S, H, K, D, scale, 0, 0),
+    attentionBackward: (dq, dk, dv, dout, out, lse, q, k, v, segments, S, H, K, D, scale) =>
+      families.localAttentionBackward(dq, dk, dv, dout, out, lse, q, k, v, segments, S, H, K, D, scale, 0, 0),
 
     gatedActivation(out, gate, up, n, activation) {
       const [y, g, u] = [f32(out), f32(gate), f32(up)];
@@ -380,7 +327,7 @@ export function createReferenceDevice(real: Float32ArrayConstructor | Float64Arr
       }
     },
 
-    ...createFamilyKernels(),
+    ...families,
 
     // ── optimiser ───────────────────────────────────────────────────────────────────────────────────────────────────
     adamw(w, grad, m, v, n, lr, beta1, beta2, eps, weightDecay, step, gradScale) {
