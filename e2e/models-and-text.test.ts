@@ -60,6 +60,24 @@ test('sample --choices, --regex, --schema and --grammar write what was asked for
   expect(both.code).toBe(2);
 });
 
+test('sample fills a prompt, keeps it as a template with its examples, and takes it up again; a preset keeps what the answer must be', async () => {
+  place.write('shown.jsonl', `${JSON.stringify({ instruction: 'Say moss.', output: 'Moss.' })}\n`);
+  const sample = (...args: string[]) => place.attune(['sample', 'tiny', '--max-tokens', '6', '--json', ...args]);
+  const made = await sample('--prompt', 'Say {{what}}.', '--examples', 'shown.jsonl', '--save-prompt', 'say', '--var', 'what=river');
+  expect(made).toMatchObject({ code: 0, stderr: '' });
+  const used = await sample('--prompt-template', 'say', '--var', 'what=river');
+  expect(used.stdout).toBe(made.stdout);
+  expect(JSON.parse(used.stdout)).toMatchObject({ prompt: 'Say river.' });
+  expect(JSON.parse((await sample('--prompt', 'Say river.')).stdout).logprobs).not.toEqual(JSON.parse(used.stdout).logprobs); // the examples count
+  expect(await sample('--prompt-template', 'say')).toMatchObject({ code: 2, stderr: expect.stringContaining('give --var what=TEXT') });
+  expect(await sample('--prompt-template', 'say', '--var', 'what=x', '--var', 'who=y')).toMatchObject({ code: 2, stderr: expect.stringContaining('no {{who}}: it has what') });
+  expect(await sample('--prompt-template', 'no')).toMatchObject({ code: 2, stderr: expect.stringContaining('there are say') });
+  place.write('half.jsonl', '{"prompt":"Say moss."}\n');
+  expect(await sample('--prompt', 'x', '--examples', 'half.jsonl')).toMatchObject({ code: 2, stderr: expect.stringContaining('half.jsonl: example 1: expected one prompt and its answer') });
+  expect(await sample('--prompt', 'Cold?', '--choices', 'yes,no', '--save-preset', 'yes or no')).toMatchObject({ code: 0 });
+  expect(JSON.parse((await sample('--prompt', 'Warm?', '--preset', 'yes or no')).stdout).text).toMatch(/^(yes|no)$/);
+});
+
 test('tokenize and logprobs agree on the tokens, and the first token has no log-probability', async () => {
   const tokens = await json(['tokenize', 'tiny', '--text', 'Say river.', '--json']);
   const logprobs = await json(['logprobs', 'tiny', '--text', 'Say river.', '--json']);

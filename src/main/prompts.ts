@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { Message } from '../shared/dataset.ts';
 import { UserError } from './user-error.ts';
 
-export type PromptRow = { title: string; messages: Message[]; /** of a preference row */ answers?: { chosen: string; rejected: string }; /** the right answer: a row's `expected`, else its `output` */ expected?: string };
+export type PromptRow = { title: string; messages: Message[]; /** of a preference row */ answers?: { chosen: string; rejected: string }; /** the right answer: a row's `expected`, else its `output` */ expected?: string; /** the answer a row shows: its `output`, else the assistant's last turn */ shown?: string };
 
 const Row = z.union([
   z.string().min(1),
@@ -20,6 +20,10 @@ const Row = z.union([
 ]);
 
 const Expected = z.union([z.object({ expected: z.string().min(1) }).transform((row) => row.expected), z.object({ output: z.string().min(1) }).transform((row) => row.output)]);
+const Shown = z.union([
+  z.object({ output: z.string().min(1) }).transform((row) => row.output),
+  z.object({ messages: z.array(z.object({ role: Message.shape.role, content: z.string().min(1) })).min(2) }).transform((row) => row.messages.at(-1)!).refine(({ role }) => role === 'assistant').transform(({ content }) => content),
+]);
 const Answers = z.object({ chosen: z.string(), rejected: z.string() });
 
 export function readPrompts(file: string): PromptRow[] {
@@ -32,7 +36,7 @@ export function readPrompts(file: string): PromptRow[] {
   const rows = parseRows(file, text).map(({ line, value }) => {
     const parsed = Row.safeParse(value);
     if (!parsed.success) throw new UserError(`${file}:${line}: not a prompt: expected a text, or a row with prompt, messages or instruction`);
-    return { ...toPrompt(parsed.data, `${file}:${line}`), answers: Answers.safeParse(value).data, expected: Expected.safeParse(value).data };
+    return { ...toPrompt(parsed.data, `${file}:${line}`), answers: Answers.safeParse(value).data, expected: Expected.safeParse(value).data, shown: Shown.safeParse(value).data };
   });
   if (rows.length === 0) throw new UserError(`${file}: there is no prompt in it`);
   return rows;

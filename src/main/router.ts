@@ -14,6 +14,7 @@ import { savePair } from './playground/pairs.ts';
 import { lookAt, readAnswer } from './playground/looking.ts';
 import { checkConstraint } from './playground/constraints.ts';
 import { presetsOf, removePreset, savePreset } from './playground/presets.ts';
+import { removeTemplate, saveTemplate, templatesOf } from './playground/templates.ts';
 import { rank, saveRanking, undoRanking } from './playground/rankings.ts';
 import { listVotes, scores, vote } from './playground/votes.ts';
 import { saveReport } from './method-reports/save.ts';
@@ -136,6 +137,9 @@ export const router = os.router({
     presets: os.playground.presets.handler(({ context, input }) => presetsOf(context, input.models)),
     savePreset: os.playground.savePreset.handler(({ context, input }) => savePreset(context, input)),
     removePreset: os.playground.removePreset.handler(({ context, input }) => removePreset(context, input)),
+    templates: os.playground.templates.handler(({ context }) => templatesOf(context)),
+    saveTemplate: os.playground.saveTemplate.handler(({ context, input }) => saveTemplate(context, input)),
+    removeTemplate: os.playground.removeTemplate.handler(({ context, input }) => removeTemplate(context, input)),
     undoRanking: os.playground.undoRanking.handler(({ context, input }) => undoRanking(context, input)),
   },
   votes: {

@@ -2,18 +2,18 @@
 import { type Command, Option } from 'commander';
 import { createInterface, type Interface } from 'node:readline';
 import type { Message, Template } from '../../shared/dataset.ts';
-import { Dtype, type LogprobsResult, type Prompt, type TokenizeResult } from '../../shared/job.ts';
+import { Dtype, type LogprobsResult, type TokenizeResult } from '../../shared/job.ts';
 import { askEngine, startEngine } from '../engine.ts';
 import type { Library } from '../library.ts';
 import { putPreset } from '../db/sampling-presets.ts';
 import { resolveModel } from '../models/index.ts';
-import { readPrompts } from '../prompts.ts';
 import { UserError } from '../user-error.ts';
 import { addBestOfOptions, type BestOfFlags, runBestOf } from './best-of.ts';
 import { findPreset } from '../playground/presets.ts';
 import { print, printJson, table, tell } from '../terminal.ts';
 import { addConstraintOptions, type ConstraintFlags, readConstraint } from './constraint.ts';
 import { addMachineOptions, addSamplingOptions, addTemplateOption, type MachineOptions, readSampling, readTemplate, typedOptions } from './options.ts';
+import { addPromptOptions, type PromptFlags, readAsked } from './prompt.ts';
 import { withLibrary } from './with-library.ts';
 
 export function addSampleCommands(program: Command): void {
@@ -21,13 +21,9 @@ export function addSampleCommands(program: Command): void {
     .command('sample')
     .description("write a model's answer to a prompt to stdout, and nothing else")
     .argument('<model>')
-    .option('--prompt <text>', 'what the user says')
-    .option('--prompts <file>', 'with --best-of: prompts a line, or JSON, JSONL with prompt, messages or instruction, and the right answer as expected or output')
-    .option('--system <text>', 'a system message before it')
-    .option('--raw', 'take the prompt as it is and continue it, without a template')
     .option('--json', 'the answer with its token ids, log-probabilities and why it ended; with --num-beams all beams')
-    .option('--preset <name>', 'sampling settings kept for the model under this name; options beside it count more')
-    .option('--save-preset <name>', 'keep the sampling settings for the model under this name')
+    .option('--preset <name>', 'sampling settings, and what answers must be, kept for the model under this name; options beside it count more')
+    .option('--save-preset <name>', 'keep the sampling settings, and what the answer must be, for the model under this name')
     .addHelpText('after', `
 Examples:
   attune sample attune-base --prompt "Define the word river." --greedy
@@ -37,8 +33,10 @@ Examples:
   attune sample my-sft --prompt "Define the word river." --best-of 8 --choose reward --reward-model my-reward --check check.js
   attune sample attune-base --raw --prompt "The river" --max-tokens 20
   attune sample my-sft --prompt "Is ice cold?" --choices yes,no
+  attune sample my-sft --prompt "Define the word {{word}}." --examples three.jsonl --save-prompt define --var word=river
+  attune sample my-sft --prompt-template define --var word=harbour
   attune sample my-sft --prompt "Describe a cat as JSON." --schema cat.schema.json`);
-  addMachineOptions(addDtypeOption(addTemplateOption(addConstraintOptions(addBestOfOptions(addSamplingOptions(sample)))))).action((name: string, options: SampleFlags, command: Command) =>
+  addMachineOptions(addDtypeOption(addTemplateOption(addConstraintOptions(addBestOfOptions(addSamplingOptions(addPromptOptions(sample))))))).action((name: string, options: SampleFlags, command: Command) =>
     withLibrary((library) => runSample(library, name, options, command)),
   );
 
@@ -89,19 +87,20 @@ function addDtypeOption(command: Command): Command {
   return command.addOption(new Option('--dtype <dtype>', help).choices(Dtype.options).default('stored'));
 }
 
-type SampleFlags = MachineOptions & BestOfFlags & ConstraintFlags & { prompt?: string; prompts?: string; preset?: string; savePreset?: string; system?: string; raw?: boolean; json?: boolean; template?: Template; dtype: Dtype };
+type SampleFlags = MachineOptions & BestOfFlags & ConstraintFlags & PromptFlags & { preset?: string; savePreset?: string; json?: boolean; template?: Template; dtype: Dtype };
 type ChatFlags = MachineOptions & { system?: string; template?: Template; dtype: Dtype };
 type TextFlags = { text: string; json?: boolean };
 
 async function runSample(library: Library, name: string, options: SampleFlags, command: Command): Promise<void> {
   const typed = readSampling(options);
   const model = resolveModel(library, name);
-  const sampling = options.preset === undefined ? typed : readSampling({ ...findPreset(library, model.name, options.preset), ...typedOptions(command) });
-  if (options.savePreset !== undefined) putPreset(library.db, { model: model.name, name: options.savePreset, sampling: { ...sampling, seed: 0 } });
-  const constraint = readConstraint(options);
+  const preset = options.preset === undefined ? null : findPreset(library, model.name, options.preset);
+  const sampling = preset === null ? typed : readSampling({ ...preset.sampling, ...typedOptions(command) });
+  const constraint = readConstraint(options) ?? preset?.constraint ?? undefined;
+  if (options.savePreset !== undefined) putPreset(library.db, { model: model.name, name: options.savePreset, sampling: { ...sampling, seed: 0 }, constraint: constraint ?? null });
   const { device, threads, dtype } = options;
   const template = readTemplate(options, model);
-  const asked = readAsked(options);
+  const asked = readAsked(library, options);
   if (options.bestOf !== undefined && constraint) throw new UserError('--best-of goes without --choices, --regex, --schema and --grammar: leave one of them out');
   if (options.bestOf !== undefined) return runBestOf(library, model, sampling, asked, { ...options, template });
   if (asked.length !== 1 || options.prompts !== undefined) throw new UserError('--prompts goes with --best-of; attune compare answers many prompts with two models');
@@ -117,7 +116,7 @@ async function runSample(library: Library, name: string, options: SampleFlags, c
     if (event.type === 'completion') {
       if (options.json) {
         const { text, ids, logprobs, finishReason, beams, validity } = event;
-        printJson({ model: model.name, prompt: options.prompt, text, ids, logprobs, finishReason, beams, validity });
+        printJson({ model: model.name, prompt: 'raw' in asked[0].prompt ? asked[0].prompt.raw : asked[0].prompt.messages.at(-1)!.content, text, ids, logprobs, finishReason, beams, validity });
       } else {
         const text = event.validity?.repaired ?? event.text;
         process.stdout.write(text.slice(written.length)); // a stop string may hold the last characters back
@@ -127,12 +126,6 @@ async function runSample(library: Library, name: string, options: SampleFlags, c
       if (event.validity?.valid === false) throw new Error(`the answer is not what was asked for: ${event.validity.reason}`);
     }
   }
-}
-
-function readAsked({ prompt, prompts, system, raw, expected }: SampleFlags): { prompt: Prompt; expected: string | null }[] {
-  if ((prompt === undefined) === (prompts === undefined)) throw new UserError('give what the model is to answer: --prompt TEXT, or with --best-of a file of them with --prompts');
-  if (prompt !== undefined) return [{ prompt: raw ? { raw: prompt } : { messages: [...systemMessage(system), { role: 'user', content: prompt }] }, expected: expected ?? null }];
-  return readPrompts(prompts!).map((row) => ({ prompt: raw ? { raw: row.title } : { messages: [...systemMessage(system), ...row.messages] }, expected: row.expected ?? null }));
 }
 
 async function runChat(library: Library, name: string, options: ChatFlags): Promise<void> {

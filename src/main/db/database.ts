@@ -15,11 +15,12 @@ import { sql as rankings } from './migrations/0009-rankings.ts';
 import { sql as sampling } from './migrations/0010-sampling.ts';
 import { sql as rowScores } from './migrations/0011-row-scores.ts';
 import { sql as constraints } from './migrations/0012-constraints.ts';
+import { sql as prompts } from './migrations/0013-prompts.ts';
 
 export type Database = Sqlite.Database;
 
 /** In order; the n-th brings user_version from n − 1 to n. One that has shipped never changes. */
-const MIGRATIONS: string[] = [library, editing, runs, playground, history, judging, kinds, runReports, rankings, sampling, rowScores, constraints];
+const MIGRATIONS: string[] = [library, editing, runs, playground, history, judging, kinds, runReports, rankings, sampling, rowScores, constraints, prompts];
 
 /** How long a writer waits for another, ms. */
 const TIMEOUT = 15_000;

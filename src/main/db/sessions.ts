@@ -4,6 +4,7 @@
  */
 import type { GeneratedToken, SessionSummary } from '../../shared/api/playground.ts';
 import { Constraint, type Validity } from '../../shared/constraint.ts';
+import { type Example, Examples } from '../../shared/prompt-template.ts';
 import { type FinishReason, Sampling } from '../../shared/sampling.ts';
 import type { Database } from './database.ts';
 
@@ -43,6 +44,10 @@ export type SessionRow = {
   /** Of the turns to come. */
   history: boolean;
   system: string;
+  /** Shown before the conversation. */
+  examples: Example[];
+  /** What the next prompts are made of. */
+  template: string;
   sampling: Sampling;
   /** What answers to come must be; null: anything. */
   constraint: Constraint | null;
@@ -59,9 +64,9 @@ export function listSessions(db: Database): SessionSummary[] {
 }
 
 export function getSession(db: Database, id: number): SessionRow | undefined {
-  const sql = 'select id, title, models, blind, answers_to_rank as answersToRank, history, system, sampling, constrained, created_at as createdAt from sessions where id = ?';
+  const sql = 'select id, title, models, blind, answers_to_rank as answersToRank, history, system, examples, template, sampling, constrained, created_at as createdAt from sessions where id = ?';
   const row = db.prepare(sql).get(id) as
-    | { id: number; title: string; models: string; blind: number; answersToRank: number | null; history: number; system: string; sampling: string; constrained: string | null; createdAt: string }
+    | { id: number; title: string; models: string; blind: number; answersToRank: number | null; history: number; system: string; examples: string; template: string; sampling: string; constrained: string | null; createdAt: string }
     | undefined;
   if (!row) return undefined;
   const turns = db.prepare('select prompt, blind, history, vote_id as voteId, ranking from turns where session_id = ? order by position').all(id) as
@@ -78,6 +83,7 @@ export function getSession(db: Database, id: number): SessionRow | undefined {
     models: JSON.parse(row.models) as string[],
     blind: row.blind === 1,
     history: row.history === 1,
+    examples: Examples.parse(JSON.parse(row.examples)),
     sampling: Sampling.parse(JSON.parse(row.sampling)), // one kept before a setting came has it as it is when nobody sets it
     constraint: constrained === null ? null : Constraint.parse(JSON.parse(constrained)),
     turns: turns.map((turn, at) => ({
@@ -101,9 +107,9 @@ export function insertSession(db: Database, session: Pick<SessionRow, 'models' |
 }
 
 /** All but its turns. */
-export function updateSession(db: Database, { id, title, models, blind, history, system, sampling, constraint }: SessionRow): void {
-  const sql = 'update sessions set title = ?, models = ?, blind = ?, history = ?, system = ?, sampling = ?, constrained = ? where id = ?';
-  db.prepare(sql).run(title, JSON.stringify(models), blind ? 1 : 0, history ? 1 : 0, system, JSON.stringify(sampling), jsonOrNull(constraint), id);
+export function updateSession(db: Database, { id, title, models, blind, history, system, examples, template, sampling, constraint }: SessionRow): void {
+  const sql = 'update sessions set title = ?, models = ?, blind = ?, history = ?, system = ?, examples = ?, template = ?, sampling = ?, constrained = ? where id = ?';
+  db.prepare(sql).run(title, JSON.stringify(models), blind ? 1 : 0, history ? 1 : 0, system, JSON.stringify(examples), template, JSON.stringify(sampling), jsonOrNull(constraint), id);
 }
 
 const jsonOrNull = (value: unknown): string | null => (value === null ? null : JSON.stringify(value));

@@ -100,6 +100,22 @@ describe('a conversation', () => {
     expect(historyOf(getSession(place.library.db, id)!, 2, 0)).toHaveLength(4);
   });
 
+  it('shows whole examples to the models before the conversation, and a branch keeps them and the template', async () => {
+    const id = create(['one'], false, { temperature: 0, maxTokens: 8 });
+    const examples = [{ prompt: 'The cat', answer: 'sleeps.' }, { prompt: 'half', answer: '' }];
+    place.playground.configure(id, { system: 'Speak of animals.', examples, template: 'The {{animal}}' });
+    place.playground.send(id, 'The dog');
+    const { turns } = await answered(id);
+    const before = [{ role: 'system', content: 'Speak of animals.' }, { role: 'user', content: 'The cat' }, { role: 'assistant', content: 'sleeps.' }];
+    expect(historyOf(getSession(place.library.db, id)!, 0, 0)).toEqual(before);
+    const bare = create(['one'], false, { temperature: 0, maxTokens: 8 });
+    place.playground.send(bare, 'The dog');
+    expect((await answered(bare)).turns[0].answers[0].tokens[0].logprob).not.toBe(turns[0].answers[0].tokens[0].logprob);
+    const branch = place.playground.branch(id, { turn: 0, column: 0, index: 0, token: turns[0].answers[0].tokens[0].alternatives[1].id });
+    await answered(branch);
+    expect(getSession(place.library.db, branch)).toMatchObject({ examples, template: 'The {{animal}}', system: 'Speak of animals.' });
+  });
+
   it('gives each column its own history, and begins anew from an earlier turn', async () => {
     const id = create(['one'], false, { temperature: 0, maxTokens: 8 });
     place.playground.send(id, 'The dog');

@@ -7,6 +7,7 @@ import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import type { GeneratedToken, PlaygroundEvent, Session, SessionSummary, Vote } from '../../shared/api/playground.ts';
 import type { Constraint } from '../../shared/constraint.ts';
+import type { Example } from '../../shared/prompt-template.ts';
 import { Sampling } from '../../shared/sampling.ts';
 import type { Changes } from '../changes.ts';
 import {
@@ -32,7 +33,7 @@ const ALTERNATIVES = 10;
 /** Tokens come in bursts: of fewer than these a speed says nothing. */
 const FEWEST_TIMED = 8;
 
-type Configuration = { title?: string; models?: string[]; blind?: boolean; history?: boolean; system?: string; sampling?: Sampling; constraint?: Constraint | null };
+type Configuration = { title?: string; models?: string[]; blind?: boolean; history?: boolean; system?: string; examples?: Example[]; template?: string; sampling?: Sampling; constraint?: Constraint | null };
 
 export type Playground = {
   list(): SessionSummary[];
@@ -158,7 +159,7 @@ export function createPlayground(library: Library, changes: Changes): Playground
     putTurn(db, id, turn, { prompt, history, ...plain, answers: [original, begun] });
     const live = open(id);
     live.row.turns[turn].answers[1].state = 'waiting';
-    Object.assign(live.row, { title: titleOf(`${row.title} → ${text}`), system: row.system });
+    Object.assign(live.row, { title: titleOf(`${row.title} → ${text}`), system: row.system, examples: row.examples, template: row.template });
     updateSession(db, live.row);
     return live;
   }
@@ -226,7 +227,7 @@ export function createPlayground(library: Library, changes: Changes): Playground
     },
     // opened at once: that a conversation is gone is the answer of the call, not an error in the middle of a stream
     watch: (id, signal) => watchLive(open(id), signal),
-    configure(id, { title, models: names, blind, history, system, sampling, constraint }) {
+    configure(id, { title, models: names, blind, history, system, examples, template, sampling, constraint }) {
       const live = open(id);
       const { row } = live;
       for (const name of names ?? []) if (!row.models.includes(name)) find(name);
@@ -234,7 +235,7 @@ export function createPlayground(library: Library, changes: Changes): Playground
         title: title ?? row.title, models: names ?? row.models, blind: blind ?? row.blind,
         // of several answers by one model, which would it have given?
         history: row.answersToRank === null && (history ?? row.history),
-        system: system ?? row.system, sampling: sampling ?? row.sampling, constraint: constraint === undefined ? row.constraint : constraint,
+        system: system ?? row.system, examples: examples ?? row.examples, template: template ?? row.template, sampling: sampling ?? row.sampling, constraint: constraint === undefined ? row.constraint : constraint,
       });
       updateSession(db, row);
       // who looks behind the curtain has looked: a vote on these turns is not blind any more

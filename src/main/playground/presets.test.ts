@@ -9,10 +9,10 @@ beforeAll(() => void (work = createWorkplace()));
 afterAll(() => work.close());
 
 it('keeps settings by model and name, without the seed', () => {
-  savePreset(work, { models: ['a', 'b'], name: 'sharp', sampling: Sampling.parse({ temperature: 0.3, typicalP: 0.9, seed: 7 }) });
-  savePreset(work, { models: ['a'], name: 'sharp', sampling: Sampling.parse({ temperature: 0.2 }) });
-  expect(findPreset(work.library, 'a', 'sharp')).toEqual(Sampling.parse({ temperature: 0.2 }));
-  expect(findPreset(work.library, 'b', 'sharp')).toEqual(Sampling.parse({ temperature: 0.3, typicalP: 0.9 }));
+  savePreset(work, { models: ['a', 'b'], name: 'sharp', sampling: Sampling.parse({ temperature: 0.3, typicalP: 0.9, seed: 7 }), constraint: { type: 'choices', choices: ['yes', 'no'] } });
+  savePreset(work, { models: ['a'], name: 'sharp', sampling: Sampling.parse({ temperature: 0.2 }), constraint: null });
+  expect(findPreset(work.library, 'a', 'sharp')).toMatchObject({ sampling: Sampling.parse({ temperature: 0.2 }), constraint: null });
+  expect(findPreset(work.library, 'b', 'sharp')).toMatchObject({ sampling: Sampling.parse({ temperature: 0.3, typicalP: 0.9 }), constraint: { type: 'choices', choices: ['yes', 'no'] } });
   expect(presetsOf(work, ['b', 'c']).map(({ model, name }) => [model, name])).toEqual([['b', 'sharp']]);
 });
 

@@ -14,12 +14,12 @@ export function isHidden(turn: TurnRow): boolean {
 }
 
 export function showSession(row: SessionRow, engineOf: EngineOf, voteOf: (id: number) => Vote | null): Session {
-  const { id, title, models, blind, answersToRank, history, system, sampling, constraint, createdAt } = row;
+  const { id, title, models, blind, answersToRank, history, system, examples, template, sampling, constraint, createdAt } = row;
   const engines = models.map((model) => ({ model, ...engineOf(model) }));
   const secret = row.turns.some((turn) => isHidden(turn) && turn.answers.some(({ state }) => state === 'waiting' || state === 'streaming' || state === 'failed'));
   const common = mostPressing(engines.map(({ state }) => state));
   return {
-    id, title, models, blind, answersToRank, history, system, sampling, constraint, createdAt,
+    id, title, models, blind, answersToRank, history, system, examples, template, sampling, constraint, createdAt,
     turns: row.turns.map((turn) => showTurn(turn, voteOf)),
     engines: secret || blind ? engines.map(({ model }) => ({ model, state: common, error: null })) : engines,
   };

@@ -7,6 +7,7 @@ import { eventIterator, oc, type } from '@orpc/contract';
 import { z } from 'zod';
 import type { LookedTrace, ReadText } from '../job.ts';
 import { Constraint, type ConstraintProblem, type Validity } from '../constraint.ts';
+import { type Example, Examples, PromptTemplate, TemplateText } from '../prompt-template.ts';
 import { type FinishReason, Sampling } from '../sampling.ts';
 import { answers } from './answers.ts';
 
@@ -48,6 +49,10 @@ export type Session = {
   /** The next prompt goes with the turns before it; false: each prompt is asked by itself. */
   history: boolean;
   system: string;
+  /** Shown to the models before the conversation, after the system prompt. */
+  examples: Example[];
+  /** What the next prompts are made of: text with `{{name}}`; '' where they are written whole. */
+  template: string;
   sampling: Sampling;
   /** What the next answers must be; null: anything. */
   constraint: Constraint | null;
@@ -72,8 +77,8 @@ export type Look = LookedTrace;
 /** A prompt and an answer as one model finds them, token by token. */
 export type ReadColumn = ReadText & { model: string };
 
-/** Sampling settings kept by a name for a model. */
-export type Preset = { model: string; name: string; sampling: Sampling };
+/** Sampling settings, and what answers must be, kept by a name for a model. */
+export type Preset = { model: string; name: string; sampling: Sampling; /** null: anything */ constraint: Constraint | null };
 
 const session = z.strictObject({ id: z.int() });
 const place = { id: z.int(), turn: z.int().min(0), column: z.int().min(0) };
@@ -84,7 +89,7 @@ export const playground = {
   create: oc.input(z.strictObject({ models: Columns, blind: z.boolean().default(false), answersToRank: z.int().min(2).max(9).optional(), history: z.boolean().optional(), sampling: Sampling.partial().optional() })).output(type<{ id: number }>()),
   watch: oc.input(session).output(eventIterator(type<PlaygroundEvent>())),
   configure: oc
-    .input(z.strictObject({ id: z.int(), title: z.string().max(100).optional(), models: Columns.optional(), blind: z.boolean().optional(), history: z.boolean().optional(), system: z.string().optional(), sampling: Sampling.optional(), constraint: Constraint.nullable().optional() }))
+    .input(z.strictObject({ id: z.int(), title: z.string().max(100).optional(), models: Columns.optional(), blind: z.boolean().optional(), history: z.boolean().optional(), system: z.string().optional(), examples: Examples.optional(), template: TemplateText.optional(), sampling: Sampling.optional(), constraint: Constraint.nullable().optional() }))
     .output(type<void>()),
   /** Whether it can be enforced for a model; null: it can. */
   checkConstraint: oc.input(z.strictObject({ model: z.string(), constraint: Constraint })).output(type<ConstraintProblem | null>()),
@@ -114,8 +119,12 @@ export const playground = {
   branch: oc.input(z.strictObject({ ...place, index: z.int().min(0), token: z.int().min(0) })).output(type<{ id: number }>()),
   presets: oc.input(z.strictObject({ models: z.array(z.string()) })).output(type<Preset[]>()),
   /** For each of the models; one of the same name is replaced. */
-  savePreset: oc.input(z.strictObject({ models: Columns, name: z.string().trim().min(1).max(60), sampling: Sampling })).output(type<void>()),
+  savePreset: oc.input(z.strictObject({ models: Columns, name: z.string().trim().min(1).max(60), sampling: Sampling, constraint: Constraint.nullable() })).output(type<void>()),
   removePreset: oc.input(z.strictObject({ models: Columns, name: z.string() })).output(type<void>()),
+  templates: answers<PromptTemplate[]>(),
+  /** One of the same name is replaced. */
+  saveTemplate: oc.input(PromptTemplate).output(type<void>()),
+  removeTemplate: oc.input(z.strictObject({ name: z.string() })).output(type<void>()),
   /** Takes the saved row back; the order stays, and names stay known. */
   undoRanking: oc.input(z.strictObject({ id: z.int(), turn: z.int().min(0) })).output(type<void>()),
 };

@@ -169,7 +169,7 @@ export class Conversation {
   }
 
   /** `sampling`: the settings that change. */
-  async configure(changes: Partial<Pick<Session, 'title' | 'models' | 'blind' | 'history' | 'system' | 'constraint'>> & { sampling?: Partial<Sampling> }): Promise<boolean> {
+  async configure(changes: Partial<Pick<Session, 'title' | 'models' | 'blind' | 'history' | 'system' | 'examples' | 'template' | 'constraint'>> & { sampling?: Partial<Sampling> }): Promise<boolean> {
     const { sampling, ...others } = changes;
     this.#sampling = { ...this.#sampling, ...sampling };
     const whole = sampling && this.session ? { sampling: { ...this.session.sampling, ...this.#sampling } } : {};

@@ -1,7 +1,7 @@
 /** How the playground is looked at (side panel, tints, marks), kept in the address so that a reload shows the same. */
 import { route, setQuery } from '../../state/route.svelte.ts';
 
-export const PANELS = ['sampling', 'constraint', 'token', 'many', 'votes'] as const;
+export const PANELS = ['sampling', 'prompt', 'constraint', 'token', 'many', 'votes'] as const;
 export type Panel = (typeof PANELS)[number];
 
 export const TINTED_BY = ['probability', 'entropy'] as const;
