@@ -52,6 +52,20 @@ test('a recipe is filled in, checked as one types, estimated, and kept over a re
   await expect(rate).toHaveValue('2e-5');
 });
 
+test('what cannot fit says so, and one press changes the recipe to what would', async ({ workbench }) => {
+  const { page } = workbench;
+  await workbench.go('#/train?method=grpo&model=attune-base&dataset=instructions&view=yaml');
+  await yaml(page).click();
+  await page.keyboard.press('Control+End');
+  await page.keyboard.type('perDeviceTrainBatchSize: 65536\nnumGenerations: 8\nmaxCompletionLength: 4096\nmaxLength: 8192\nrewards: [{type: length, unit: words, min: 1, max: 9}]\n');
+  const estimate = page.getByRole('region', { name: 'What it takes' });
+  await expect(estimate).toContainText('it may not fit', { timeout: 60_000 });
+  const fit = estimate.getByRole('button', { name: /perDeviceTrainBatchSize: \d+, gradientAccumulationSteps: \d+/ }).first();
+  await fit.click({ timeout: 120_000 });
+  await expect(yaml(page)).toContainText(/gradientAccumulationSteps: \d{2,}/);
+  await expect(estimate).not.toContainText('it may not fit', { timeout: 60_000 });
+});
+
 test('form and YAML are one text: comments stay, mistakes are underlined at their line, methods keep their own', async ({ workbench }) => {
   const { page } = workbench;
   await workbench.go('#/train?method=dpo&model=attune-base&dataset=preferences&view=yaml');

@@ -1,8 +1,9 @@
 /** Runs through the command line on the tiny model: trained, stopped, killed, resumed — and always ending with the same bytes. */
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { alpacaRows, createWorkplace, type Outcome, preferenceRows, tinyModel, type Workplace } from './attune.ts';
+import { alpacaRows, createWorkplace, type Outcome, preferenceRows, ROOT, tinyModel, type Workplace } from './attune.ts';
 
 let place: Workplace;
 beforeEach(() => {
@@ -142,6 +143,27 @@ test('Ctrl-C stops after the step under way and keeps it; resume ends with the s
   expect(doneOf(resumed)).toMatchObject({ status: 'finished', step: 5 * STEPS, sha256: whole.sha256 });
   const again = await place.attune(['resume', 'stopped']);
   expect(again).toMatchObject({ code: 2, stderr: 'attune: stopped: the run is finished; there is nothing to resume\n' });
+});
+
+test('a run that lacks memory fails in a sentence, and what would fit is told: taken, it ends', async () => {
+  const limited = (name: string, recipe: object) => {
+    const file = place.write(`${name}.yaml`, recipe);
+    const args = ['--data=1000000000', process.execPath, '--disable-warning=ExperimentalWarning', join(ROOT, 'src', 'main', 'cli.ts'), 'train', file];
+    return spawnSync('prlimit', args, { cwd: place.folder, env: { ...process.env, ATTUNE_HOME: place.library, NO_COLOR: '1' }, encoding: 'utf8' });
+  };
+  if (process.platform !== 'linux' || spawnSync('prlimit', ['--version']).error) return console.log('skipped: there is no prlimit here to take memory away');
+  const long = Array.from({ length: 100 }, (_, i) => JSON.stringify({ instruction: `Say ${'river '.repeat(60)}${i}`, output: 'stone '.repeat(120) }));
+  place.write('long.jsonl', `${long.join('\n')}\n`);
+  const recipe = { method: 'sft', name: 'large', model: 'attune-base', dataset: 'long.jsonl', maxLength: 256, perDeviceTrainBatchSize: 96, maxSteps: 1, evalRatio: 0, evalSamples: 0 };
+  const large = limited('large', recipe);
+  expect(large.status).toBe(1);
+  expect(large.stderr).toMatch(/^attune: .*out of memory/m);
+  const told = [...large.stderr.matchAll(/^ {2}(\w.*) {2}\(about (\d+) MB\)$/gm)].map(([, changes, megabytes]) => ({ changes, megabytes: Number(megabytes) }));
+  expect(told.length, large.stderr).toBeGreaterThan(0);
+  const least = told.reduce((a, b) => (b.megabytes < a.megabytes ? b : a)); // what Node itself takes of the limit is nobody's to know
+  const changes = Object.fromEntries(least.changes.split(', ').map((change) => [change.split(': ')[0], JSON.parse(change.split(': ')[1])]));
+  const small = limited('small', { ...recipe, name: 'small', ...changes });
+  expect(small.status, small.stderr).toBe(0);
 });
 
 test('an engine that is killed is told by its signal and the run can be resumed; a killed command takes its engine along', async () => {

@@ -99,6 +99,7 @@ export const router = os.router({
     render: os.datasets.render.handler(({ context, input }) => desk.render(context, input)),
   },
   training: {
+    fits: os.training.fits.handler(({ context, input }) => context.estimator.fits(input.recipe, input.reached)),
     estimate: os.training.estimate.handler(({ context, input }) => context.estimator.estimate(input.recipe)),
     tryRewards: os.training.tryRewards.handler(({ context, input }) => tryRewards(context, input)),
     start: os.training.start.handler(({ context, input }) => context.runs.start(input.recipe)),

@@ -47,6 +47,17 @@ function loadAddon(): Addon {
 const h = (x: Tensor): Handle => (x as NativeTensor).handle;
 const maybe = (x: Tensor | null): Handle | null => (x === null ? null : h(x));
 
+/** From here on the machine is asked whether it still has so much, bytes. */
+const LARGE = 64 * 1024 * 1024;
+
+/**
+ * Linux lends more than it has, and when that is used it kills whom it likes: what is surely too much is refused while it is not used yet, so that a
+ * run ends cleanly. macOS swaps, Windows does not lend.
+ */
+function isTooMuch(bytes: number): boolean {
+  return process.platform === 'linux' && bytes >= LARGE && bytes > process.availableMemory();
+}
+
 /** threads: 0 = all cores. */
 export function createNativeDevice(threads: number): Device {
   if (!Number.isInteger(threads) || threads < 0 || threads > 1024) {
@@ -60,7 +71,14 @@ export function createNativeDevice(threads: number): Device {
     description: `native, ${simdNames[addon.simd]}, ${count} thread${count === 1 ? '' : 's'}`,
 
     alloc(length, storage = 'f32') {
-      return { storage, length, handle: addon.alloc(device, length, storages.indexOf(storage)) } as NativeTensor;
+      const inUse = addon.memory(device).bytes;
+      const handle = addon.alloc(device, length, storages.indexOf(storage));
+      const bytes = addon.memory(device).bytes - inUse;
+      if (isTooMuch(bytes)) {
+        addon.free(device, handle);
+        throw new Error(`native device: out of memory, ${bytes} bytes asked for with ${inUse} in use and ${process.availableMemory()} free on this machine.`);
+      }
+      return { storage, length, handle } as NativeTensor;
     },
     free: (x) => addon.free(device, h(x)),
     view: (x, offset, length, storage = 'f32') => ({ storage, length, handle: addon.view(device, h(x), offset, length, storages.indexOf(storage)) }) as NativeTensor,

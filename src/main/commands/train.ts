@@ -7,6 +7,9 @@ import { readRecipe } from '../runs/recipe-file.ts';
 import { deleteRun } from '../runs/upkeep.ts';
 import { formatBytes, print, printJson, table, tell } from '../terminal.ts';
 import { addMachineOptions, type MachineOptions } from './options.ts';
+import { describeChange, mayHaveLackedMemory, memoryReached } from '../../shared/fitting.ts';
+import { createChanges } from '../changes.ts';
+import { createEstimator } from '../runs/estimate.ts';
 import { createProgress } from './progress.ts';
 import { recipeHelp } from './recipe-help.ts';
 import { withLibrary } from './with-library.ts';
@@ -95,7 +98,11 @@ async function follow(library: Library, training: TrainingRun, { jsonLines = fal
       progress.show(event);
     }
   } catch (error) {
-    if (asked < 2) throw error;
+    if (asked < 2) {
+      progress.end();
+      if (mayHaveLackedMemory((error as Error).message)) await tellFits(library, training, (error as Error).message);
+      throw error;
+    }
   } finally {
     progress.end();
     process.off('SIGINT', onInterrupt);
@@ -120,6 +127,18 @@ async function follow(library: Library, training: TrainingRun, { jsonLines = fal
     tell(`${run.name} is ${run.status} (${kept}); attune resume ${run.name} goes on`);
     process.exitCode = 130;
   }
+}
+
+/** What would have taken less, after a run that ended for want of memory. */
+async function tellFits(library: Library, { id, name }: TrainingRun, message: string): Promise<void> {
+  const changes = createChanges(library);
+  const estimator = createEstimator(library, changes);
+  const fits = await estimator.fits(findRun(library, String(id)).recipe, memoryReached(message)).catch(() => []);
+  estimator.close();
+  changes.close();
+  if (fits.length === 0) return tell(`${name}: no smaller batch, checkpointing or adapter makes it fit here: take a smaller model, a shorter maxLength, or a machine with more memory`);
+  tell(`${name}: what would fit, by the estimate (change the recipe so, and start it anew):`);
+  for (const { changes, memory } of fits) tell(`  ${changes.map(describeChange).join(', ')}  (about ${formatBytes(memory)})`);
 }
 
 function tellRuns(library: Library): void {

@@ -25,12 +25,9 @@ const LEARNING_RATES: Record<Recipe['method'], { full: [number, number]; lora: [
 
 export function warningsOf(recipe: Recipe, estimate: Estimate, { contextLength, leftOut }: { contextLength: number | null; leftOut: number }): string[] {
   const { memory, rows, cutRows, longestRow, sampledRows, parameters } = estimate;
-  const { maxLength, optimizer, lora, method, gradientCheckpointing } = recipe;
+  const { maxLength, optimizer, lora, method } = recipe;
   const warnings: string[] = [];
-  if (memory.total > memory.available * 0.95) {
-    const ways = [lora ? '' : 'a LoRA adapter', gradientCheckpointing ? '' : 'gradientCheckpointing', 'a smaller perDeviceTrainBatchSize'].filter(Boolean);
-    warnings.push(`It needs about ${gigabytes(memory.total)} and ${gigabytes(memory.available)} are free: it may not fit; less is needed with ${ways.join(', or ')}.`);
-  }
+  if (!memory.fits) warnings.push(`It needs about ${gigabytes(memory.total)} and ${gigabytes(memory.available)} are free: it may not fit.`);
   if (cutRows > 0) {
     warnings.push(`${amount(cutRows)} of ${amount(rows.train)} rows are longer than maxLength (${maxLength} tokens) and are cut at the end; the longest has ${amount(longestRow)}.`);
   }

@@ -4,6 +4,7 @@
  */
 import type { Estimate } from '../../shared/api/runs.ts';
 import type { DeviceName } from '../../shared/devices.ts';
+import type { Fit } from '../../shared/fitting.ts';
 import type { ModelPath, PlanJob, PlanResult } from '../../shared/job.ts';
 import { type Recipe, ROWS_OF } from '../../shared/recipe.ts';
 import type { Changes } from '../changes.ts';
@@ -16,9 +17,15 @@ import { readFacts } from '../models/facts.ts';
 import { pathsOfOthers, resolveModel } from '../models/index.ts';
 import { readSettings } from '../settings.ts';
 import { warningsOf } from './estimate-warnings.ts';
+import { findFits, fitsIn } from './fitting.ts';
 import { sampleRows } from './sampled-rows.ts';
 
-export type Estimator = { estimate(recipe: Recipe): Promise<Estimate>; close(): void };
+export type Estimator = {
+  estimate(recipe: Recipe): Promise<Estimate>;
+  /** What would take less, and fit; see fitting.ts. */
+  fits(recipe: Recipe, reached: number | null): Promise<Fit[]>;
+  close(): void;
+};
 
 /** Of rows tokenised under one template and length, and of whole plans. */
 const KEPT_SAMPLES = 8;
@@ -75,6 +82,7 @@ export function createEstimator(library: Library, changes: Changes): Estimator {
       const read = sample.read!;
       const { weights, gradients, optimizer, activations, runtime } = planned.memory;
       const total = weights + gradients + optimizer + activations + runtime;
+      const available = process.availableMemory();
       const fromRuns = speedOfRuns(library, device, recipe, planned.parameters);
       const speed = fromRuns ?? speeds.get(speedKey(device, model.path)) ?? null;
       const seconds = speed === null ? null : START_SECONDS + planned.flops / speed;
@@ -90,13 +98,19 @@ export function createEstimator(library: Library, changes: Changes): Estimator {
         steps: planned.steps,
         tokens: planned.tokens,
         models: planned.models,
-        memory: { weights, gradients, optimizer, activations, total, available: process.availableMemory() },
+        memory: { weights, gradients, optimizer, activations, total, available, fits: fitsIn({ total, available }) },
         seconds,
         tokensPerSecond: seconds === null ? null : planned.tokens / seconds,
         speedFrom: speed === null ? null : fromRuns === null ? 'kernels' : 'runs',
         warnings: [],
       };
       return { ...estimate, warnings: warningsOf(recipe, estimate, { contextLength: facts.contextLength, leftOut: read.leftOut }) };
+    },
+    async fits(given, reached) {
+      const { memory } = await this.estimate(given);
+      const { total, available, weights, gradients, optimizer, activations } = memory;
+      const runtime = total - weights - gradients - optimizer - activations; // a device knows of its own memory alone
+      return findFits(given, { total, available, reached: reached === null ? null : reached + runtime }, async (recipe) => (await this.estimate(recipe)).memory.total);
     },
     close: () => controller.abort(),
   };

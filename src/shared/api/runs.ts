@@ -2,6 +2,7 @@
 import { eventIterator, oc, type } from '@orpc/contract';
 import { z } from 'zod';
 import { type Message, Template } from '../dataset.ts';
+import type { Fit } from '../fitting.ts';
 import type { TryRewardsResult } from '../job.ts';
 import { Recipe, Reward } from '../recipe.ts';
 import type { RunReport } from '../reports.ts';
@@ -94,7 +95,7 @@ export type Estimate = {
   /** Held at once while training; of them, those that stand on the trained one's own frozen weights. */
   models: { held: number; shared: number };
   /** Bytes. Activations: beyond the gradients, whose memory they use too before those come to be. */
-  memory: { weights: number; gradients: number; optimizer: number; activations: number; total: number; /** free on this machine now */ available: number };
+  memory: { weights: number; gradients: number; optimizer: number; activations: number; total: number; /** free on this machine now */ available: number; /** with some to spare */ fits: boolean };
   /** null when the speed of this machine is not known yet. */
   seconds: number | null;
   tokensPerSecond: number | null;
@@ -113,6 +114,8 @@ export const training = {
     }))
     .output(type<TryRewardsResult>()),
   estimate: oc.input(z.strictObject({ recipe: Recipe })).output(type<Estimate>()),
+  /** Changes to it by which it would take less and fit, the least change first; none where nothing does. `reached`: bytes at which a run of it ended. */
+  fits: oc.input(z.strictObject({ recipe: Recipe, reached: z.number().min(0).nullable() })).output(type<Fit[]>()),
   /** Stores the run and queues it; it starts at once when nothing else trains. */
   start: oc.input(z.strictObject({ recipe: Recipe })).output(type<{ id: number; name: string }>()),
 };

@@ -4,6 +4,7 @@
  */
 import { onDestroy } from 'svelte';
 import type { DatasetSummary } from '../../../shared/api/datasets.ts';
+import type { RecipeChange } from '../../../shared/fitting.ts';
 import { fitsMethod } from '../../../shared/recipe.ts';
 import { saveSettings, workbench } from '../../state/workbench.svelte.ts';
 import { fieldsOf, type Field, type Method } from './fields.ts';
@@ -45,6 +46,10 @@ export class Draft {
 
   set(path: string[], value: unknown): void {
     this.replace(setField(this.text, path, value, topLevel(this.fields)));
+  }
+
+  take(changes: RecipeChange[]): void {
+    for (const { path, value } of changes) this.set(path, value);
   }
 
   unset(path: string[]): void {

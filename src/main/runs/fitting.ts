@@ -1,0 +1,75 @@
+/**
+ * Recipes that train the same rows in less memory, the least change first: smaller micro-batches with the same step, layers computed again in backward,
+ * both, an adapter in place of every weight. What each takes is the estimate's business (estimate.ts).
+ */
+import type { Fit, RecipeChange } from '../../shared/fitting.ts';
+import { Recipe } from '../../shared/recipe.ts';
+
+/** Of what is free. */
+const HEADROOM = 0.95;
+/** Where the estimate said it would fit and it was killed: less than this share of what it said. */
+const DISBELIEF = 0.8;
+const CHECKPOINTING: RecipeChange = { path: ['gradientCheckpointing'], value: true };
+const LORA: RecipeChange = { path: ['lora'], value: { r: 16 } };
+
+export function fitsIn(memory: { total: number; available: number }): boolean {
+  return memory.total <= HEADROOM * memory.available;
+}
+
+/** Bytes. `total`: by the estimate. `reached`: where a run of it ended for want of memory, if that is known. */
+export type Lack = { total: number; available: number; reached: number | null };
+
+/** Of each way the smallest step that fits, the gentlest way first; none where none fits. `memoryOf`: bytes that a recipe takes. */
+export async function findFits(recipe: Recipe, lack: Lack, memoryOf: (recipe: Recipe) => Promise<number>): Promise<Fit[]> {
+  const limit = limitOf(lack);
+  const batches = [[], ...smallerBatches(recipe)];
+  const ways: RecipeChange[][] = [
+    ...(recipe.gradientCheckpointing ? [] : [[CHECKPOINTING]]),
+    ...(recipe.lora ? [] : [[LORA], ...(recipe.gradientCheckpointing ? [] : [[LORA, CHECKPOINTING]])]),
+  ];
+  const fits: Fit[] = [];
+  for (const way of [[], ...ways]) {
+    const steps = batches.map((batch) => [...way, ...batch]).filter((changes) => changes.length > 0 && apply(recipe, changes) !== null);
+    const fit = await firstThatFits(steps, limit, (changes) => memoryOf(apply(recipe, changes)!));
+    // a longer way that needs as small a batch as a shorter one has nothing to offer
+    if (fit && !fits.some(({ changes }) => changes.every((change) => fit.changes.includes(change)))) fits.push(fit);
+  }
+  return fits;
+}
+
+/** `steps`: each takes less than those before it, so that halving finds it. */
+async function firstThatFits(steps: RecipeChange[][], limit: number, memoryOf: (changes: RecipeChange[]) => Promise<number>): Promise<Fit | null> {
+  let found: Fit | null = null;
+  for (let [low, high] = [0, steps.length - 1]; low <= high; ) {
+    const middle = low === 0 && high === steps.length - 1 ? high : (low + high) >> 1; // the last first: where it does not fit, none does
+    const memory = await memoryOf(steps[middle]);
+    if (memory > limit) {
+      if (middle === steps.length - 1) return null;
+      low = middle + 1;
+    } else {
+      found = { changes: steps[middle], memory };
+      high = middle - 1;
+    }
+  }
+  return found;
+}
+
+function limitOf({ total, available, reached }: Lack): number {
+  if (reached !== null) return HEADROOM * Math.min(available, reached);
+  return fitsIn({ total, available }) ? DISBELIEF * total : HEADROOM * available;
+}
+
+/** Micro-batches of fewer rows, more of them, with as many rows in a step: the numbers come out the same. Largest first. */
+function smallerBatches({ perDeviceTrainBatchSize: rows, gradientAccumulationSteps: times }: Recipe): RecipeChange[][] {
+  const smaller = Array.from({ length: rows - 1 }, (_, i) => rows - 1 - i).filter((size) => rows % size === 0);
+  return smaller.map((size) => [
+    { path: ['perDeviceTrainBatchSize'], value: size },
+    { path: ['gradientAccumulationSteps'], value: (times * rows) / size },
+  ]);
+}
+
+/** null: a method that does not take the change. */
+function apply(recipe: Recipe, changes: RecipeChange[]): Recipe | null {
+  const parsed = Recipe.safeParse({ ...recipe, ...Object.fromEntries(changes.map(({ path: [name], value }) => [name, value])) });
+  return parsed.success ? parsed.data : null;
+}
