@@ -66,6 +66,7 @@ export const BestOfJob = z.strictObject({
   template: Template.default('chat'),
   prompts: z.array(z.strictObject({ prompt: Prompt, /** the right answer, where it is known */ expected: z.string().nullable() })).min(1),
   sampling: Sampling,
+  constraint: Constraint.optional(),
   count: z.int().min(1).max(1024),
   selection: Selection,
   /** Reward models that the selection names. */

@@ -187,7 +187,7 @@ export function createScheduler(
       const choice = index * request.n + k;
       // the same number as generate.ts has for the same place: a served answer is that of `attune sample`
       const { next } = createRandom(request.sampling.seed * 1_000_003 + choice);
-      const started: Running = { ...startAnswer(tokens, tokenizer), prompted: one.prompted, choice, prefix, sequence, next, matcher: one.prompted.constraint?.start() ?? null };
+      const started: Running = { ...startAnswer(tokens, tokenizer, one.prompted.constraint), prompted: one.prompted, choice, prefix, sequence, next, matcher: one.prompted.constraint?.start() ?? null };
       if (draw(started, last.slice())) running.push(started);
     }
     return added.length;

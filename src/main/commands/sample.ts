@@ -101,8 +101,7 @@ async function runSample(library: Library, name: string, options: SampleFlags, c
   const { device, threads, dtype } = options;
   const template = readTemplate(options, model);
   const asked = readAsked(library, options);
-  if (options.bestOf !== undefined && constraint) throw new UserError('--best-of goes without --choices, --regex, --schema and --grammar: leave one of them out');
-  if (options.bestOf !== undefined) return runBestOf(library, model, sampling, asked, { ...options, template });
+  if (options.bestOf !== undefined) return runBestOf(library, model, sampling, asked, { ...options, template, constraint });
   if (asked.length !== 1 || options.prompts !== undefined) throw new UserError('--prompts goes with --best-of; attune compare answers many prompts with two models');
   const prompts = [asked[0].prompt];
   const engine = startEngine({ type: 'sample', device, threads, model: model.path, template, prompts, sampling, constraint, dtype, batchSize: 1 });

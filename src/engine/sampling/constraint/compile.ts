@@ -9,7 +9,7 @@ import { schemaRules } from './json-schema/schema-rules.ts';
 import { automatonOf, checkPattern, languageOf } from './language.ts';
 import { createMasks } from './matcher.ts';
 import { buildNetwork } from './network.ts';
-import { invalid, mended, objectValidator, patternValidator, readSchema, VALID } from './validate.ts';
+import { invalid, mended, objectValidator, patternValidator, readSchema, VALID, type Validator } from './validate.ts';
 import { vocabularyOf } from './vocabulary.ts';
 
 /** Throws a ConstraintError that names what is wrong or cannot be enforced. Takes milliseconds to seconds; keep it for as many sequences as there are. */
@@ -23,7 +23,8 @@ export function compileConstraint(constraint: Constraint, tokenizer: Tokenizer):
   if (network.cost === Infinity) throw new ConstraintError(`nothing meets the ${NAMES[constraint.type]}: it asks for what excludes itself, or the tokenizer cannot write it`, { pointer: constraint.type === 'jsonSchema' ? '' : null });
   const masks = createMasks(network, vocabulary);
   const encoder = new TextEncoder();
-  const check = validate ?? ((answer: string): Validity => (masks.matches(encoder.encode(after === undefined ? answer : after + answer)) ? VALID : invalid('not a sentence of the grammar')));
+  const matched = (answer: string): Validity => (masks.matches(encoder.encode(after === undefined ? answer : after + answer)) ? VALID : invalid(`not a sentence of the ${NAMES[constraint.type]}`));
+  const check = (answer: string): Validity => validate?.(answer) ?? matched(answer);
   return {
     get fewestTokens() {
       return masks.fewestTokens;
@@ -43,7 +44,7 @@ export function compileConstraint(constraint: Constraint, tokenizer: Tokenizer):
 const AFTER = '\0after';
 const NAMES: Record<Constraint['type'], string> = { choices: 'choices', regex: 'regular expression', jsonSchema: 'schema', jsonObject: 'JSON', grammar: 'grammar' };
 
-function rulesOf(constraint: Constraint): { rules: Rules; root: string; validate: ((text: string) => Validity) | null } {
+function rulesOf(constraint: Constraint): { rules: Rules; root: string; validate: Validator | null } {
   switch (constraint.type) {
     case 'choices': {
       const choices = [...new Set(constraint.choices)];
