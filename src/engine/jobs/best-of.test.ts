@@ -75,7 +75,7 @@ describe('bestOf', () => {
     expect(countValidity(prompts.flatMap(({ answers }) => answers))).toEqual({ valid: 0, repaired: 0, broken: 12 });
     const strings = await run({ by: 'logprob' }, null, Constraint.parse({ type: 'jsonSchema', schema: { type: 'string' }, enforce: 'repair' }));
     for (const { answers, chosen } of strings.prompts) {
-      for (const { validity, text, score } of answers) expect(score === null).toBe(!validity!.valid);
+      for (const { validity, score } of answers) expect(score === null).toBe(!validity!.valid);
       if (chosen !== null) expect(typeof JSON.parse(answers[chosen].text)).toBe('string');
     }
     expect(countValidity(strings.prompts.flatMap(({ answers }) => answers))!.repaired).toBeGreaterThan(0);
