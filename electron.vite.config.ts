@@ -1,5 +1,6 @@
 /**
- * The build: main (both shells, the engine's entry, the threads that find rows and run a reward's code), the sandboxed preload (CommonJS, as
+ * The build: main (both shells, the engine's entry, the threads that find rows, run a reward's code and
+ * work out what served answers must be), the sandboxed preload (CommonJS, as
  * Electron wants it) and the renderer, into build/app/.
  * Packages stay outside main's bundle; the renderer's is whole, since a browser has no node_modules.
  */
@@ -24,6 +25,7 @@ export default defineConfig({
           engine: path('src/engine/index.ts'),
           'find-thread': path('src/main/datasets/find-thread.ts'),
           'sandbox-worker': path('src/engine/rewards/sandbox-worker.ts'),
+          'compile-worker': path('src/engine/serving/compile-worker.ts'),
         },
         output: { format: 'es', entryFileNames: '[name].js', chunkFileNames: 'chunks/[name]-[hash].js' },
       },

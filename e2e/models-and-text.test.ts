@@ -50,6 +50,7 @@ test('sample --choices, --regex, --schema and --grammar write what was asked for
   expect(Number.isInteger(legs) && legs >= 0 && legs <= 8).toBe(true);
   expect(await written('--grammar', place.write('list.gbnf', 'root ::= item ("," item){1,3}\nitem ::= [0-9]{1,2}\n'))).toMatch(/^\d{1,2}(,\d{1,2}){1,3}$/);
   expect(await written('--choices', 'yes,no', '--after', '.')).toMatch(/\.(yes|no)$/);
+  expect(await written('--regex', '[ab]{2}( [ab]{2})+', '--num-beams', '3', '--stop', ' ab')).toMatch(/^[ab]{2}( [ab]{2})+$/);
   const told = await json(['sample', 'tiny', '--prompt', 'Say river.', '--choices', 'yes,no', '--json']);
   expect(told).toMatchObject({ validity: { valid: true, reason: null }, finishReason: 'eos' });
 
@@ -85,6 +86,8 @@ test('tokenize and logprobs agree on the tokens, and the first token has no log-
   expect(logprobs.tokens).toEqual(tokens.tokens);
   expect(logprobs.logprobs[0]).toBeNull();
   expect(logprobs.logprobs.slice(1).every((value: number) => value < 0)).toBe(true);
+  const { stdout } = await place.attune(['logprobs', 'tiny', '--against', 'tiny', '--text', 'Say river.']);
+  expect(stdout).toMatch(/KL 0\.0000 nats a token; another likeliest token at 0 of \d+/);
 });
 
 test('chat answers each line of a pipe and remembers the turns before', async () => {

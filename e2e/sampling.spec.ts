@@ -68,20 +68,38 @@ test('an answer is read token by token, beside another checkpoint', async ({ wor
   await expectAccessible(page);
 });
 
-test('the best of N is chosen by a check of one\'s own, and consistency asked; both are kept', async ({ workbench }) => {
+test('the best of N is chosen by weighted rewards and by a weighted vote, and consistency asked; all are kept', async ({ workbench }) => {
   const { page } = workbench;
   await workbench.go(`#/playground?model=${TUNED}&panel=many`);
   const panel = page.getByRole('complementary', { name: 'Many' });
   await panel.getByRole('textbox', { name: 'Prompt' }).fill('What is a piano?');
   await panel.getByRole('textbox', { name: 'Answers', exact: true }).fill('4');
   await panel.getByLabel(/^Chosen by: /).click();
-  await page.getByRole('option', { name: 'A check of your own' }).click();
+  await page.getByRole('option', { name: 'Several, by weight' }).click();
+  await expect(panel.getByRole('button', { name: 'Ask' })).toBeDisabled();
+  for (const number of [1, 2]) {
+    await panel.getByRole('button', { name: 'Add a reward' }).click();
+    await panel.getByLabel(`Reward ${number}: `).click();
+    await page.getByRole('option', { name: number === 1 ? 'A check of your own' : 'A match of a pattern' }).click();
+  }
+  await panel.getByRole('textbox', { name: 'A match of a pattern' }).fill('[a-z]');
+  await panel.getByRole('textbox', { name: 'Weight of reward 2' }).fill('0.5');
+  await expectAccessible(page);
   await panel.getByRole('button', { name: 'Ask' }).click();
   const dialog = page.getByRole('dialog');
   await expect(dialog.getByRole('table', { name: 'Score against N' }).getByRole('row')).toHaveCount(4, { timeout: 60_000 }); // a head, and 1, 2 and 4
   await expect(dialog.getByRole('listitem')).toHaveCount(4);
   await expect(dialog.getByText('Chosen', { exact: true })).toHaveCount(1);
+  await expect(dialog.getByText(/Reward [\d.]+ \(function [\d.]+, regex [\d.]+\)/)).toHaveCount(4);
   await expectAccessible(page);
+  await page.keyboard.press('Escape');
+
+  await panel.getByLabel(/^Chosen by: /).click();
+  await page.getByRole('option', { name: 'Majority vote' }).click();
+  await panel.getByLabel(/^A vote weighs: /).click();
+  await page.getByRole('option', { name: 'Its rewards' }).click();
+  await panel.getByRole('button', { name: 'Ask' }).click();
+  await expect(dialog.getByText(/says “.*” \(weighs [\d.]+\)/s)).toHaveCount(4, { timeout: 60_000 });
   await page.keyboard.press('Escape');
 
   await panel.getByRole('radio', { name: 'Consistency' }).click();
@@ -91,5 +109,5 @@ test('the best of N is chosen by a check of one\'s own, and consistency asked; b
   await expect(dialog.getByRole('table', { name: 'Consistency' }).getByRole('row')).toHaveCount(5, { timeout: 60_000 }); // a head, the prompt, two of its cases, all
   await expectAccessible(page);
   await page.keyboard.press('Escape');
-  await expect(panel.getByRole('list', { name: 'Reports' }).getByRole('listitem')).toHaveCount(2);
+  await expect(panel.getByRole('list', { name: 'Reports' }).getByRole('listitem')).toHaveCount(3);
 });

@@ -37,6 +37,16 @@ test('answers keep to a list, then to a schema; a schema that cannot be enforced
   await expect(written).toContainText(/\{\s*"legs"\s*:\s*[0-8]\s*\}/);
   await expect(written.getByText('Valid', { exact: true })).toBeVisible();
 
+  await expect(panel).toContainText('Answers of this conversation: 2 valid, 0 repaired, 0 broken');
+  await page.getByRole('tab', { name: 'Many' }).click();
+  const many = page.getByRole('complementary', { name: 'Many' });
+  await expect(many).toContainText('Every answer keeps to the form of this conversation.');
+  await many.getByRole('textbox', { name: 'Answers', exact: true }).fill('3');
+  await many.getByRole('button', { name: 'Ask' }).click();
+  await expect(page.getByRole('dialog')).toContainText('Form of the answers: 3 valid, 0 repaired, 0 broken', { timeout: 60_000 });
+  await page.keyboard.press('Escape');
+  await page.getByRole('tab', { name: 'Form' }).click();
+
   await page.reload();
   await expect(panel.getByRole('textbox', { name: 'JSON Schema' })).toHaveValue(/legs/);
   await expect(page.getByText('Valid', { exact: true })).toHaveCount(2);

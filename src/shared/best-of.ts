@@ -1,5 +1,6 @@
 /** Best of N: several answers to each prompt, one of them chosen by a score or by a vote; and what is told of it. How it is worked out is engine/sampling/best-of.ts. */
 import { z } from 'zod';
+import type { Validity } from './constraint.ts';
 import { Reward } from './recipes/rewards.ts';
 import type { FinishReason } from './sampling.ts';
 
@@ -24,7 +25,9 @@ export type SampledAnswer = {
   finishReason: FinishReason;
   /** Each reward's own, by name. */
   rewards: Record<string, number>;
-  /** By which it is chosen, or what its vote weighs; null: an answer in which there was nothing to vote. */
+  /** Where something was asked of it. What was repaired is scored, and votes, as it was repaired. */
+  validity?: Validity;
+  /** By which it is chosen, or what its vote weighs; null: an answer in which there was nothing to vote, or that is not what was asked for. */
   score: number | null;
   /** What it votes for, spaces and letters evened out; null where the choice is by score. */
   vote: string | null;
@@ -38,6 +41,6 @@ export type SampledAnswer = {
  */
 export type CurvePoint = { n: number; score: number; correct: number | null };
 
-/** `chosen`: of the answers; null when none could be (no answer had anything to vote). */
+/** `chosen`: of the answers; null when none could be (none is what was asked for, or had anything to vote). */
 export type BestOfPrompt = { prompt: string; answers: SampledAnswer[]; chosen: number | null };
 export type BestOfResult = { prompts: BestOfPrompt[]; curve: CurvePoint[] };

@@ -23,5 +23,15 @@ export type Constraint = z.infer<typeof Constraint>;
  */
 export type Validity = { valid: boolean; reason: string | null; repaired?: string };
 
+/** Of answers that something was asked of: as asked, mended to be so, and neither. */
+export type ValidityCount = { valid: number; repaired: number; broken: number };
+
+/** Answers of which nothing was asked count nowhere; null where there are no others. */
+export function countValidity(answers: { validity?: Validity | null }[]): ValidityCount | null {
+  const count = { valid: 0, repaired: 0, broken: 0 };
+  for (const { validity } of answers) if (validity) count[!validity.valid ? 'broken' : validity.repaired !== undefined ? 'repaired' : 'valid']++;
+  return count.valid + count.repaired + count.broken === 0 ? null : count;
+}
+
 /** Why a constraint is refused: `pointer` is the place in a schema, `line` in a grammar (from 1). */
 export type ConstraintProblem = { message: string; pointer: string | null; line: number | null };

@@ -66,6 +66,7 @@ export const BestOfJob = z.strictObject({
   template: Template.default('chat'),
   prompts: z.array(z.strictObject({ prompt: Prompt, /** the right answer, where it is known */ expected: z.string().nullable() })).min(1),
   sampling: Sampling,
+  constraint: Constraint.optional(),
   count: z.int().min(1).max(1024),
   selection: Selection,
   /** Reward models that the selection names. */
@@ -78,7 +79,8 @@ export const ChatJob = z.strictObject({ type: z.literal('chat'), ...device, mode
 /** A model kept loaded that answers many requests at once (shared/serving.ts): each `serve` message from main is one. Its `result` is a ServedModel. */
 export const ServeJob = z.strictObject({ type: z.literal('serve'), ...device, model: ModelPath, template: Template.default('chat'), dtype: Dtype.default('stored') });
 
-export const LogprobsJob = z.strictObject({ type: z.literal('logprobs'), ...device, model: ModelPath, text: z.string() });
+/** `against`: another model of the same tokenizer, held against it token by token. */
+export const LogprobsJob = z.strictObject({ type: z.literal('logprobs'), ...device, model: ModelPath, against: ModelPath.optional(), text: z.string() });
 /** Whether a constraint can be enforced with a model's tokenizer. */
 export const ConstraintJob = z.strictObject({ type: z.literal('constraint'), model: ModelPath, constraint: Constraint });
 export const TokenizeJob = z.strictObject({ type: z.literal('tokenize'), model: ModelPath, text: z.string() });
@@ -339,7 +341,13 @@ export type EngineEvent =
   | { type: 'error'; message: string; /** a constraint has a mistake, or what it asks for cannot be enforced */ refused?: boolean };
 
 /** `result` values, by job. */
-export type LogprobsResult = { ids: number[]; tokens: string[]; logprobs: (number | null)[] };
+export type LogprobsResult = {
+  ids: number[];
+  tokens: string[];
+  logprobs: (number | null)[];
+  /** The other model's; KL(model ‖ other) of the whole distributions there, nats; and what each found likeliest there, the model first. */
+  against?: { logprobs: (number | null)[]; kl: (number | null)[]; likeliest: ([string, string] | null)[] };
+};
 export type ConstraintResult = { problem: ConstraintProblem | null; /** that some whole answer takes; 0 where there is a problem */ fewestTokens: number };
 export type TokenizeResult = { ids: number[]; tokens: string[] };
 export type EvaluateResult = {

@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import type { BestOfResult } from '../../shared/best-of.ts';
+import { Constraint, countValidity } from '../../shared/constraint.ts';
 import { BestOfJob } from '../../shared/job.ts';
 import { Sampling } from '../../shared/sampling.ts';
 import { createReferenceDevice } from '../device/reference.ts';
@@ -9,10 +10,10 @@ import { bestOf } from './best-of.ts';
 
 const folder = fileURLToPath(new URL('../../../fixtures/models/llama', import.meta.url));
 
-async function run(selection: BestOfJob['selection'], expected: string | null = null): Promise<BestOfResult> {
+async function run(selection: BestOfJob['selection'], expected: string | null = null, constraint?: Constraint): Promise<BestOfResult> {
   const job = BestOfJob.parse({
-    type: 'best-of', model: { folder }, template: 'chat', count: 6, selection,
-    prompts: ['The dog', 'A small river'].map((raw) => ({ prompt: { raw }, expected })), sampling: Sampling.parse({ maxTokens: 8, temperature: 1, seed: 3 }),
+    type: 'best-of', model: { folder }, template: 'chat', count: 6, selection, constraint,
+    prompts: ['The dog', 'A small river'].map((raw) => ({ prompt: { raw }, expected })), sampling: Sampling.parse({ maxTokens: constraint ? 24 : 8, temperature: 1, seed: 3 }),
   });
   const counts: number[] = [];
   const result = await bestOf(job, createReferenceDevice(), (done) => counts.push(done));
@@ -54,5 +55,29 @@ describe('bestOf', () => {
       expect(votes.get(answers[chosen!].vote!)).toBe(Math.max(...votes.values()));
       expect(answers.every(({ vote, correct }) => correct === (vote === 'x'))).toBe(true);
     }
+  });
+
+  it('keeps every one of the N to a constraint, and votes among what they hold', async () => {
+    const constraint = Constraint.parse({ type: 'jsonSchema', schema: { type: 'object', properties: { a: { enum: [1, 2, 3] } }, required: ['a'], additionalProperties: false } });
+    const { prompts } = await run({ by: 'majority', pattern: '\\d', weight: 'one', rewards: [] }, '2', constraint);
+    for (const { answers, chosen } of prompts) {
+      expect(countValidity(answers)).toEqual({ valid: 6, repaired: 0, broken: 0 });
+      expect(chosen).not.toBeNull();
+      for (const { text, vote } of answers) expect(String((JSON.parse(text) as { a: number }).a)).toBe(vote);
+    }
+    await expect(run({ by: 'logprob' }, null, { type: 'regex', pattern: '\\bx' })).rejects.toThrow(/look-behind/);
+  });
+
+  it('chooses none that is not what was asked for, where it samples freely and mends', async () => {
+    const constraint = Constraint.parse({ type: 'jsonSchema', schema: { type: 'object', required: ['name'] }, enforce: 'repair' });
+    const { prompts } = await run({ by: 'logprob' }, null, constraint);
+    expect(prompts.map(({ chosen }) => chosen)).toEqual([null, null]); // the fixture model writes no objects
+    expect(countValidity(prompts.flatMap(({ answers }) => answers))).toEqual({ valid: 0, repaired: 0, broken: 12 });
+    const strings = await run({ by: 'logprob' }, null, Constraint.parse({ type: 'jsonSchema', schema: { type: 'string' }, enforce: 'repair' }));
+    for (const { answers, chosen } of strings.prompts) {
+      for (const { validity, score } of answers) expect(score === null).toBe(!validity!.valid);
+      if (chosen !== null) expect(typeof JSON.parse(answers[chosen].text)).toBe('string');
+    }
+    expect(countValidity(strings.prompts.flatMap(({ answers }) => answers))!.repaired).toBeGreaterThan(0);
   });
 });

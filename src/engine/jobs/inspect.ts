@@ -10,9 +10,11 @@ import type { Device } from '../device/device.ts';
 import { openModel } from '../open-model.ts';
 import { createDecoder } from '../tokenizer/stream.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
+import { compareLogprobs } from './against.ts';
 
 /** Log-prob (nats) of every token of a text given those before it; the first has none. */
 export async function logprobs(job: LogprobsJob, device: Device): Promise<LogprobsResult> {
+  if (job.against) return compareLogprobs({ ...job, against: job.against }, device);
   const tokenizer = await loadTokenizer(job.model.folder);
   const ids = tokenizer.encode(job.text, { addSpecialTokens: true });
   if (ids.length === 0) throw new Error('--text has no tokens: give it some text');

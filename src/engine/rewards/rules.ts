@@ -5,6 +5,7 @@
 import type { Message } from '../../shared/dataset.ts';
 import type { Reward } from '../../shared/recipes/rewards.ts';
 import { readSchema } from '../sampling/constraint/validate.ts';
+import { matchOf } from '../within-time.ts';
 
 /** An answer as rewards see it. `tokens` with its end-of-turn token; `expected` is the row's own answer, where it has one. */
 export type Answer = { prompt: string | Message[]; completion: string; tokens: number; expected: string | null };
@@ -14,7 +15,7 @@ type Rule<Type extends Reward['type']> = Extract<Reward, { type: Type }>;
 export function exactReward({ pattern, ignoreCase }: Rule<'exact'>): (answer: Answer) => number {
   const sought = pattern === undefined ? null : new RegExp(pattern, 'u');
   const core = (text: string): string | null => {
-    const match = sought?.exec(text);
+    const match = sought && matchOf(sought, text);
     if (sought && !match) return null;
     const found = (match ? (match[1] ?? match[0]) : text).trim().replace(/\s+/g, ' ');
     return ignoreCase ? found.toLowerCase() : found;
@@ -28,7 +29,11 @@ export function exactReward({ pattern, ignoreCase }: Rule<'exact'>): (answer: An
 
 export function jsonReward({ schema }: Rule<'json'>): (answer: Answer) => number {
   const check = readSchema(schema).compile();
-  return ({ completion }) => Number(check(completion).valid);
+  return ({ completion }) => {
+    const validity = check(completion);
+    if (validity === null) throw new Error(`reward json: a pattern of the schema took too long on ${JSON.stringify(completion.slice(0, 80))}: write it without a repetition inside a repetition`);
+    return Number(validity.valid);
+  };
 }
 
 export function lengthReward({ unit, min, max }: Rule<'length'>): (answer: Answer) => number {

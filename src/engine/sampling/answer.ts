@@ -5,6 +5,7 @@
 import type { FinishReason } from '../../shared/sampling.ts';
 import { createDecoder } from '../tokenizer/stream.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { CompiledConstraint } from './constraint/constraint.ts';
 
 export type Answer = {
   prompt: readonly number[];
@@ -14,13 +15,30 @@ export type Answer = {
   /** decoded so far; `emitted` characters of it have gone out, the rest could still turn into a stop string */
   text: string;
   emitted: number;
+  /** Where a stop string may end the text: anywhere, or where a constrained text is whole. */
+  mayEnd: MayEnd;
 };
 
+/** Whether a text may end before the character at a place, which a stop string stands at. */
+export type MayEnd = (text: string, at: number) => boolean;
+const ANYWHERE: MayEnd = () => true;
+
+/** Of a constrained answer: a stop string ends it only where what stands before is whole, and is text like any other elsewhere. */
+export function mayEndWhole(constraint: CompiledConstraint | null): MayEnd {
+  if (!constraint) return ANYWHERE;
+  const known = new Map<string, boolean>(); // every token asks again of the places before it
+  return (text, at) => {
+    const before = text.slice(0, at);
+    if (!known.has(before)) known.set(before, constraint.validate(before).valid);
+    return known.get(before)!;
+  };
+}
+
 /** `begins`: tokens that stand there already; their text has gone out as far as it could, and they have no log-probs here. */
-export function startAnswer(prompt: readonly number[], tokenizer: Tokenizer, begins: number[] = [], stop: string[] = []): Answer {
+export function startAnswer(prompt: readonly number[], tokenizer: Tokenizer, constraint: CompiledConstraint | null, begins: number[] = [], stop: string[] = []): Answer {
   const decoder = createDecoder(tokenizer);
   const text = begins.map((id) => decoder.push(id)).join('');
-  return { prompt, decoder, ids: [...begins], logprobs: [], text, emitted: text.length - heldBack(text, stop) };
+  return { prompt, decoder, ids: [...begins], logprobs: [], text, emitted: text.length - heldBack(text, stop), mayEnd: mayEndWhole(constraint) };
 }
 
 /**
@@ -41,7 +59,7 @@ export function accept(
     return 'eos';
   }
   answer.text += answer.decoder.push(id);
-  const at = firstStop(answer.text, stop);
+  const at = firstStop(answer.text, stop, answer.mayEnd);
   if (at >= 0) {
     answer.text = answer.text.slice(0, at);
     return 'stop';
@@ -67,9 +85,13 @@ export function tokenText(id: number, tokenizer: Tokenizer): string {
   return tokenizer.token(id).startsWith('▁') && !text.startsWith(' ') ? ` ${text}` : text;
 }
 
-export function firstStop(text: string, stops: string[]): number {
-  const found = stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
-  return found.length > 0 ? Math.min(...found) : -1;
+/** The first place where a stop string stands and the text may end; -1: there is none. */
+export function firstStop(text: string, stops: string[], mayEnd: MayEnd): number {
+  let first = -1;
+  for (const stop of stops) {
+    for (let at = text.indexOf(stop); at >= 0 && (first < 0 || at < first); at = text.indexOf(stop, at + 1)) if (mayEnd(text, at)) first = at;
+  }
+  return first;
 }
 
 /** How many characters at the end of `text` might still grow into a stop string. */

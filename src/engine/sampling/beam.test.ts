@@ -21,7 +21,7 @@ function table(seed: number): (ids: number[]) => Float32Array {
   };
 }
 const search = (seed: number, settings: Partial<Sampling>): Promise<FinishedBeam[]> =>
-  beamSearch([], { ...Sampling.parse({}), ...settings, maxTokens: LENGTH, ends: 1 }, async (beams) => beams.map(({ ids }) => table(seed)(ids)), (ids) => (ids.at(-1) === EOS ? 'eos' : null), () => false);
+  beamSearch([], { ...Sampling.parse({}), ...settings, maxTokens: LENGTH, ends: 1 }, async (beams) => beams.map(({ ids }) => table(seed)(ids)), ({ ids }) => (ids.at(-1) === EOS ? 'eos' : null), () => false);
 
 /** Every whole answer: those that end, and those of full length. */
 function everything(seed: number, lengthPenalty: number, ids: number[] = [], sum = 0): { ids: number[]; score: number }[] {

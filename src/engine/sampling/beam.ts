@@ -31,7 +31,7 @@ export async function beamSearch(
   prompt: readonly number[],
   settings: BeamSettings,
   logprobs: (beams: Beam[]) => Promise<Float32Array[]>,
-  endOf: (ids: number[]) => FinishReason | null,
+  endOf: (beam: Beam) => FinishReason | null,
   cancelled: () => boolean,
 ): Promise<FinishedBeam[]> {
   const { numBeams, numBeamGroups, lengthPenalty, maxTokens } = settings;
@@ -55,7 +55,7 @@ export async function beamSearch(
       const candidates = bestContinuations(group.running, offset, rows, prompt, settings, chosen, size * Math.max(2, 1 + settings.ends));
       group.running = [];
       for (const [rank, candidate] of candidates.entries()) {
-        const reason = endOf(candidate.ids) ?? (candidate.ids.length >= maxTokens ? 'length' : null);
+        const reason = endOf(candidate) ?? (candidate.ids.length >= maxTokens ? 'length' : null);
         if (reason === null) {
           if (group.running.length < size) group.running.push(candidate);
         } else if (rank < size && !(settings.earlyStopping && group.finished.length === size)) {

@@ -52,4 +52,5 @@ it('extracts what votes', () => {
   expect(extractAnswer('So the answer is  42.', /answer is\s+(\d+)/u)).toBe('42');
   expect(extractAnswer('  Yes,\n it is ', null)).toBe('yes, it is');
   expect(extractAnswer('none', /\d/u)).toBeNull();
+  expect(() => extractAnswer(`${'a'.repeat(40)}b`, /^(a+)+$/u)).toThrow(/the pattern .* took longer than 1000 ms on "a+b": write it without/);
 });

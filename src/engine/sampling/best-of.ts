@@ -5,6 +5,7 @@
  */
 import type { CurvePoint, SampledAnswer } from '../../shared/best-of.ts';
 import { createRandom, shuffle } from '../random.ts';
+import { matchOf } from '../within-time.ts';
 
 export type Choosable = Pick<SampledAnswer, 'score' | 'vote' | 'correct'>;
 
@@ -45,7 +46,7 @@ export function meanCurve(curves: { n: number; score: number | null; correct: nu
 
 /** What of an answer votes, or is held against the expected one: a pattern's first group, else its match, else nothing. Spaces and letters evened out. */
 export function extractAnswer(text: string, pattern: RegExp | null): string | null {
-  const match = pattern?.exec(text);
+  const match = pattern && matchOf(pattern, text);
   if (pattern && !match) return null;
   const found = (match ? (match[1] ?? match[0]) : text).trim().replace(/\s+/g, ' ').toLowerCase();
   return found === '' ? null : found;

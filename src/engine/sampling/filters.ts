@@ -141,7 +141,8 @@ export function applyPenalties(logits: Float32Array, { repetitionPenalty, freque
   for (const [id, count] of counts) logits[id] -= frequencyPenalty * count + presencePenalty;
 }
 
-function applyMask(logits: Float32Array, mask: Int32Array): void {
+/** Takes out what a mask does not let through; works on log-probs as well. */
+export function applyMask(logits: Float32Array, mask: Int32Array): void {
   for (let id = 0; id < logits.length; id++) if (((mask[id >> 5] >>> (id & 31)) & 1) === 0) logits[id] = -Infinity;
 }
 

@@ -8,8 +8,10 @@ import type { CacheSequence } from '../model/kv-cache.ts';
 import type { LanguageModel } from '../model/language-model.ts';
 import { createDecoder } from '../tokenizer/stream.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { firstStop, tokenText } from './answer.ts';
+import { firstStop, type MayEnd, mayEndWhole, tokenText } from './answer.ts';
 import { type Beam, beamSearch, type FinishedBeam } from './beam.ts';
+import type { CompiledConstraint, Matcher } from './constraint/constraint.ts';
+import { applyMask } from './filters.ts';
 import type { GenerateEvent, TokenEvent } from './generate.ts';
 import { likeliestIds, summarise } from './sample.ts';
 
@@ -22,19 +24,22 @@ export async function* generateBeams(
   prompt: number[],
   index: number,
   sampling: Sampling,
-  { cancelled, alternatives }: { cancelled: () => boolean; alternatives: number },
+  { cancelled, alternatives, constraint }: { cancelled: () => boolean; alternatives: number; constraint: CompiledConstraint | null },
 ): AsyncGenerator<GenerateEvent, void, void> {
   const { numBeams, stop } = sampling;
   const maxTokens = Math.min(sampling.maxTokens, model.config.maxPositionEmbeddings - prompt.length);
   const cache = model.createCache(prompt.length + numBeams * maxTokens);
   /** Of every beginning that was asked for: how sure the model was what follows, and what it found likeliest. */
   const told = new Map<string, Told>();
+  /** Of each beam that was asked for last: a beam is masked by where its own text is. */
+  let matchers: Matcher[] = constraint ? [constraint.start()] : [];
+  const mayEnd = mayEndWhole(constraint);
   try {
     const prefix = cache.open(prompt.length);
     let sequences: CacheSequence[] = [];
     let placed: CacheSequence[] = [];
     const found = await beamSearch(prompt, { ...sampling, maxTokens, ends: tokenizer.eosIds.length + Number(stop.length > 0) }, logprobs, endOf, cancelled);
-    const beams = found.map((beam) => toText(beam, tokenizer, stop));
+    const beams = found.map((beam) => toText(beam, tokenizer, stop, mayEnd));
     const best = beams.at(0) ?? { text: '', ids: [], logprobs: [], score: 0, finishReason: 'cancelled' };
     yield* tokensOf(best, index, told, tokenizer);
     const { score: _, ...answer } = best;
@@ -43,6 +48,7 @@ export async function* generateBeams(
     async function logprobs(asked: Beam[]): Promise<Float32Array[]> {
       const first = asked[0].ids.length === 0;
       if (!first) placed = placeBeams(asked, placed);
+      if (!first && constraint) matchers = asked.map((beam) => followed(matchers, beam));
       const logits = await model.decode(cache, first ? [{ sequence: prefix, tokens: prompt }] : asked.map(({ ids }, i) => ({ sequence: placed[i], tokens: [ids.at(-1)!] })));
       await new Promise(setImmediate); // lets a cancel come in
       const V = logits.length / asked.length;
@@ -51,6 +57,7 @@ export async function* generateBeams(
         const { logSumExp, entropy } = summarise(row);
         for (let id = 0; id < V; id++) row[id] -= logSumExp;
         told.set(ids.join(), { entropy, likeliest: likeliestIds(row, alternatives).map((id) => ({ id, probability: Math.exp(row[id]) })) });
+        if (constraint) applyMask(row, matchers[i].mask(maxTokens - ids.length));
         return row;
       });
     }
@@ -78,15 +85,24 @@ export async function* generateBeams(
     cache.free();
   }
 
-  function endOf(ids: number[]): 'eos' | 'stop' | null {
+  function endOf({ ids, parent }: Beam): 'eos' | 'stop' | null {
     if (tokenizer.eosIds.includes(ids.at(-1)!)) return 'eos';
-    return stop.length > 0 && firstStop(tokenizer.decode(ids), stop) >= 0 ? 'stop' : null;
+    if (stop.length > 0 && firstStop(tokenizer.decode(ids), stop, mayEnd) >= 0) return 'stop';
+    // what nothing may follow still pays for its end, as a text does that could go on, unless there is no such token or no room for it
+    const silent = tokenizer.eosIds.length === 0 || ids.length === maxTokens;
+    return constraint && silent && followed(matchers, { ids, parent }).finished ? 'eos' : null;
   }
 }
 
-function toText({ ids, logprobs, score, finishReason }: FinishedBeam, tokenizer: Tokenizer, stop: string[]): BeamText {
-  const text = tokenizer.decode(finishReason === 'eos' ? ids.slice(0, -1) : ids);
-  return { text: finishReason === 'stop' ? text.slice(0, firstStop(text, stop)) : text, ids, logprobs, score, finishReason };
+function followed(matchers: Matcher[], { ids, parent }: Pick<Beam, 'ids' | 'parent'>): Matcher {
+  const matcher = matchers[parent].fork();
+  matcher.accept(ids.at(-1)!);
+  return matcher;
+}
+
+function toText({ ids, logprobs, score, finishReason }: FinishedBeam, tokenizer: Tokenizer, stop: string[], mayEnd: MayEnd): BeamText {
+  const text = tokenizer.decode(tokenizer.eosIds.includes(ids.at(-1)!) ? ids.slice(0, -1) : ids);
+  return { text: finishReason === 'stop' ? text.slice(0, firstStop(text, stop, mayEnd)) : text, ids, logprobs, score, finishReason };
 }
 
 /** Token by token what is in `text`; the last ones add nothing where a stop string was cut off. */

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Constraint } from '../../shared/constraint.ts';
 import { Sampling } from '../../shared/sampling.ts';
+import { packSequences } from '../data/pack.ts';
 import { createReferenceDevice } from '../device/reference.ts';
 import type { LanguageModel } from '../model/language-model.ts';
 import { openModel } from '../open-model.ts';
@@ -68,10 +69,76 @@ describe('generate under a constraint', () => {
     expect(Math.abs(found - 400 * share)).toBeLessThan(3.29 * Math.sqrt(400 * share * (1 - share)));
   });
 
-  it('refuses a budget that cannot suffice, stop strings and beams', async () => {
-    const constraint = compile(NUMBER);
-    await expect(complete(TEXTS, constraint, { maxTokens: 2 })).rejects.toThrow(/takes at least \d+ tokens/);
-    await expect(complete(TEXTS, constraint, { stop: ['.'] })).rejects.toThrow(/stop string/);
-    await expect(complete(TEXTS, constraint, { numBeams: 2 })).rejects.toThrow(/one beam/);
+  it('refuses a budget that cannot suffice', async () => {
+    await expect(complete(TEXTS, compile(NUMBER), { maxTokens: 2 })).rejects.toThrow(/takes at least \d+ tokens/);
+  });
+
+  it('ends at a stop string only where what stands before it is whole', async () => {
+    const quoted = compile({ type: 'regex', pattern: '"[ab;]{3,5}"(;"[ab;]{3,5}")*' });
+    const answers = await complete(Array.from({ length: 20 }, () => TEXTS[0]), quoted, { stop: [';'], maxTokens: 60 });
+    for (const { text } of answers) expect(text).toMatch(/^"[ab;]{3,5}"$/);
+    expect(answers.filter(({ text }) => text.includes(';')).length).toBeGreaterThan(0);
+    expect(new Set(answers.map(({ finishReason }) => finishReason))).toEqual(new Set(['stop', 'eos']));
+  });
+});
+
+describe('beam search under a constraint', () => {
+  const CHOICES = ['a', 'ab', 'the dog', 'the', 'b a'];
+  /** The tokens of the beams with their scores. */
+  async function beams(constraint: CompiledConstraint, settings: Partial<Sampling>): Promise<{ ids: number[]; text: string; score: number }[]> {
+    return (await complete(TEXTS.slice(0, 1), constraint, settings))[0].beams!;
+  }
+  /** Every way to cut a text into tokens, and then its end, with the sum of the model's log-probs. */
+  async function everyWay(text: string): Promise<{ ids: number[]; sum: number }[]> {
+    const prompt = tokenizer.encode(TEXTS[0]);
+    const bytes = new TextEncoder().encode(text);
+    const cuts = (from: number): number[][] =>
+      from === bytes.length
+        ? tokenizer.eosIds.map((id) => [id])
+        : Array.from({ length: tokenizer.vocabSize }, (_, id) => id).flatMap((id) => {
+            const own = tokenizer.eosIds.includes(id) ? null : tokenizer.tokenBytes(id);
+            const fits = own !== null && own.length > 0 && own.every((byte, i) => byte === bytes[from + i]);
+            return fits ? cuts(from + own.length).map((rest) => [id, ...rest]) : [];
+          });
+    const ways: { ids: number[]; sum: number }[] = [];
+    for (const ids of cuts(0)) {
+      const tokens = Int32Array.from([...prompt, ...ids]);
+      const { logprobs } = await model.forward(packSequences([{ tokens, loss: Uint8Array.from(tokens, (_, i) => Number(i >= prompt.length)) }]), {});
+      ways.push({ ids, sum: logprobs.reduce((sum, logprob) => sum + logprob, 0) });
+    }
+    return ways;
+  }
+
+  it.each([0, 1])('finds what an exhaustive search finds when no beginning is dropped (length penalty %i)', async (lengthPenalty) => {
+    const all = (await Promise.all(CHOICES.map(everyWay))).flat().map(({ ids, sum }) => ({ ids, score: sum / ids.length ** lengthPenalty })).sort((a, b) => b.score - a.score);
+    expect(all.length).toBeGreaterThan(CHOICES.length); // some are cut in several ways
+    const found = await beams(compile({ type: 'choices', choices: CHOICES }), { numBeams: 64, lengthPenalty });
+    expect(found.map(({ ids }) => ids)).toEqual(all.slice(0, 64).map(({ ids }) => ids));
+    found.forEach(({ score }, i) => expect(score).toBeCloseTo(all[i].score, 4));
+  });
+
+  it.each([
+    ['plain', { numBeams: 3 }], ['diverse', { numBeams: 6, numBeamGroups: 3, diversityPenalty: 0.8 }], ['with stop strings', { numBeams: 4, stop: [' ', '1'] }],
+    ['penalised', { numBeams: 3, repetitionPenalty: 1.4, frequencyPenalty: 0.3 }], ['of few tokens', { numBeams: 4, maxTokens: 12 }],
+  ] as const)('gives whole answers within the budget: %s', async (_, settings) => {
+    for (const constraint of [NUMBER, { type: 'jsonSchema', schema: { type: 'array', items: { enum: ['a', 1, true] }, minItems: 1, maxItems: 3 } }, { type: 'grammar', grammar: 'root ::= "x" root | "y"' }].map(compile)) {
+      for (const { text, ids } of await beams(constraint, { maxTokens: 24, ...settings, stop: 'stop' in settings ? [...settings.stop] : [] })) {
+        expect({ text, ...constraint.validate(text) }).toEqual({ text, valid: true, reason: null });
+        expect(ids.length).toBeLessThanOrEqual('maxTokens' in settings ? settings.maxTokens : 24);
+      }
+    }
+  });
+
+  it('writes free text first', async () => {
+    const constraint = compile({ type: 'choices', choices: ['a', 'b'], after: '#' });
+    for (const { text } of await beams(constraint, { numBeams: 3, maxTokens: 10 })) expect(text).toMatch(/^[^#]*#[ab]$/);
+  });
+});
+
+describe('a pattern that would be tried for ever', () => {
+  it('is kept to, and read again by the network alone', () => {
+    const constraint = compile({ type: 'regex', pattern: '(a+)+b|a{30}c' });
+    expect(constraint.validate(`${'a'.repeat(30)}c`).valid).toBe(true);
+    expect(constraint.validate(`${'a'.repeat(40)}d`)).toMatchObject({ valid: false });
   });
 });

@@ -58,7 +58,8 @@ export async function* generate(
   for (const prompt of prompts) checkPrompt(prompt, model);
   if (constraint) checkConstraint(constraint, prompts, sampling, model);
   if (sampling.numBeams > 1) {
-    for (const [index, prompt] of prompts.entries()) yield* generateBeams(model, tokenizer, prompt, index, sampling, { cancelled, alternatives });
+    if (begins.length > 0) throw new Error('beam search has no answer that goes on from another token: set one beam');
+    for (const [index, prompt] of prompts.entries()) yield* generateBeams(model, tokenizer, prompt, index, sampling, { cancelled, alternatives, constraint });
     return;
   }
   for (let start = 0; start < prompts.length; start += batchSize) {
@@ -78,7 +79,7 @@ export async function* generate(
       const known = begins.slice(0, -1);
       let forced = begins.at(-1);
       let live: Live[] = group.map((prompt, i) => ({
-        ...startAnswer(prompt, tokenizer, known, sampling.stop),
+        ...startAnswer(prompt, tokenizer, constraint, known, sampling.stop),
         index: start + i,
         sequence: cache.open(capacity(prompt), prefixes.get(prompt.join())),
         pending: [...prompt.slice(repeated.get(prompt.join())?.length ?? 0), ...known],
@@ -140,12 +141,10 @@ function startedWith(constraint: CompiledConstraint, ids: number[]): Matcher {
 }
 
 /** What would break the promise that the answer is whole. */
-function checkConstraint({ fewestTokens }: CompiledConstraint, prompts: number[][], { maxTokens, stop, numBeams }: Sampling, model: LanguageModel): void {
+function checkConstraint({ fewestTokens }: CompiledConstraint, prompts: number[][], { maxTokens }: Sampling, model: LanguageModel): void {
   const longest = prompts.reduce((most, prompt) => Math.max(most, prompt.length), 0);
   const left = Math.min(maxTokens, model.config.maxPositionEmbeddings - longest);
   if (fewestTokens > left) throw new Error(`what was asked for takes at least ${fewestTokens} tokens, and there is room for ${left}: raise the most tokens, or shorten the prompt`);
-  if (stop.length > 0) throw new Error('a stop string would cut off what was asked for: take the stop strings out');
-  if (numBeams > 1) throw new Error('beam search does not keep to a constraint: sample with one beam');
 }
 
 function checkPrompt(prompt: number[], model: LanguageModel): void {

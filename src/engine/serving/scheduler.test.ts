@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { Constraint } from '../../shared/constraint.ts';
 import { Sampling } from '../../shared/sampling.ts';
 import type { CompleteRequest, ServedEvent, ServeRequest, ShownToken } from '../../shared/serving.ts';
 import type { Device } from '../device/device.ts';
@@ -9,6 +10,8 @@ import { createNativeDevice } from '../device/native.ts';
 import type { LanguageModel } from '../model/language-model.ts';
 import { openModel } from '../open-model.ts';
 import { packed, relativeError } from '../model/testing.ts';
+import { compileConstraint } from '../sampling/constraint/compile.ts';
+import type { CompiledConstraint } from '../sampling/constraint/constraint.ts';
 import { generate } from '../sampling/generate.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
 import { createScheduler, MOST_ROWS } from './scheduler.ts';
@@ -27,7 +30,7 @@ beforeAll(async () => {
 type Heard = { choices: { text: string; shown: (ShownToken | null)[]; finishReason: string | null }[]; events: ServedEvent[]; refused: string | null };
 
 /** A server whose requests can be awaited. `onStep` hears how many rows each decoding step has. */
-function serve(of: LanguageModel = model, cacheTokens?: number) {
+function serve(of: LanguageModel = model, cacheTokens?: number, compile = async (constraint: Constraint): Promise<CompiledConstraint> => compileConstraint(constraint, tokenizer)) {
   const heard = new Map<number, Heard & { done: (heard: Heard) => void }>();
   const steps: number[] = [];
   const { decode } = of;
@@ -40,6 +43,7 @@ function serve(of: LanguageModel = model, cacheTokens?: number) {
   };
   let onEvents = (_: ServedEvent[]): void => {};
   const scheduler = createScheduler(watched, tokenizer, {
+    compile,
     promptTokens: (prompt) => ('tokens' in prompt ? prompt.tokens : tokenizer.encode('raw' in prompt ? prompt.raw : prompt.messages[0].content)),
     failed: (error) => {
       throw error;
@@ -151,6 +155,19 @@ describe('a served request', () => {
     expect(tokens).toBeLessThanOrEqual(5);
     const whole = await server.submit(request(4, WORDS[0], { maxTokens: 110 })); // all the room is there again
     expect(whole.refused).toBeNull();
+  });
+
+  it('does not hold up others while what it asks for is worked out, and can be cancelled there', async () => {
+    const constraint = Constraint.parse({ type: 'choices', choices: ['yes', 'no'] });
+    let ready = (): void => {};
+    const server = serve(model, undefined, (asked) => new Promise((resolve) => (ready = () => resolve(compileConstraint(asked, tokenizer)))));
+    const slow = server.submit(request(1, WORDS[0], { constraint }));
+    const cancelled = server.submit(request(2, WORDS[0], { constraint })); // the same, so it waits for the same
+    expect((await server.submit(request(3, WORDS[1]))).choices[0].shown.length).toBeGreaterThan(0);
+    server.scheduler.cancel(2);
+    ready();
+    expect(['yes', 'no']).toContain((await slow).choices[0].text);
+    expect(await cancelled).toMatchObject({ choices: [], refused: null });
   });
 });
 

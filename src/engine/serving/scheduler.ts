@@ -9,12 +9,12 @@
 import {
   type CompleteRequest, type EmbedRequest, MOST_CHOICES, type ServedEvent, type ServedModel, type ServedPrompt, type ServeRequest, type ShownToken,
 } from '../../shared/serving.ts';
+import type { Constraint } from '../../shared/constraint.ts';
 import type { FinishReason } from '../../shared/sampling.ts';
 import type { CacheSequence } from '../model/kv-cache.ts';
 import type { LanguageModel } from '../model/language-model.ts';
 import { createRandom } from '../random.ts';
 import { type Answer, accept, startAnswer, takeText, tokenText } from '../sampling/answer.ts';
-import { compileConstraint } from '../sampling/constraint/compile.ts';
 import type { CompiledConstraint, Matcher } from '../sampling/constraint/constraint.ts';
 import { likeliestIds, sampleToken, summarise } from '../sampling/sample.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -55,14 +55,16 @@ type Running = Answer & { prompted: Prompted; choice: number; prefix: CacheSeque
 type Embedding = { request: EmbedRequest; index: number; tokens: number[]; cancelled: boolean };
 
 /**
- * `emit` hears the events of one step at once, in order. `promptTokens` renders and encodes a prompt; its errors refuse the request.
+ * `emit` hears the events of one step at once, in order. `promptTokens` renders and encodes a prompt, `compile` works out what answers must be, and
+ * others are served meanwhile; their errors refuse the request.
  * `failed` hears what ends the loop for good. `cacheTokens` is for tests.
  */
 export function createScheduler(
   model: LanguageModel,
   tokenizer: Tokenizer,
-  { promptTokens, emit, failed, cacheTokens }: {
+  { promptTokens, compile, emit, failed, cacheTokens }: {
     promptTokens: (prompt: ServedPrompt) => number[];
+    compile: (constraint: Constraint) => Promise<CompiledConstraint>;
     emit: (events: ServedEvent[]) => void;
     failed: (error: unknown) => void;
     cacheTokens?: number;
@@ -77,7 +79,9 @@ export function createScheduler(
   let running: Running[] = [];
   /** Parts of each request that have not ended. */
   const open = new Map<number, number>();
-  const constraints = new Map<string, CompiledConstraint>();
+  const constraints = new Map<string, Promise<CompiledConstraint>>();
+  /** Requests whose constraint is being worked out; false: cancelled meanwhile. */
+  const compiling = new Map<number, boolean>();
   let events: ServedEvent[] = [];
   let working = false;
 
@@ -96,14 +100,43 @@ export function createScheduler(
   }
 
   /** Compiling takes milliseconds to seconds, and clients send the same schema again and again. */
-  function compiled(request: ServeRequest): CompiledConstraint | null {
-    if (request.type === 'embed' || !request.constraint) return null;
-    const key = JSON.stringify(request.constraint);
-    const constraint = constraints.get(key) ?? compileConstraint(request.constraint, tokenizer);
+  function compiled(constraint: Constraint): Promise<CompiledConstraint> {
+    const key = JSON.stringify(constraint);
+    const known = constraints.get(key) ?? compile(constraint);
     constraints.delete(key); // the last asked for is last
-    constraints.set(key, constraint);
+    constraints.set(key, known);
     if (constraints.size > KEPT_CONSTRAINTS) constraints.delete(constraints.keys().next().value!);
-    return constraint;
+    return known;
+  }
+
+  async function submitConstrained(request: CompleteRequest, asked: Constraint): Promise<void> {
+    compiling.set(request.id, true);
+    try {
+      const constraint = await compiled(asked);
+      if (compiling.get(request.id)) enter(request, constraint);
+      else emit([{ type: 'finished', id: request.id }]);
+    } catch (error) {
+      emit([{ type: 'refused', id: request.id, message: (error as Error).message, tooLong: false }]);
+    }
+    compiling.delete(request.id);
+  }
+
+  /** Into the line, or refused. */
+  function enter(request: ServeRequest, constraint: CompiledConstraint | null): void {
+    let prompts: number[][];
+    try {
+      prompts = (request.type === 'embed' ? request.inputs : request.prompts).map(promptTokens);
+    } catch (error) {
+      return emit([{ type: 'refused', id: request.id, message: (error as Error).message, tooLong: false }]);
+    }
+    const refused = refusal(request, prompts, constraint);
+    if (refused) return emit([{ type: 'refused', id: request.id, ...refused }]);
+    open.set(request.id, prompts.length * (request.type === 'embed' ? 1 : request.n));
+    for (const [index, tokens] of prompts.entries()) {
+      if (request.type === 'embed') waiting.push({ request, index, tokens, cancelled: false });
+      else waiting.push({ request, index, tokens, limit: limitOf(request, tokens), constraint, cancelled: false });
+    }
+    if (!working) void work();
   }
 
   /** Why a request cannot be answered, or null. */
@@ -187,7 +220,7 @@ export function createScheduler(
       const choice = index * request.n + k;
       // the same number as generate.ts has for the same place: a served answer is that of `attune sample`
       const { next } = createRandom(request.sampling.seed * 1_000_003 + choice);
-      const started: Running = { ...startAnswer(tokens, tokenizer), prompted: one.prompted, choice, prefix, sequence, next, matcher: one.prompted.constraint?.start() ?? null };
+      const started: Running = { ...startAnswer(tokens, tokenizer, one.prompted.constraint), prompted: one.prompted, choice, prefix, sequence, next, matcher: one.prompted.constraint?.start() ?? null };
       if (draw(started, last.slice())) running.push(started);
     }
     return added.length;
@@ -278,24 +311,11 @@ export function createScheduler(
   return {
     served,
     submit(request) {
-      let prompts: number[][];
-      let constraint: CompiledConstraint | null;
-      try {
-        constraint = compiled(request);
-        prompts = (request.type === 'embed' ? request.inputs : request.prompts).map(promptTokens);
-      } catch (error) {
-        return emit([{ type: 'refused', id: request.id, message: (error as Error).message, tooLong: false }]);
-      }
-      const refused = refusal(request, prompts, constraint);
-      if (refused) return emit([{ type: 'refused', id: request.id, ...refused }]);
-      open.set(request.id, prompts.length * (request.type === 'embed' ? 1 : request.n));
-      for (const [index, tokens] of prompts.entries()) {
-        if (request.type === 'embed') waiting.push({ request, index, tokens, cancelled: false });
-        else waiting.push({ request, index, tokens, limit: limitOf(request, tokens), constraint, cancelled: false });
-      }
-      if (!working) void work();
+      if (request.type === 'complete' && request.constraint) void submitConstrained(request, request.constraint);
+      else enter(request, null);
     },
     cancel(id) {
+      if (compiling.has(id)) compiling.set(id, false);
       for (const part of waiting) if (part.request.id === id) part.cancelled = true;
       for (const { prompted } of [...reading, ...running]) if (prompted.request.id === id) prompted.cancelled = true;
     },

@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import { readFileSync } from 'node:fs';
 import type { BestOfResult, Selection } from '../../shared/best-of.ts';
+import { countValidity } from '../../shared/constraint.ts';
 import { Reward } from '../../shared/recipes/rewards.ts';
 import type { Sampling } from '../../shared/sampling.ts';
 import type { Library } from '../library.ts';
@@ -38,21 +39,23 @@ export function addBestOfOptions(command: Command): Command {
 }
 
 export async function runBestOf(
-  library: Library, model: Model, sampling: Sampling, prompts: BestOfOptions['prompts'], options: BestOfFlags & MachineOptions & { json?: boolean; template: BestOfOptions['template'] },
+  library: Library, model: Model, sampling: Sampling, prompts: BestOfOptions['prompts'], options: BestOfFlags & MachineOptions & { json?: boolean } & Pick<BestOfOptions, 'template' | 'constraint'>,
 ): Promise<void> {
-  const { bestOf: count, device, threads, json, template } = options;
+  const { bestOf: count, device, threads, json, template, constraint } = options;
   if (!count) throw new UserError('--best-of 0: choose among one answer at least');
   const terminal = process.stderr.isTTY === true;
   const onCount = (done: number, total: number): void => {
     if (terminal) process.stderr.write(`\r${done} of ${total} answers${done === total ? '\n' : ''}`);
   };
-  const result = await bestOf(library, { model: model.name, prompts, sampling, count, selection: readSelection(options), template, machine: { device, threads }, onCount });
+  const result = await bestOf(library, { model: model.name, prompts, sampling, count, selection: readSelection(options), template, constraint, machine: { device, threads }, onCount });
   if (json) return printJson({ model: model.name, ...result });
   for (const { prompt, answers, chosen } of result.prompts) {
     if (result.prompts.length > 1) tell(`\n${prompt}`);
-    if (chosen === null) tell('no answer has anything in it that --vote looks for: nothing is chosen');
+    if (chosen === null) tell(answers.every(({ validity }) => validity?.valid === false) ? `no answer is what was asked for: ${answers[0].validity!.reason}` : 'no answer has anything in it that --vote looks for: nothing is chosen');
     else print(answers[chosen].text);
   }
+  const found = countValidity(result.prompts.flatMap(({ answers }) => answers));
+  if (found) tell(`of the answers ${found.valid} valid, ${found.repaired} repaired, ${found.broken} broken`);
   tell(curveTable(result, options.choose));
 }
 

@@ -6,10 +6,11 @@ import { consistency } from '../sampling-reports/consistency.ts';
 import { readSynonyms } from '../sampling-reports/rephrase.ts';
 import { print, printJson, table } from '../terminal.ts';
 import { UserError } from '../user-error.ts';
+import { addConstraintOptions, type ConstraintFlags, readConstraint } from './constraint.ts';
 import { addMachineOptions, addSamplingOptions, type MachineOptions, parseCount, readSampling } from './options.ts';
 import { withLibrary } from './with-library.ts';
 
-type Flags = MachineOptions & { prompt: string; system?: string; n: number; rephrase: string; synonyms?: string; json?: boolean };
+type Flags = MachineOptions & ConstraintFlags & { prompt: string; system?: string; n: number; rephrase: string; synonyms?: string; json?: boolean };
 
 export function addConsistency(program: Command): void {
   const command = program
@@ -27,12 +28,12 @@ Answers are the same when they are once spaces and letters are evened out. The r
 
 Example:
   attune consistency attune-sft --prompt "What is the opposite of cold?" --n 4 --temperature 0.7`);
-  addMachineOptions(addSamplingOptions(command)).action((model: string, options: Flags) =>
+  addMachineOptions(addConstraintOptions(addSamplingOptions(command))).action((model: string, options: Flags) =>
     withLibrary(async (library) => {
       const { prompt, system, n: count, device, threads, json } = options;
       if (count < 1) throw new UserError('--n 0: ask for one answer at least');
       const synonyms = options.synonyms === undefined ? undefined : synonymsOf(options.synonyms);
-      const report = await consistency(library, { model, prompt, system, count, synonyms, rephrasings: readRephrasings(options.rephrase), sampling: readSampling(options), machine: { device, threads } });
+      const report = await consistency(library, { model, prompt, system, count, synonyms, rephrasings: readRephrasings(options.rephrase), sampling: readSampling(options), constraint: readConstraint(options), machine: { device, threads } });
       if (json) return printJson(report);
       tellReport(report);
     }),

@@ -1,17 +1,18 @@
-/** `attune sample`, `chat`, `logprobs` and `tokenize`: talking to a model, and looking at what it makes of a text. */
+/** `attune sample` and `chat`: talking to a model. Looking at what it makes of a text is look.ts. */
 import { type Command, Option } from 'commander';
 import { createInterface, type Interface } from 'node:readline';
 import type { Message, Template } from '../../shared/dataset.ts';
-import { Dtype, type LogprobsResult, type TokenizeResult } from '../../shared/job.ts';
-import { askEngine, startEngine } from '../engine.ts';
+import { Dtype } from '../../shared/job.ts';
+import { startEngine } from '../engine.ts';
 import type { Library } from '../library.ts';
 import { putPreset } from '../db/sampling-presets.ts';
 import { resolveModel } from '../models/index.ts';
 import { UserError } from '../user-error.ts';
 import { addBestOfOptions, type BestOfFlags, runBestOf } from './best-of.ts';
 import { findPreset } from '../playground/presets.ts';
-import { print, printJson, table, tell } from '../terminal.ts';
+import { print, printJson, tell } from '../terminal.ts';
 import { addConstraintOptions, type ConstraintFlags, readConstraint } from './constraint.ts';
+import { addLookCommands } from './look.ts';
 import { addMachineOptions, addSamplingOptions, addTemplateOption, type MachineOptions, readSampling, readTemplate, typedOptions } from './options.ts';
 import { addPromptOptions, type PromptFlags, readAsked } from './prompt.ts';
 import { withLibrary } from './with-library.ts';
@@ -51,35 +52,7 @@ Examples:
     withLibrary((library) => runChat(library, name, options)),
   );
 
-  const logprobs = program
-    .command('logprobs')
-    .description('log-probability (nats) of every token of a text given those before it')
-    .argument('<model>')
-    .requiredOption('--text <text>', 'taken as it is, without a template')
-    .option('--json', 'as JSON: ids, tokens, logprobs');
-  addMachineOptions(logprobs).action((name: string, { text, json, device, threads }: TextFlags & MachineOptions) =>
-    withLibrary(async (library) => {
-      const model = resolveModel(library, name).path;
-      const result = await askEngine<LogprobsResult>({ type: 'logprobs', model, text, device, threads });
-      if (json) return print(JSON.stringify(result));
-      const rows = result.ids.map((id, i) => [String(id), JSON.stringify(result.tokens[i]), result.logprobs[i]?.toFixed(4) ?? '–']);
-      print(table([['id', 'token', 'logprob'], ...rows]));
-    }),
-  );
-
-  program
-    .command('tokenize')
-    .description('the tokens of a text')
-    .argument('<model>')
-    .requiredOption('--text <text>', 'taken as it is, without a template')
-    .option('--json', 'as JSON: ids, tokens')
-    .action((name: string, { text, json }: TextFlags) =>
-      withLibrary(async (library) => {
-        const result = await askEngine<TokenizeResult>({ type: 'tokenize', model: resolveModel(library, name).path, text });
-        if (json) return print(JSON.stringify(result));
-        print(table([['id', 'token'], ...result.ids.map((id, i) => [String(id), JSON.stringify(result.tokens[i])])]));
-      }),
-    );
+  addLookCommands(program);
 }
 
 function addDtypeOption(command: Command): Command {
@@ -89,7 +62,6 @@ function addDtypeOption(command: Command): Command {
 
 type SampleFlags = MachineOptions & BestOfFlags & ConstraintFlags & PromptFlags & { preset?: string; savePreset?: string; json?: boolean; template?: Template; dtype: Dtype };
 type ChatFlags = MachineOptions & { system?: string; template?: Template; dtype: Dtype };
-type TextFlags = { text: string; json?: boolean };
 
 async function runSample(library: Library, name: string, options: SampleFlags, command: Command): Promise<void> {
   const typed = readSampling(options);
@@ -100,16 +72,16 @@ async function runSample(library: Library, name: string, options: SampleFlags, c
   if (options.savePreset !== undefined) putPreset(library.db, { model: model.name, name: options.savePreset, sampling: { ...sampling, seed: 0 }, constraint: constraint ?? null });
   const { device, threads, dtype } = options;
   const template = readTemplate(options, model);
+  const repairs = constraint !== undefined && 'enforce' in constraint && constraint.enforce === 'repair'; // what streams may not be what is printed
   const asked = readAsked(library, options);
-  if (options.bestOf !== undefined && constraint) throw new UserError('--best-of goes without --choices, --regex, --schema and --grammar: leave one of them out');
-  if (options.bestOf !== undefined) return runBestOf(library, model, sampling, asked, { ...options, template });
+  if (options.bestOf !== undefined) return runBestOf(library, model, sampling, asked, { ...options, template, constraint });
   if (asked.length !== 1 || options.prompts !== undefined) throw new UserError('--prompts goes with --best-of; attune compare answers many prompts with two models');
   const prompts = [asked[0].prompt];
   const engine = startEngine({ type: 'sample', device, threads, model: model.path, template, prompts, sampling, constraint, dtype, batchSize: 1 });
   let written = '';
   for await (const event of engine.events) {
     if (event.type === 'note') tell(event.text);
-    if (event.type === 'token' && !options.json && !options.repair) {
+    if (event.type === 'token' && !options.json && !repairs) {
       process.stdout.write(event.text);
       written += event.text;
     }

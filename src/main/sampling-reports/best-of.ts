@@ -1,5 +1,6 @@
 /** Best of N for the command line and the window: the reward models a selection names are found, the engine samples and chooses, and the report is stored. */
 import type { BestOfResult, Selection } from '../../shared/best-of.ts';
+import type { Constraint } from '../../shared/constraint.ts';
 import type { Template } from '../../shared/dataset.ts';
 import type { Prompt } from '../../shared/job.ts';
 import type { Sampling } from '../../shared/sampling.ts';
@@ -15,6 +16,7 @@ export type BestOfOptions = {
   sampling: Sampling;
   count: number;
   selection: Selection;
+  constraint?: Constraint;
   /** By default the model's own. */
   template?: Template;
   machine?: Machine;
@@ -23,7 +25,7 @@ export type BestOfOptions = {
 };
 
 export async function bestOf(library: Library, options: BestOfOptions): Promise<BestOfResult & { id: number }> {
-  const { prompts, sampling, count, selection, machine, signal, onCount } = options;
+  const { prompts, sampling, count, selection, constraint, machine, signal, onCount } = options;
   const model = resolveModel(library, options.model);
   const rewards = selection.by === 'logprob' ? [] : selection.rewards;
   const named = rewards.filter((reward) => reward.type === 'model').map((reward) => reward.model);
@@ -32,7 +34,7 @@ export async function bestOf(library: Library, options: BestOfOptions): Promise<
     return [name, { path, template }];
   }));
   const { device = 'native', threads = 0 } = machine ?? {};
-  const job = { type: 'best-of' as const, device, threads, model: model.path, template: options.template ?? model.template, prompts, sampling, count, selection, models };
+  const job = { type: 'best-of' as const, device, threads, model: model.path, template: options.template ?? model.template, prompts, sampling, constraint, count, selection, models };
   const result = await askEngineStoppably<BestOfResult>(job, { signal, onCount });
-  return { ...result, id: insertSamplingReport(library.db, model.name, { kind: 'best-of', count, selection, sampling, result }) };
+  return { ...result, id: insertSamplingReport(library.db, model.name, { kind: 'best-of', count, selection, sampling, constraint, result }) };
 }

@@ -3,6 +3,7 @@
  * stored. Rephrasing by rule is rephrase.ts; a paraphrase is asked of the model itself, and is only as good as the model.
  */
 import type { Agreement, Consistency, ConsistencyVariant, Rephrasing } from '../../shared/consistency.ts';
+import type { Constraint } from '../../shared/constraint.ts';
 import { editDistance } from '../../shared/edit-distance.ts';
 import type { Prompt } from '../../shared/job.ts';
 import { Sampling } from '../../shared/sampling.ts';
@@ -26,13 +27,14 @@ export type ConsistencyOptions = {
   rephrasings: Rephrasing[];
   synonyms?: [string, string][];
   sampling: Sampling;
+  constraint?: Constraint;
   machine?: Machine;
   signal?: AbortSignal;
   onCount?: (done: number, total: number) => void;
 };
 
 export async function consistency(library: Library, options: ConsistencyOptions): Promise<Consistency & { id: number }> {
-  const { prompt, count, sampling, onCount = () => {} } = options;
+  const { prompt, count, sampling, constraint, onCount = () => {} } = options;
   const model = resolveModel(library, options.model);
   const asked: { rephrasing: Rephrasing | null; prompt: string }[] = [{ rephrasing: null, prompt }];
   for (const rephrasing of new Set(options.rephrasings)) {
@@ -41,7 +43,7 @@ export async function consistency(library: Library, options: ConsistencyOptions)
   }
   let done = 0;
   const prompts = asked.flatMap((one) => Array.from({ length: count }, () => toPrompt(one.prompt, options.system)));
-  const answers = await answer(model, prompts, sampling, options, () => onCount(++done, prompts.length));
+  const answers = await answer(model, prompts, sampling, options, { constraint, onAnswer: () => onCount(++done, prompts.length) });
   const texts = asked.map((_, i) => answers.slice(i * count, (i + 1) * count));
   const first = agreement(texts[0]);
   const variants = asked.map((one, i): ConsistencyVariant => {
@@ -50,7 +52,7 @@ export async function consistency(library: Library, options: ConsistencyOptions)
   });
   const rephrased = variants.slice(1);
   const result: Consistency = { prompt, variants, all: agreement(answers), keeps: rephrased.length === 0 ? null : rephrased.filter(({ same }) => same).length / rephrased.length };
-  return { ...result, id: insertSamplingReport(library.db, model.name, { kind: 'consistency', count, sampling, result }) };
+  return { ...result, id: insertSamplingReport(library.db, model.name, { kind: 'consistency', count, sampling, constraint, result }) };
 }
 
 /** How far answers are the same. */
@@ -82,9 +84,11 @@ async function paraphrase(model: Model, options: ConsistencyOptions): Promise<st
   return [...new Set(texts.map((text) => text.trim().split('\n')[0]))].filter((text) => text !== '' && evened(text) !== evened(options.prompt));
 }
 
-async function answer(model: Model, prompts: Prompt[], sampling: Sampling, { machine, signal }: ConsistencyOptions, onAnswer?: () => void): Promise<string[]> {
-  const answers = await answerPrompts(model, prompts, { template: model.template, sampling, ...machine, signal, onAnswer });
-  return answers.map(({ text }) => text);
+async function answer(
+  model: Model, prompts: Prompt[], sampling: Sampling, { machine, signal }: ConsistencyOptions, more: { constraint?: Constraint; onAnswer?: () => void } = {},
+): Promise<string[]> {
+  const answers = await answerPrompts(model, prompts, { template: model.template, sampling, ...machine, signal, ...more });
+  return answers.map(({ text, validity }) => validity?.repaired ?? text);
 }
 
 function toPrompt(content: string, system?: string): Prompt {

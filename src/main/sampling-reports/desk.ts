@@ -2,6 +2,7 @@
 import type { SamplingReport, SamplingReportSummary } from '../../shared/api/sampling-reports.ts';
 import type { Selection } from '../../shared/best-of.ts';
 import type { Rephrasing } from '../../shared/consistency.ts';
+import type { Constraint } from '../../shared/constraint.ts';
 import type { Sampling } from '../../shared/sampling.ts';
 import { deleteSamplingReport, getSamplingReport, listSamplingReports } from '../db/sampling-reports.ts';
 import { resolveModel } from '../models/index.ts';
@@ -14,7 +15,7 @@ import { consistency } from './consistency.ts';
 const LISTED = 50;
 
 type Context = Pick<Workbench, 'library' | 'tasks' | 'changes'>;
-type Asked = { model: string; prompt: string; count: number; sampling: Sampling };
+type Asked = { model: string; prompt: string; count: number; sampling: Sampling; constraint?: Constraint };
 
 export function listReports({ library }: Context): SamplingReportSummary[] {
   return listSamplingReports(library.db, LISTED).map((report) => ({

@@ -91,7 +91,6 @@ export function readChat(body: unknown, served: string): Asked {
   const { messages, max_tokens, max_completion_tokens, logprobs, top_logprobs, response_format, ...rest } = read(ChatBody, body, served);
   if (top_logprobs !== undefined && !logprobs) throw invalid('top_logprobs', 'top_logprobs wants logprobs: true');
   const constraint = readFormat(response_format);
-  if (constraint && rest.stop.length > 0) throw invalid('stop', 'a stop string would cut off what response_format asks for: send one of them');
   const texts = messages.map(({ role, content }) => ({
     role: role === 'developer' ? ('system' as const) : role,
     content: typeof content === 'string' ? content : content.map(({ text }) => text).join(''),

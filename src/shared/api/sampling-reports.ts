@@ -3,17 +3,18 @@ import { oc, type } from '@orpc/contract';
 import { z } from 'zod';
 import { type BestOfResult, Selection } from '../best-of.ts';
 import { type Consistency, Rephrasing } from '../consistency.ts';
+import { Constraint } from '../constraint.ts';
 import { Sampling } from '../sampling.ts';
 import { answers } from './answers.ts';
 
 export type SamplingReportBody =
-  | { kind: 'best-of'; count: number; selection: Selection; sampling: Sampling; result: BestOfResult }
-  | { kind: 'consistency'; count: number; sampling: Sampling; result: Consistency };
+  | { kind: 'best-of'; count: number; selection: Selection; sampling: Sampling; constraint?: Constraint; result: BestOfResult }
+  | { kind: 'consistency'; count: number; sampling: Sampling; constraint?: Constraint; result: Consistency };
 export type SamplingReport = SamplingReportBody & { id: number; model: string; createdAt: string };
 /** What a list shows of one. */
 export type SamplingReportSummary = { id: number; kind: SamplingReport['kind']; model: string; prompt: string; count: number; createdAt: string };
 
-const asked = { model: z.string().min(1), prompt: z.string().trim().min(1), sampling: Sampling };
+const asked = { model: z.string().min(1), prompt: z.string().trim().min(1), sampling: Sampling, constraint: Constraint.optional() };
 
 export const samplingReports = {
   list: answers<SamplingReportSummary[]>(),

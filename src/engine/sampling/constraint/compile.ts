@@ -8,22 +8,35 @@ import { jsonRules, OBJECT } from './json.ts';
 import { schemaRules } from './json-schema/schema-rules.ts';
 import { automatonOf, checkPattern, languageOf } from './language.ts';
 import { createMasks } from './matcher.ts';
-import { buildNetwork } from './network.ts';
-import { invalid, mended, objectValidator, patternValidator, readSchema, VALID } from './validate.ts';
+import { buildNetwork, type Network } from './network.ts';
+import { invalid, mended, objectValidator, patternValidator, readSchema, VALID, type Validator } from './validate.ts';
 import { vocabularyOf } from './vocabulary.ts';
 
 /** Throws a ConstraintError that names what is wrong or cannot be enforced. Takes milliseconds to seconds; keep it for as many sequences as there are. */
 export function compileConstraint(constraint: Constraint, tokenizer: Tokenizer): CompiledConstraint {
+  const { byteIds } = vocabularyOf(tokenizer);
+  const { network, validate } = networkOf(constraint, (byte) => byteIds[byte] >= 0);
+  return compileNetwork(constraint, network, tokenizer, validate);
+}
+
+/** The part that takes the time. `usable`: bytes that are tokens by themselves. */
+export function networkOf(constraint: Constraint, usable: (byte: number) => boolean): { network: Network; validate: Validator | null } {
   const { rules, root, validate } = rulesOf(constraint);
   const { after } = constraint;
-  const repairs = 'enforce' in constraint && constraint.enforce === 'repair';
   if (after !== undefined) rules.set(AFTER, sequence(automaton(untilFirst(after), false), rule(root)));
-  const vocabulary = vocabularyOf(tokenizer);
-  const network = buildNetwork(rules, after === undefined ? root : AFTER, (byte) => vocabulary.byteIds[byte] >= 0);
+  const network = buildNetwork(rules, after === undefined ? root : AFTER, usable);
   if (network.cost === Infinity) throw new ConstraintError(`nothing meets the ${NAMES[constraint.type]}: it asks for what excludes itself, or the tokenizer cannot write it`, { pointer: constraint.type === 'jsonSchema' ? '' : null });
-  const masks = createMasks(network, vocabulary);
+  return { network, validate };
+}
+
+/** `validate`: what reads an answer again by other means than the network, where there is something. */
+export function compileNetwork(constraint: Constraint, network: Network, tokenizer: Tokenizer, validate: Validator | null): CompiledConstraint {
+  const { after } = constraint;
+  const repairs = 'enforce' in constraint && constraint.enforce === 'repair';
+  const masks = createMasks(network, vocabularyOf(tokenizer));
   const encoder = new TextEncoder();
-  const check = validate ?? ((answer: string): Validity => (masks.matches(encoder.encode(after === undefined ? answer : after + answer)) ? VALID : invalid('not a sentence of the grammar')));
+  const matched = (answer: string): Validity => (masks.matches(encoder.encode(after === undefined ? answer : after + answer)) ? VALID : invalid(`not a sentence of the ${NAMES[constraint.type]}`));
+  const check = (answer: string): Validity => validate?.(answer) ?? matched(answer);
   return {
     get fewestTokens() {
       return masks.fewestTokens;
@@ -43,7 +56,7 @@ export function compileConstraint(constraint: Constraint, tokenizer: Tokenizer):
 const AFTER = '\0after';
 const NAMES: Record<Constraint['type'], string> = { choices: 'choices', regex: 'regular expression', jsonSchema: 'schema', jsonObject: 'JSON', grammar: 'grammar' };
 
-function rulesOf(constraint: Constraint): { rules: Rules; root: string; validate: ((text: string) => Validity) | null } {
+function rulesOf(constraint: Constraint): { rules: Rules; root: string; validate: Validator | null } {
   switch (constraint.type) {
     case 'choices': {
       const choices = [...new Set(constraint.choices)];

@@ -13,6 +13,8 @@ export interface Matcher {
   mask(remaining: number): Int32Array;
   /** A token that the mask let through was drawn. */
   accept(id: number): void;
+  /** Another one at the same place: beams go on from it in several ways. */
+  fork(): Matcher;
   /** The text so far is valid as it is. */
   readonly complete: boolean;
   /** It is, and nothing may follow but its end: the sampler need not draw that. */

@@ -113,31 +113,34 @@ export function createMasks(network: Network, vocabulary: Vocabulary): Masks {
     return tight;
   }
 
+  function matcherAt(from: State): Matcher {
+    let state = from;
+    return {
+      mask: (remaining) => maskFor(state, remaining),
+      accept(id) {
+        for (const byte of vocabulary.bytesOf(id) ?? []) {
+          const next = states.step(state, byte);
+          if (!next) throw new Error(`token ${id} does not fit the constraint`);
+          state = next;
+        }
+      },
+      fork: () => matcherAt(state),
+      get complete() {
+        return state.accepting;
+      },
+      get finished() {
+        if (!state.accepting) return false;
+        if (state.classes === null) states.expand(state);
+        return state.targets.length === 0;
+      },
+    };
+  }
+
   return {
     get fewestTokens() {
       return closingOf(states.start);
     },
-    start() {
-      let state = states.start;
-      return {
-        mask: (remaining) => maskFor(state, remaining),
-        accept(id) {
-          for (const byte of vocabulary.bytesOf(id) ?? []) {
-            const next = states.step(state, byte);
-            if (!next) throw new Error(`token ${id} does not fit the constraint`);
-            state = next;
-          }
-        },
-        get complete() {
-          return state.accepting;
-        },
-        get finished() {
-          if (!state.accepting) return false;
-          if (state.classes === null) states.expand(state);
-          return state.targets.length === 0;
-        },
-      };
-    },
+    start: () => matcherAt(states.start),
     matches(text) {
       let state: State | null = states.start;
       for (const byte of text) {

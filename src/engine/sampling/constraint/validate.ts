@@ -1,12 +1,13 @@
 /**
  * Reads a whole answer again with other eyes than the matcher's: JSON.parse and ajv for schemas, RegExp for patterns. Grammars have no second reader
- * here; compile.ts runs theirs once more over the whole text.
+ * here, nor have patterns that backtrack for too long; compile.ts runs the network once more over the whole text.
  */
 import Ajv from 'ajv';
 import Ajv2020 from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { jsonrepair } from 'jsonrepair';
 import type { Validity } from '../../../shared/constraint.ts';
+import { OutOfTime, withinTime } from '../../within-time.ts';
 import { ConstraintError } from './constraint.ts';
 import { draftOf, type Schema } from './json-schema/document.ts';
 import { unicodeSource } from './language.ts';
@@ -14,8 +15,14 @@ import { unicodeSource } from './language.ts';
 export const VALID: Validity = { valid: true, reason: null };
 export const invalid = (reason: string): Validity => ({ valid: false, reason });
 
+/** Null: a pattern took too long to say. */
+export type Validator = (text: string) => Validity | null;
+
+/** Of a pattern on one answer, ms: some backtrack for ever, and then the network's own word has to do. */
+const PATTERN_TIME = 200;
+
 /** Throws where the schema itself is not one: a type that does not exist, a number where a list belongs. `compile` it when its references are known to lead somewhere. */
-export function readSchema(schema: Schema): { compile(): (text: string) => Validity } {
+export function readSchema(schema: Schema): { compile(): Validator } {
   const options = {
     strict: false, ownProperties: true, multipleOfPrecision: 8, logger: false as const, validateSchema: false,
     code: { regExp: Object.assign((source: string) => new RegExp(unicodeSource(source), 'u'), { code: 'new RegExp' }) },
@@ -45,7 +52,9 @@ export function readSchema(schema: Schema): { compile(): (text: string) => Valid
         } catch (error) {
           return invalid(`not JSON: ${(error as Error).message}`);
         }
-        if (check(value)) return VALID;
+        const met = inTime(() => check(value));
+        if (met === null) return null;
+        if (met) return VALID;
         const { instancePath, message } = check.errors![0];
         return invalid(`${instancePath === '' ? 'the answer' : instancePath} ${message ?? 'does not meet the schema'}`);
       };
@@ -72,7 +81,19 @@ export function objectValidator(text: string): Validity {
   }
 }
 
-export function patternValidator(pattern: string): (text: string) => Validity {
+export function patternValidator(pattern: string): Validator {
   const whole = new RegExp(`^(?:${unicodeSource(pattern)})$`, 'u');
-  return (text) => (whole.test(text) ? VALID : invalid(`does not match ${pattern}`));
+  return (text) => {
+    const matches = inTime(() => whole.test(text));
+    return matches === null ? null : matches ? VALID : invalid(`does not match ${pattern}`);
+  };
+}
+
+function inTime(work: () => boolean): boolean | null {
+  try {
+    return withinTime(PATTERN_TIME, work);
+  } catch (error) {
+    if (error instanceof OutOfTime) return null;
+    throw error;
+  }
 }
