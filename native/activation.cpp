@@ -1,4 +1,4 @@
-// GELU of an MLP without a gate, by erf (GPT-NeoX) or by tanh (GPT-2), and its gradients.
+// GELU of an MLP without a gate, by erf (GPT-NeoX) or by tanh (GPT-2), the sigmoid of a shared expert's gate, and their gradients.
 #include "simd.h"
 
 namespace attune::ATTUNE_ISA {
@@ -24,6 +24,7 @@ ATTUNE_INLINE vf normal_cdf(vf x) {
 void activation(Context& c, float* out, const float* x, i64 n, PlainActivation activation) {
   elementwise(c, n, [&](i64 i, i64 count) {
     const vf u = load_some(x + i, count);
+    if (activation == PlainActivation::sigmoid) return store_some(out + i, 1.0f / (1.0f + vexp(-u)), count);
     store_some(out + i, u * (activation == PlainActivation::gelu ? normal_cdf(u) : half_one_plus_tanh(u)), count);
   });
 }
@@ -31,7 +32,10 @@ void activation(Context& c, float* out, const float* x, i64 n, PlainActivation a
 void activation_backward(Context& c, float* dx, const float* dout, const float* x, i64 n, PlainActivation activation) {
   elementwise(c, n, [&](i64 i, i64 count) {
     const vf u = load_some(x + i, count), d = load_some(dout + i, count);
-    if (activation == PlainActivation::gelu) {
+    if (activation == PlainActivation::sigmoid) {
+      const vf s = 1.0f / (1.0f + vexp(-u));
+      store_some(dx + i, d * s * (1.0f - s), count);
+    } else if (activation == PlainActivation::gelu) {
       store_some(dx + i, d * (normal_cdf(u) + u * density * vexp(-0.5f * u * u)), count);
     } else {
       const vf s = half_one_plus_tanh(u);

@@ -166,34 +166,52 @@ void quantize(Arguments& a) {
   kernels->quantize_q8_0(a.context(), blocks, a.f32(x, "x", O * I), O, I);
 }
 
+/// Rows a call goes over: all N, or those of a group, between two of the bounds that `route` left.
+struct Rows {
+  i64 first, count;
+};
+Rows group(Arguments& a, i64 N) {
+  Block* bounds = a.optional("group.bounds");
+  if (!bounds) return {0, N};
+  const i64 at = a.integer("group.at");
+  const std::int32_t* between = a.i32(*bounds, "group.bounds", at + 2) + at;
+  if (between[0] < 0 || between[1] < between[0] || between[1] > N)
+    a.fail("group: expected rows between 0 and " + std::to_string(N) + ", got " + std::to_string(between[0]) + " to " + std::to_string(between[1]));
+  return {between[0], between[1] - between[0]};
+}
+
 void linear(Arguments& a) {
   Block &out = a.tensor("out"), &x = a.tensor("x"), &w = a.tensor("w");
   Block* bias = a.optional("bias");
   const i64 N = a.integer("N"), I = a.integer("I"), O = a.integer("O");
   const double alpha = a.number("alpha"), beta = a.number("beta");
+  const Rows rows = group(a, N);
+  float* to = a.f32(out, "out", N * O) + rows.first * O;
+  const float* from = a.f32(x, "x", N * I) + rows.first * I;
   // Panels of 16 rows hang together, so a q8_0 weight is used whole.
   if (const auto* blocks = a.q8_0(w, "w", O, I)) {
     if (w.length != O * I) a.fail("w: expected a q8_0 tensor of exactly " + std::to_string(O * I) + " elements, got " + std::to_string(w.length));
-    return kernels->linear_q8_0(a.context(), a.f32(out, "out", N * O), a.f32(x, "x", N * I), blocks, a.f32(bias, "bias", O), N, I, O,
-                                static_cast<float>(alpha), static_cast<float>(beta));
+    return kernels->linear_q8_0(a.context(), to, from, blocks, a.f32(bias, "bias", O), rows.count, I, O, static_cast<float>(alpha), static_cast<float>(beta));
   }
-  kernels->linear(a.context(), a.f32(out, "out", N * O), a.f32(x, "x", N * I), a.weight(w, "w", O * I), a.f32(bias, "bias", O), N, I, O,
-                  static_cast<float>(alpha), static_cast<float>(beta));
+  kernels->linear(a.context(), to, from, a.weight(w, "w", O * I), a.f32(bias, "bias", O), rows.count, I, O, static_cast<float>(alpha), static_cast<float>(beta));
 }
 
 void linear_backward_input(Arguments& a) {
   Block &dx = a.tensor("dx"), &dout = a.tensor("dout"), &w = a.tensor("w");
   const i64 N = a.integer("N"), I = a.integer("I"), O = a.integer("O");
   const double alpha = a.number("alpha"), beta = a.number("beta");
-  kernels->linear_backward_input(a.context(), a.f32(dx, "dx", N * I), a.f32(dout, "dout", N * O), a.weight(w, "w", O * I), N, I, O,
-                                 static_cast<float>(alpha), static_cast<float>(beta));
+  const Rows rows = group(a, N);
+  kernels->linear_backward_input(a.context(), a.f32(dx, "dx", N * I) + rows.first * I, a.f32(dout, "dout", N * O) + rows.first * O, a.weight(w, "w", O * I),
+                                 rows.count, I, O, static_cast<float>(alpha), static_cast<float>(beta));
 }
 
 void linear_backward_weight(Arguments& a) {
   Block &dw = a.tensor("dw"), &dout = a.tensor("dout"), &x = a.tensor("x");
   const i64 N = a.integer("N"), I = a.integer("I"), O = a.integer("O");
   const double alpha = a.number("alpha");
-  kernels->linear_backward_weight(a.context(), a.f32(dw, "dw", O * I), a.f32(dout, "dout", N * O), a.f32(x, "x", N * I), N, I, O, static_cast<float>(alpha));
+  const Rows rows = group(a, N);
+  kernels->linear_backward_weight(a.context(), a.f32(dw, "dw", O * I), a.f32(dout, "dout", N * O) + rows.first * O, a.f32(x, "x", N * I) + rows.first * I,
+                                  rows.count, I, O, static_cast<float>(alpha));
 }
 
 void linear_backward_bias(Arguments& a) {
@@ -316,7 +334,8 @@ PlainActivation plain_activation(Arguments& a) {
   const std::string name = value.IsString() ? value.As<Napi::String>().Utf8Value() : Arguments::describe(value);
   if (name == "gelu") return PlainActivation::gelu;
   if (name == "gelu_pytorch_tanh") return PlainActivation::gelu_tanh;
-  a.fail("activation: expected gelu or gelu_pytorch_tanh, got " + name);
+  if (name == "sigmoid") return PlainActivation::sigmoid;
+  a.fail("activation: expected gelu, gelu_pytorch_tanh or sigmoid, got " + name);
 }
 
 void activation_forward(Arguments& a) {
@@ -393,6 +412,42 @@ void capped_logprob_backward(Arguments& a) {
                                    a.f32(lse, "lse", M), M, V, static_cast<float>(cap));
 }
 
+// ── mixtures of experts ───────────────────────────────────────────────────────────────────────────────────────────────
+
+void route(Arguments& a) {
+  Block &probs = a.tensor("probs"), &weights = a.tensor("weights"), &chosen = a.tensor("chosen"), &slots = a.tensor("slots"), &rows = a.tensor("rows");
+  Block &bounds = a.tensor("bounds"), *load = a.optional("load"), &logits = a.tensor("logits");
+  const i64 N = a.integer("N"), E = a.integer("E", 1), K = a.integer("K", 1);
+  const bool normalise = a.number("normalise") != 0;
+  if (K > E) a.fail("K: expected at most E (" + std::to_string(E) + "), got " + std::to_string(K));
+  kernels->route(a.context(), a.f32(probs, "probs", N * E), a.f32(weights, "weights", N * K), a.i32(chosen, "chosen", N * K), a.i32(slots, "slots", N * K),
+                 a.i32(rows, "rows", N * K), a.i32(bounds, "bounds", E + 1), a.f32(load, "load", E), a.f32(logits, "logits", N * E), N, E, K, normalise);
+}
+
+void route_backward(Arguments& a) {
+  Block &dlogits = a.tensor("dlogits"), &dweights = a.tensor("dweights"), *dprobs = a.optional("dprobs");
+  Block &probs = a.tensor("probs"), &weights = a.tensor("weights"), &chosen = a.tensor("chosen");
+  const i64 N = a.integer("N"), E = a.integer("E", 1), K = a.integer("K", 1);
+  const bool normalise = a.number("normalise") != 0;
+  kernels->route_backward(a.context(), a.f32(dlogits, "dlogits", N * E), a.f32(dweights, "dweights", N * K), a.f32(dprobs, "dprobs", E),
+                          a.f32(probs, "probs", N * E), a.f32(weights, "weights", N * K), a.indices(chosen, "chosen", N * K, E), N, E, K, normalise);
+}
+
+void combine_rows(Arguments& a) {
+  Block &out = a.tensor("out"), &y = a.tensor("y"), &weights = a.tensor("weights"), &slots = a.tensor("slots");
+  const i64 N = a.integer("N"), K = a.integer("K", 1), C = a.integer("C", 1);
+  kernels->combine_rows(a.context(), a.f32(out, "out", N * C), a.f32(y, "y", N * K * C), a.f32(weights, "weights", N * K),
+                        a.indices(slots, "slots", N * K, N * K), N, K, C);
+}
+
+void combine_rows_backward(Arguments& a) {
+  Block &dy = a.tensor("dy"), *dweights = a.optional("dweights"), &dout = a.tensor("dout"), &y = a.tensor("y"), &weights = a.tensor("weights");
+  Block& slots = a.tensor("slots");
+  const i64 N = a.integer("N"), K = a.integer("K", 1), C = a.integer("C", 1);
+  kernels->combine_rows_backward(a.context(), a.f32(dy, "dy", N * K * C), a.f32(dweights, "dweights", N * K), a.f32(dout, "dout", N * C),
+                                 a.f32(y, "y", N * K * C), a.f32(weights, "weights", N * K), a.indices(slots, "slots", N * K, N * K), N, K, C);
+}
+
 // ── head and optimiser ────────────────────────────────────────────────────────────────────────────────────────────────
 
 void logprob(Arguments& a) {
@@ -451,6 +506,7 @@ constexpr Entry entries[] = {
     {"attention", attention}, {"attentionBackward", attention_backward},
     {"gatedActivation", gated_activation}, {"gatedActivationBackward", gated_activation_backward},
     {"layerNorm", layer_norm}, {"layerNormBackward", layer_norm_backward}, {"activation", activation_forward}, {"activationBackward", activation_backward},
+    {"route", route}, {"routeBackward", route_backward}, {"combineRows", combine_rows}, {"combineRowsBackward", combine_rows_backward},
     {"copyColumns", copy_columns}, {"localAttention", local_attention}, {"localAttentionBackward", local_attention_backward},
     {"cappedLogprob", capped_logprob}, {"cappedLogprobBackward", capped_logprob_backward},
     {"logprob", logprob}, {"logprobBackward", logprob_backward}, {"adamw", adamw},

@@ -16,7 +16,7 @@ struct Weight {
 };
 
 enum class Activation { silu, gelu_tanh };
-enum class PlainActivation { gelu, gelu_tanh };
+enum class PlainActivation { gelu, gelu_tanh, sigmoid };
 
 // name, arguments
 #define ATTUNE_KERNELS(X)                                                                                                        \
@@ -64,6 +64,13 @@ enum class PlainActivation { gelu, gelu_tanh };
                      const std::int32_t* targets, i64 M, i64 V, float cap))                                                     \
   X(capped_logprob_backward, (Context & c, float* logits, const float* dlogprobs, const std::int32_t* targets, const float* lse, \
                               i64 M, i64 V, float cap))                                                                         \
+  X(route, (Context & c, float* probs, float* weights, std::int32_t* chosen, std::int32_t* slots, std::int32_t* rows,            \
+            std::int32_t* bounds, float* load, const float* logits, i64 N, i64 E, i64 K, bool normalise))                        \
+  X(route_backward, (Context & c, float* dlogits, const float* dweights, const float* dprobs, const float* probs,               \
+                     const float* weights, const std::int32_t* chosen, i64 N, i64 E, i64 K, bool normalise))                     \
+  X(combine_rows, (Context & c, float* out, const float* y, const float* weights, const std::int32_t* slots, i64 N, i64 K, i64 C)) \
+  X(combine_rows_backward, (Context & c, float* dy, float* dweights, const float* dout, const float* y, const float* weights,   \
+                            const std::int32_t* slots, i64 N, i64 K, i64 C))                                                    \
   X(logprob, (Context & c, float* logprobs, float* lse, float* entropy, std::int32_t* best, float* kept, i64 kept_length,       \
               const float* x, Weight w, const std::int32_t* targets, i64 M, i64 C, i64 V))                                      \
   X(logprob_backward, (Context & c, float* dx, float* dw, float* kept, i64 kept_length, const float* dlogprobs, const float* x, \

@@ -35,6 +35,7 @@ export async function* classify(training: Training, data: ClassifyData): AsyncGe
     for (const [i, indices] of plan.entries()) {
       const rows = Array.from(indices, (row) => data.train[row]);
       model.dropoutSeed = dropoutSeed(seed, step, i);
+      model.microBatchShare = indices.length / stepTexts;
       const forward = await score(indices, true);
       const share = classifyLoss(forward.scores, Int32Array.from(rows, ({ label }) => label), labels.length, stepTexts);
       model.backwardScores(forward, share.dscores);

@@ -34,6 +34,7 @@ export async function* grpo(training: Training, data: OnlineData, options: GrpoO
     for (const [i, indices] of microBatches([...rollouts.keys()], data.batchSize).entries()) {
       const batch = packRollouts(indices.map((index) => rollouts[index]), data.prompts);
       model.dropoutSeed = dropoutSeed(seed, step, i);
+      model.microBatchShare = indices.length / rollouts.length;
       const forward = await model.forward(batch, { gradient: true, entropy: true });
       const lengths = Int32Array.from(indices, (index) => counted[index]);
       const sites = {

@@ -42,6 +42,7 @@ export async function* kto(training: Training, data: KtoData, options: KtoOption
     for (const [i, rows] of plan.entries()) {
       const batch = packSequences(Array.from(rows, (row) => sequences[row]));
       model.dropoutSeed = dropoutSeed(seed, step, i);
+      model.microBatchShare = rows.length / stepRows.length;
       const forward = await model.forward(batch, { gradient: true, entropy: true });
       const labelled = rowLogprobs(forward.logprobs, batch, rows, data.train, data.trainReference);
       const share = ktoLoss(labelled, kl, stepRows.length, options);

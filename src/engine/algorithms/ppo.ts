@@ -57,7 +57,7 @@ export async function* ppo(training: Training, critic: Critic, data: OnlineData,
     whiten(estimates.map(({ advantages }) => advantages), true);
     await store({ advantages: estimates.map(({ advantages }) => advantages) });
 
-    const sums = { policy: 0, value: 0, approxKl: 0, clipped: 0, valueClipped: 0, entropy: 0, norm: 0, ratio: 0, squaredRatio: 0 };
+    const sums = { policy: 0, value: 0, approxKl: 0, clipped: 0, valueClipped: 0, entropy: 0, norm: 0, ratio: 0, squaredRatio: 0, aux: 0 };
     const learningRate = learningRateAt(step, totalSteps, settings);
     let [microBatch, computedTokens] = [0, 0];
     for (let epoch = 0; epoch < options.numPpoEpochs; epoch++) {
@@ -68,6 +68,7 @@ export async function* ppo(training: Training, critic: Critic, data: OnlineData,
         for (const part of microBatches(indices, data.batchSize)) {
           const batch = packRollouts(part.map((index) => rollouts[index]), data.prompts);
           model.dropoutSeed = critic.model.dropoutSeed = dropoutSeed(seed, step, microBatch++);
+          model.microBatchShare = critic.model.microBatchShare = part.length / indices.length;
           const forward = await model.forward(batch, { gradient: true, entropy: true });
           const values = await critic.model.forwardScores(batch, { gradient: true });
           const of = <T>(parts: T[]): T[] => part.map((index) => parts[index]);
@@ -89,6 +90,7 @@ export async function* ppo(training: Training, critic: Critic, data: OnlineData,
         }
         for (const name of ['approxKl', 'clipped', 'valueClipped', 'entropy', 'ratio'] as const) sums[name] += means[name];
         sums.squaredRatio += means.ratio ** 2;
+        sums.aux += model.auxLoss() ?? 0;
         sums.norm += await updateBoth(training, critic, step, learningRate);
       }
     }
@@ -113,6 +115,7 @@ export async function* ppo(training: Training, critic: Critic, data: OnlineData,
       'val/clipfrac_avg': average(sums.valueClipped),
       'val/ratio': average(sums.ratio),
       'val/ratio_var': updates > 1 ? Math.max(0, (sums.squaredRatio - sums.ratio ** 2 / updates) / (updates - 1)) : 0,
+      ...(model.auxLoss() === null ? {} : { aux_loss: average(sums.aux) }),
       'val/num_eos_tokens': rollouts.filter(({ finished }) => finished).length,
       ...judgedMetrics(experience),
     };

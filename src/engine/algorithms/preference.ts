@@ -63,6 +63,7 @@ export async function* trainOnPairs(training: Training, data: PairData, method: 
     for (const [i, rows] of plan.entries()) {
       const batch = packPreferences(Array.from(rows, (row) => data.train[row]), method.promptLoss);
       model.dropoutSeed = dropoutSeed(seed, step, i);
+      model.microBatchShare = rows.length / totals.pairs;
       const forward = await model.forward(batch, { gradient: true, entropy: true, best: true });
       const pairs = pairLogprobs(forward.logprobs, batch, rows.length);
       const share = method.train(pairs, rows, totals);

@@ -48,6 +48,7 @@ export async function* rejection(training: Training, data: OnlineData, options: 
     let [loss, correct, entropy, computedTokens] = [0, 0, 0, 0];
     for (const [i, batch] of batches.entries()) {
       model.dropoutSeed = dropoutSeed(seed, step, i);
+      model.microBatchShare = batch.sequenceCount / answers.length;
       const forward = await model.forward(batch, { gradient: true, entropy: true, best: true });
       const share = sftLoss(forward.logprobs, stepTokens);
       model.backward(forward, share.dlogprobs);

@@ -32,6 +32,7 @@ export async function* reward(training: Training, data: RewardData, centerReward
       const rows = Array.from(indices, (row) => data.train[row]);
       const batch = packRankings(rows);
       model.dropoutSeed = dropoutSeed(seed, step, i);
+      model.microBatchShare = indices.length / stepPrompts;
       const forward = await model.forwardScores(batch, { gradient: true });
       const prompts = rankedScores(rows);
       const share = rewardLoss(forward.scores, prompts, stepPrompts, centerRewardsCoefficient);

@@ -39,6 +39,7 @@ export async function* rloo(training: Training, data: OnlineData, options: RlooO
     for (const [i, indices] of microBatches([...rollouts.keys()], data.batchSize).entries()) {
       const batch = packRollouts(indices.map((index) => rollouts[index]), data.prompts);
       model.dropoutSeed = dropoutSeed(seed, step, i);
+      model.microBatchShare = indices.length / rollouts.length;
       const forward = await model.forward(batch, { gradient: true, entropy: true });
       const carries = Uint8Array.from(indices, (index) => counted[index]);
       const answers = {

@@ -7,7 +7,7 @@ import { packSequences, type Sequence } from '../data/pack.ts';
 import { microBatches, type StepPlan } from '../data/plan.ts';
 import { sftLoss } from '../losses/sft.ts';
 import type { LanguageModel } from '../model/language-model.ts';
-import { isEvaluationStep, optimizerStep, type StepReport, type Training } from './training.ts';
+import { isEvaluationStep, optimizerStep, rowCount, type StepReport, type Training } from './training.ts';
 
 export type SftData = { train: Sequence[]; steps: StepPlan[]; validation: Sequence[]; evalSteps: number; evalTokens: number };
 
@@ -24,6 +24,7 @@ export async function* sft(training: Training, data: SftData): AsyncGenerator<St
     let entropy = 0;
     for (const [i, batch] of batches.entries()) {
       model.dropoutSeed = dropoutSeed(seed, step, i);
+      model.microBatchShare = plan[i].length / rowCount(plan);
       const forward = await model.forward(batch, { gradient: true, entropy: true, best: true });
       const share = sftLoss(forward.logprobs, stepTokens);
       model.backward(forward, share.dlogprobs);

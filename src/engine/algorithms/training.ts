@@ -5,6 +5,7 @@
 import type { RowLengths } from '../../shared/job.ts';
 import type { Optimizer } from '../../shared/recipe.ts';
 import type { RunReport } from '../../shared/reports.ts';
+import type { StepPlan } from '../data/plan.ts';
 import type { LanguageModel } from '../model/language-model.ts';
 import type { AdamW } from '../optim/adamw.ts';
 import { clipScale } from '../optim/clip.ts';
@@ -42,8 +43,14 @@ export type StepReport = {
   ended?: string;
 };
 
-/** Clips the gathered gradients to maxGradNorm, takes the AdamW step and clears them. `step` counts from 0. */
-export async function optimizerStep(training: Training, step: number): Promise<{ grad_norm: number; learning_rate: number }> {
+/** Rows of a step. */
+export const rowCount = (plan: StepPlan): number => plan.reduce((sum, rows) => sum + rows.length, 0);
+
+/**
+ * Clips the gathered gradients to maxGradNorm, takes the AdamW step and clears them. `step` counts from 0. aux_loss, of a mixture of experts,
+ * is the routers' load balancing loss before its coefficient; it was trained with, and the method's own loss is told without it.
+ */
+export async function optimizerStep(training: Training, step: number): Promise<{ grad_norm: number; learning_rate: number; aux_loss?: number }> {
   const { model, adamw, settings } = training;
   const norm = await adamw.gradNorm();
   if (!Number.isFinite(norm)) {
@@ -51,8 +58,9 @@ export async function optimizerStep(training: Training, step: number): Promise<{
   }
   const learningRate = learningRateAt(step, training.totalSteps, settings);
   adamw.step(learningRate, clipScale(norm, settings.maxGradNorm));
+  const auxLoss = model.auxLoss();
   model.zeroGrad();
-  return { grad_norm: norm, learning_rate: learningRate };
+  return { grad_norm: norm, learning_rate: learningRate, ...(auxLoss === null ? {} : { aux_loss: auxLoss }) };
 }
 
 /** Sums a per-site array over each of a batch's sequences, in f64 and in order. */

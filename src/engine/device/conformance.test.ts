@@ -11,13 +11,14 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { cases as commonCases, createNormal, type Case, type Tensors } from './conformance-cases.ts';
+import { expertCases } from './conformance-experts.ts';
 import { familyCases } from './conformance-families.ts';
 import type { Device, HostArray, Storage, Tensor } from './device.ts';
 import { createNativeDevice } from './native.ts';
 import { createTfjsDevice } from './tfjs/tfjs.ts';
 import { createReferenceDevice, type ReferenceTensor } from './reference.ts';
 
-const cases = [...commonCases, ...familyCases];
+const cases = [...commonCases, ...familyCases, ...expertCases];
 /** Elements after the end of every tensor: NaN, to poison what reads them and to show what writes them. */
 const GUARD = 19;
 /** Central differences in f64, steps of 1e-5: h² ≈ 1e-10 of curvature, 2⁻⁵³ / h ≈ 1e-11 of rounding, and room for steep functions. */

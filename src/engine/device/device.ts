@@ -31,8 +31,11 @@ export const SEGMENT_FIELDS = 6;
 /** The gate's activation in a gated MLP. */
 export type Activation = 'silu' | 'gelu_pytorch_tanh';
 
-/** That of an MLP without a gate. */
-export type PlainActivation = 'gelu' | 'gelu_pytorch_tanh';
+/** That of an MLP without a gate; the sigmoid is the gate of a shared expert. */
+export type PlainActivation = 'gelu' | 'gelu_pytorch_tanh' | 'sigmoid';
+
+/** Of N rows only bounds[at] ≤ n < bounds[at + 1]: those of one expert. The bounds (i32) are the device's own, as `route` leaves them. */
+export type Group = { readonly bounds: Tensor; readonly at: number };
 
 export interface Device {
   readonly name: string;
@@ -79,12 +82,13 @@ export interface Device {
   /**
    * out(N,O) = beta·out + alpha · x(N,I) · w(O,I)ᵀ (+ bias(O)); w f32, bf16 or q8_0; beta 0 never reads out.
    * With q8_0, x is rounded the same way first, by blocks of 32 (halves to even, d in f32), and products of bytes are exact.
+   * With a group, here and in the two below, no other row of out, x, dx or dout is read or written.
    */
-  linear(out: Tensor, x: Tensor, w: Tensor, bias: Tensor | null, N: number, I: number, O: number, alpha: number, beta: number): void;
+  linear(out: Tensor, x: Tensor, w: Tensor, bias: Tensor | null, N: number, I: number, O: number, alpha: number, beta: number, group?: Group): void;
   /** dx(N,I) = beta·dx + alpha · dout(N,O) · w(O,I); w f32 or bf16; beta 0 never reads dx. */
-  linearBackwardInput(dx: Tensor, dout: Tensor, w: Tensor, N: number, I: number, O: number, alpha: number, beta: number): void;
+  linearBackwardInput(dx: Tensor, dout: Tensor, w: Tensor, N: number, I: number, O: number, alpha: number, beta: number, group?: Group): void;
   /** dw(O,I) += alpha · dout(N,O)ᵀ · x(N,I) */
-  linearBackwardWeight(dw: Tensor, dout: Tensor, x: Tensor, N: number, I: number, O: number, alpha: number): void;
+  linearBackwardWeight(dw: Tensor, dout: Tensor, x: Tensor, N: number, I: number, O: number, alpha: number, group?: Group): void;
   /** dbias(O) += Σₙ dout(N,O) */
   linearBackwardBias(dbias: Tensor, dout: Tensor, N: number, O: number): void;
 
@@ -159,6 +163,26 @@ export interface Device {
   cappedLogprob(logprobs: Tensor, lse: Tensor, entropy: Tensor | null, best: Tensor | null, logits: Tensor, targets: Tensor, M: number, V: number, cap: number): void;
   /** logits(M,V), capped by cappedLogprob, become the gradient of what they were before. */
   cappedLogprobBackward(logits: Tensor, dlogprobs: Tensor, targets: Tensor, lse: Tensor, M: number, V: number, cap: number): void;
+
+  // ── mixtures of experts ───────────────────────────────────────────────────────────────────────────────────────────
+  /**
+   * A router: probs(N,E) = softmax(logits(N,E)); chosen(N,K) i32 are each row's K likeliest experts, likeliest first, the lower of a tie;
+   * weights(N,K) their probs, divided by the K's sum with normalise. The N·K pairs are laid out by expert, then by row: slots(N,K) i32 is each
+   * pair's place, rows(N·K) i32 each place's row, bounds(E+1) i32 where each expert's places begin. load(E) += their count, when given.
+   */
+  route(
+    probs: Tensor, weights: Tensor, chosen: Tensor, slots: Tensor, rows: Tensor, bounds: Tensor, load: Tensor | null,
+    logits: Tensor, N: number, E: number, K: number, normalise: 0 | 1,
+  ): void;
+  /** dlogits(N,E) is written, from dweights(N,K) and from dprobs(E), which every row's probs get besides when given. */
+  routeBackward(
+    dlogits: Tensor, dweights: Tensor, dprobs: Tensor | null, probs: Tensor, weights: Tensor, chosen: Tensor,
+    N: number, E: number, K: number, normalise: 0 | 1,
+  ): void;
+  /** out(N,C) += Σⱼ weights(N,K)[n,j] · y(N·K,C)[slots(N,K)[n,j]], in order of j */
+  combineRows(out: Tensor, y: Tensor, weights: Tensor, slots: Tensor, N: number, K: number, C: number): void;
+  /** dy(N·K,C) and dweights(N,K) (null when nobody asks) are written; every place is in slots once. */
+  combineRowsBackward(dy: Tensor, dweights: Tensor | null, dout: Tensor, y: Tensor, weights: Tensor, slots: Tensor, N: number, K: number, C: number): void;
 
   // ── optimiser ─────────────────────────────────────────────────────────────────────────────────────────────────────
   /**

@@ -100,10 +100,12 @@ export function createNativeDevice(threads: number): Device {
     scatterAddRows: (table, rows, index, N, C) => addon.scatterAddRows(device, h(table), h(rows), h(index), N, C),
 
     quantize: (w, x, O, I) => addon.quantize(device, h(w), h(x), O, I),
-    linear: (out, x, w, bias, N, I, O, alpha, beta) => addon.linear(device, h(out), h(x), h(w), maybe(bias), N, I, O, alpha, beta),
-    linearBackwardInput: (dx, dout, w, N, I, O, alpha, beta) =>
-      addon.linearBackwardInput(device, h(dx), h(dout), h(w), N, I, O, alpha, beta),
-    linearBackwardWeight: (dw, dout, x, N, I, O, alpha) => addon.linearBackwardWeight(device, h(dw), h(dout), h(x), N, I, O, alpha),
+    linear: (out, x, w, bias, N, I, O, alpha, beta, group) =>
+      addon.linear(device, h(out), h(x), h(w), maybe(bias), N, I, O, alpha, beta, maybe(group?.bounds ?? null), group?.at),
+    linearBackwardInput: (dx, dout, w, N, I, O, alpha, beta, group) =>
+      addon.linearBackwardInput(device, h(dx), h(dout), h(w), N, I, O, alpha, beta, maybe(group?.bounds ?? null), group?.at),
+    linearBackwardWeight: (dw, dout, x, N, I, O, alpha, group) =>
+      addon.linearBackwardWeight(device, h(dw), h(dout), h(x), N, I, O, alpha, maybe(group?.bounds ?? null), group?.at),
     linearBackwardBias: (dbias, dout, N, O) => addon.linearBackwardBias(device, h(dbias), h(dout), N, O),
 
     rmsNorm: (out, rstd, x, weight, N, C, eps) => addon.rmsNorm(device, h(out), h(rstd), h(x), h(weight), N, C, eps),
@@ -137,6 +139,14 @@ export function createNativeDevice(threads: number): Device {
       addon.cappedLogprob(device, h(logprobs), h(lse), maybe(entropy), maybe(best), h(logits), h(targets), M, V, cap),
     cappedLogprobBackward: (logits, dlogprobs, targets, lse, M, V, cap) =>
       addon.cappedLogprobBackward(device, h(logits), h(dlogprobs), h(targets), h(lse), M, V, cap),
+
+    route: (probs, weights, chosen, slots, rows, bounds, load, logits, N, E, K, normalise) =>
+      addon.route(device, h(probs), h(weights), h(chosen), h(slots), h(rows), h(bounds), maybe(load), h(logits), N, E, K, normalise),
+    routeBackward: (dlogits, dweights, dprobs, probs, weights, chosen, N, E, K, normalise) =>
+      addon.routeBackward(device, h(dlogits), h(dweights), maybe(dprobs), h(probs), h(weights), h(chosen), N, E, K, normalise),
+    combineRows: (out, y, weights, slots, N, K, C) => addon.combineRows(device, h(out), h(y), h(weights), h(slots), N, K, C),
+    combineRowsBackward: (dy, dweights, dout, y, weights, slots, N, K, C) =>
+      addon.combineRowsBackward(device, h(dy), maybe(dweights), h(dout), h(y), h(weights), h(slots), N, K, C),
 
     adamw: (w, grad, m, v, n, lr, beta1, beta2, eps, weightDecay, step, gradScale) =>
       addon.adamw(device, h(w), h(grad), h(m), h(v), n, lr, beta1, beta2, eps, weightDecay, step, gradScale),

@@ -44,7 +44,11 @@ function erf(x: number): number {
 
 /** act(x) and its derivative. */
 function activatePlain(x: number, activation: PlainActivation): { value: number; slope: number } {
-  if (activation !== 'gelu') return activate(x, activation);
+  if (activation === 'gelu_pytorch_tanh') return activate(x, activation);
+  if (activation === 'sigmoid') {
+    const value = 1 / (1 + Math.exp(-x));
+    return { value, slope: value * (1 - value) };
+  }
   const cdf = 0.5 * (1 + erf(x / Math.SQRT2));
   return { value: x * cdf, slope: cdf + (x * Math.exp(-0.5 * x * x)) / Math.sqrt(2 * Math.PI) };
 }

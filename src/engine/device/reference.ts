@@ -5,8 +5,9 @@
  * central differences of these same loops are not drowned by rounding.
  */
 import { dequantizeQ80, Q8_0_BLOCK, Q8_0_BYTES, quantizeQ80 } from '../formats/q8-0.ts';
-import type { Activation, Device, HostArray, Storage, Tensor } from './device.ts';
+import type { Activation, Device, Group, HostArray, Storage, Tensor } from './device.ts';
 import { dropoutMask } from './dropout-mask.ts';
+import { createExpertKernels } from './reference-experts.ts';
 import { createFamilyKernels } from './reference-families.ts';
 
 export type Reals = Float32Array | Float64Array;
@@ -23,6 +24,9 @@ function dataOf(x: Tensor, ...allowed: Storage[]): Reals | Int32Array | Uint16Ar
 }
 export const f32 = (x: Tensor): Reals => dataOf(x, 'f32') as Reals;
 export const i32 = (x: Tensor): Int32Array => dataOf(x, 'i32') as Int32Array;
+
+/** First row of a group and the one after its last; of all N without one. */
+const rowsOf = (group: Group | undefined, N: number): [number, number] => (group ? [i32(group.bounds)[group.at], i32(group.bounds)[group.at + 1]] : [0, N]);
 
 /** A weight as reals, whatever it is stored as: bf16 is the upper half of an f32. */
 function weights(x: Tensor): Reals {
@@ -192,10 +196,11 @@ export function createReferenceDevice(real: Float32ArrayConstructor | Float64Arr
       (dataOf(w, 'q8_0') as Uint8Array).set(quantizeQ80(Float32Array.from(f32(x).subarray(0, O * I))));
     },
 
-    linear(out, x, w, bias, N, I, O, alpha, beta) {
+    linear(out, x, w, bias, N, I, O, alpha, beta, group) {
       const [y, b, c] = [f32(out), anyWeights(w), bias && f32(bias)];
       const a = w.storage === 'q8_0' ? roundedToBytes(f32(x), N * I) : f32(x);
-      for (let n = 0; n < N; n++) {
+      const [from, to] = rowsOf(group, N);
+      for (let n = from; n < to; n++) {
         for (let o = 0; o < O; o++) {
           const old = beta === 0 ? 0 : beta * y[n * O + o];
           y[n * O + o] = old + alpha * dot(a, n * I, b, o * I, I) + (c ? c[o] : 0);
@@ -203,9 +208,10 @@ export function createReferenceDevice(real: Float32ArrayConstructor | Float64Arr
       }
     },
 
-    linearBackwardInput(dx, dout, w, N, I, O, alpha, beta) {
+    linearBackwardInput(dx, dout, w, N, I, O, alpha, beta, group) {
       const [da, dy, b] = [f32(dx), f32(dout), weights(w)];
-      for (let n = 0; n < N; n++) {
+      const [from, to] = rowsOf(group, N);
+      for (let n = from; n < to; n++) {
         for (let i = 0; i < I; i++) {
           let sum = 0;
           for (let o = 0; o < O; o++) sum += dy[n * O + o] * b[o * I + i]; // undoes, through x: out = alpha · x · wᵀ
@@ -214,12 +220,13 @@ export function createReferenceDevice(real: Float32ArrayConstructor | Float64Arr
       }
     },
 
-    linearBackwardWeight(dw, dout, x, N, I, O, alpha) {
+    linearBackwardWeight(dw, dout, x, N, I, O, alpha, group) {
       const [db, dy, a] = [f32(dw), f32(dout), f32(x)];
+      const [from, to] = rowsOf(group, N);
       for (let o = 0; o < O; o++) {
         for (let i = 0; i < I; i++) {
           let sum = 0;
-          for (let n = 0; n < N; n++) sum += dy[n * O + o] * a[n * I + i]; // undoes, through w: out = alpha · x · wᵀ
+          for (let n = from; n < to; n++) sum += dy[n * O + o] * a[n * I + i]; // undoes, through w: out = alpha · x · wᵀ
           db[o * I + i] += alpha * sum;
         }
       }
@@ -328,6 +335,7 @@ export function createReferenceDevice(real: Float32ArrayConstructor | Float64Arr
     },
 
     ...families,
+    ...createExpertKernels(),
 
     // ── optimiser ───────────────────────────────────────────────────────────────────────────────────────────────────
     adamw(w, grad, m, v, n, lr, beta1, beta2, eps, weightDecay, step, gradScale) {

@@ -23,9 +23,21 @@ test('absent keys take the defaults of transformers, null ones too', () => {
     .toMatchObject({ numKeyValueHeads: 4, ropes: [{ theta: 10000 }], tieWordEmbeddings: false, normEps: 1e-6, headDim: 8, hiddenAct: 'silu' });
 });
 
+test('experts are read under either of their names, and in the layers that have them', () => {
+  const qwen = { architectures: ['Qwen3MoeForCausalLM'], num_hidden_layers: 4, num_experts_per_tok: 2, moe_intermediate_size: 12, mlp_only_layers: [3], decoder_sparse_step: 2 };
+  const mixture = { numExperts: 6, numExpertsPerTok: 2, normTopkProb: false, intermediateSize: 12, sharedIntermediateSize: 0, routerAuxLossCoef: 0.001, layers: [false, true, false, false] };
+  expect(parse({ ...qwen, num_experts: 6 }).mixture).toEqual(mixture);
+  expect(parse({ ...qwen, num_local_experts: 6, router_aux_loss_coef: 0 }).mixture).toEqual({ ...mixture, routerAuxLossCoef: 0 });
+  expect(parse({ ...qwen, mlp_only_layers: [1, 3] }).mixture).toBeNull();
+  expect(parse({ architectures: ['MixtralForCausalLM'] }).mixture).toMatchObject({ numExperts: 8, numExpertsPerTok: 2, normTopkProb: true, layers: [true, true] });
+  expect(() => parse({ ...qwen, num_experts: 1 })).toThrow('config.json: num_experts_per_tok (2) is more than the 1 experts there are');
+  expect(() => parse({ ...qwen, mlp_only_layers: 3 })).toThrow('config.json: mlp_only_layers is 3, expected a list of layers');
+  expect(() => parse({ architectures: ['MixtralForCausalLM'], router_jitter_noise: 0.1 })).toThrow(/router_jitter_noise is not 0/);
+});
+
 test('an unknown architecture is refused by name, with the nearest one', () => {
-  expect(() => parse({ architectures: ['Qwen2MoeForCausalLM'] })).toThrow(
-    /^config.json: architecture Qwen2MoeForCausalLM is not supported; the nearest supported one is Qwen2ForCausalLM \(all: LlamaForCausalLM, .*GPT2LMHeadModel\)$/,
+  expect(() => parse({ architectures: ['Qwen3NextForCausalLM'] })).toThrow(
+    /^config.json: architecture Qwen3NextForCausalLM is not supported; the nearest supported one is Qwen3MoeForCausalLM \(all: LlamaForCausalLM, .*GPT2LMHeadModel\)$/,
   );
   expect(() => parse({ architectures: undefined, model_type: 'bloom' })).toThrow(/architecture bloom is not supported/);
   expect(() => parse({ architectures: ['Gemma3ForConditionalGeneration'] })).toThrow(/nearest supported one is Gemma3ForCausalLM/);

@@ -91,7 +91,7 @@ export function parseModelConfig(config: Record<string, unknown>, where: string)
   const traits: Omit<Traits, 'hiddenAct'> & { hiddenAct: Traits['hiddenAct'] | null } = {
     hiddenAct: null, qkvBias: false, outputBias: false, mlpBias: false, qkNorm: null, norm: 'rms', normOffset: 0, gated: true,
     parallel: false, sharedNorm: false, fusedQkv: 'parts', transposed: false, embeddingScale: 1, attentionScale: null, attentionCap: 0, logitCap: 0,
-    layers: Array.from({ length: numHiddenLayers }, () => ({ window: 0, rope: 0 })),
+    layers: Array.from({ length: numHiddenLayers }, () => ({ window: 0, rope: 0 })), mixture: null,
     ...family.traits(reader),
   };
 
@@ -147,7 +147,7 @@ function familyOf(config: Record<string, unknown>, where: string): [string, Fami
   throw new Error(`${where}: architecture ${wanted} is not supported; the nearest supported one is ${nearest(wanted, all)} (all: ${all.join(', ')})`);
 }
 
-/** The name that shares the longest run of first letters, then the fewest edits: Qwen2MoeForCausalLM → Qwen2ForCausalLM. */
+/** The name that shares the longest run of first letters, then the fewest edits: Qwen3NextForCausalLM → Qwen3MoeForCausalLM. */
 function nearest(name: string, known: string[]): string {
   const score = (other: string) => {
     let common = 0;

@@ -20,7 +20,7 @@ import { loadLanguageModel, type LanguageModel, type LoadOptions } from './langu
 import { isTransposed, transposed } from './parameters.ts';
 import { packed, relativeError } from './testing.ts';
 
-type Expected = { inputIds: number[][]; logprobs: number[][]; adamw: { losses: number[]; gradNorms: number[] } & Record<string, unknown> };
+type Expected = { inputIds: number[][]; logprobs: number[][]; auxLoss?: number; adamw: { losses: number[]; gradNorms: number[] } & Record<string, unknown> };
 
 const TOLERANCE = 1e-4; // f32 against f64 through a few layers; measured errors are about 1e-6
 const root = fileURLToPath(new URL('../../../fixtures/families', import.meta.url));
@@ -37,6 +37,9 @@ async function load(device: Device, family: string, options: Partial<LoadOptions
 const asStored = (model: LanguageModel, name: string, shape: number[], values: Float32Array) =>
   isTransposed(model.config, name, shape) ? transposed(values, shape[0]!, shape[1]!) : values;
 
+/** It carries no adapter. */
+const isTheRouter = ({ config }: LanguageModel, name: string) => config.mixture !== null && name.endsWith(`.${config.names.mixture!.router}.weight`);
+
 describe.each(readdirSync(root))('%s', (family) => {
   const expected = JSON.parse(readFileSync(join(root, family, 'expected.json'), 'utf8')) as Expected;
   const batch = packed(expected.inputIds);
@@ -52,6 +55,7 @@ describe.each(readdirSync(root))('%s', (family) => {
 
     const forward = await model.forward(batch, { gradient: true, entropy: true, best: true });
     expect(relativeError(forward.logprobs, expected.logprobs.flat()), 'log-probs').toBeLessThan(TOLERANCE);
+    expect(model.auxLoss() ?? undefined).toEqual(expected.auxLoss === undefined ? undefined : expect.closeTo(expected.auxLoss, 5));
     model.backward(forward, new Float32Array(M).fill(-1 / M));
     expect(model.parameters.map(({ name }) => `grad.${name}`).sort()).toEqual([...tensors.tensors.keys()].filter((name) => name.startsWith('grad.')).sort());
     for (const { name, shape, grad } of model.parameters) {
@@ -73,7 +77,7 @@ describe.each(readdirSync(root))('%s', (family) => {
       for (let step = 0; step < 10; step++) {
         model.zeroGrad();
         const forward = await model.forward(batch, { gradient: true });
-        const loss = -forward.logprobs.reduce((sum, x) => sum + x, 0) / M;
+        const loss = -forward.logprobs.reduce((sum, x) => sum + x, 0) / M + (model.config.mixture?.routerAuxLossCoef ?? 0) * (model.auxLoss() ?? 0);
         model.backward(forward, new Float32Array(M).fill(-1 / M));
         const norm = await adamw.gradNorm();
         expect(Math.abs(loss / losses[step]! - 1), `loss of step ${step}`).toBeLessThan(TOLERANCE);
@@ -129,7 +133,7 @@ describe.each(readdirSync(root))('%s', (family) => {
     const device = createNativeDevice(2);
     const plain = await load(device, family, { trainable: 'none' });
     const model = await load(device, family, { trainable: 'lora', lora: { r: 2, loraAlpha: 4, loraDropout: 0, targetModules: ['all-linear'] } });
-    const linears = plain.tensors({ merge: false }).filter(({ name, shape }) => shape.length > 1 && name.startsWith(plain.config.names.layers));
+    const linears = plain.tensors({ merge: false }).filter(({ name, shape }) => shape.length > 1 && name.startsWith(plain.config.names.layers) && !isTheRouter(plain, name));
     expect(model.adapterModules().map(({ name }) => `${name}.weight`)).toEqual(linears.map(({ name }) => name));
     const { logprobs } = await plain.forward(batch);
     expect((await model.forward(batch)).logprobs).toEqual(logprobs);

@@ -28,8 +28,12 @@ export type Names = {
   gate: string;
   up: string;
   down: string;
+  mixture: MixtureNames | null;
   afterMlpNorm: string | null;
 };
+
+/** Of a mixture's modules; gate, up and down stand below `experts.E` and `shared`. */
+export type MixtureNames = { router: string; experts: string; gate: string; up: string; down: string; shared: string | null; sharedGate: string };
 
 /** See ModelConfig, of which these are part. */
 export type Traits = {
@@ -61,6 +65,22 @@ export type Traits = {
   logitCap: number;
   /** Keys a query of a layer sees, itself included, 0: all; and which of the config's ropes turns it, null: none. */
   layers: { window: number; rope: number | null }[];
+  /** Experts in place of the MLP; null: a dense model. */
+  mixture: Mixture | null;
+};
+
+export type Mixture = {
+  numExperts: number;
+  numExpertsPerTok: number;
+  /** The weights of a token's experts sum to 1. */
+  normTopkProb: boolean;
+  /** Of one expert; of the shared one, 0: there is none. */
+  intermediateSize: number;
+  sharedIntermediateSize: number;
+  /** Weighs the load balancing loss in training. */
+  routerAuxLossCoef: number;
+  /** Which layers have experts; the others are dense. */
+  layers: boolean[];
 };
 
 /** How a family's row reads config.json; every method checks what it reads. */
@@ -93,7 +113,7 @@ const LLAMA: Names = {
   embed: 'model.embed_tokens', positions: null, layers: 'model.layers', norm: 'model.norm', head: 'lm_head',
   inputNorm: 'input_layernorm', qkv: null, q: 'self_attn.q_proj', k: 'self_attn.k_proj', v: 'self_attn.v_proj', o: 'self_attn.o_proj',
   qNorm: 'self_attn.q_norm', kNorm: 'self_attn.k_norm', afterAttentionNorm: null,
-  mlpNorm: 'post_attention_layernorm', gateUp: null, gate: 'mlp.gate_proj', up: 'mlp.up_proj', down: 'mlp.down_proj', afterMlpNorm: null,
+  mlpNorm: 'post_attention_layernorm', gateUp: null, gate: 'mlp.gate_proj', up: 'mlp.up_proj', down: 'mlp.down_proj', mixture: null, afterMlpNorm: null,
 };
 const SANDWICH: Names = {
   ...LLAMA, afterAttentionNorm: 'post_attention_layernorm', mlpNorm: 'pre_feedforward_layernorm', afterMlpNorm: 'post_feedforward_layernorm',
@@ -137,6 +157,32 @@ const qwenWindows = (c: Reader) => {
   return alternating(c, window, (layer) => window > 0 && layer >= c.number('max_window_layers', 28));
 };
 
+const QWEN_MOE: Names = {
+  ...LLAMA,
+  mixture: { router: 'mlp.gate', experts: 'mlp.experts', gate: 'gate_proj', up: 'up_proj', down: 'down_proj', shared: 'mlp.shared_expert', sharedGate: 'mlp.shared_expert_gate' },
+};
+
+/** Experts of some layers. transformers 5 writes Qwen3's num_experts as num_local_experts. */
+function experts(c: Reader, count: number, perToken: number, of: Pick<Mixture, 'normTopkProb' | 'intermediateSize' | 'sharedIntermediateSize'>, routed: (layer: number) => boolean) {
+  const numExperts = c.number('num_local_experts', c.number('num_experts', count));
+  const numExpertsPerTok = c.number('num_experts_per_tok', perToken);
+  if (numExpertsPerTok > numExperts) c.fail(`num_experts_per_tok (${numExpertsPerTok}) is more than the ${numExperts} experts there are`);
+  const layers = Array.from({ length: c.layers }, (_, layer) => routed(layer));
+  const mixture: Mixture = { ...of, numExperts, numExpertsPerTok, routerAuxLossCoef: c.raw('router_aux_loss_coef') === 0 ? 0 : c.number('router_aux_loss_coef', 0.001), layers };
+  return { mixture: layers.includes(true) ? mixture : null };
+}
+
+/** All layers but mlp_only_layers and those between steps. */
+function qwenExperts(c: Reader, count: number, perToken: number, intermediateSize: number, sharedIntermediateSize: number) {
+  const dense = c.raw('mlp_only_layers') ?? [];
+  if (!Array.isArray(dense)) c.fail(`mlp_only_layers is ${JSON.stringify(dense)}, expected a list of layers`);
+  const step = c.number('decoder_sparse_step', 1);
+  return experts(
+    c, count, perToken, { normTopkProb: c.flag('norm_topk_prob'), intermediateSize: c.number('moe_intermediate_size', intermediateSize), sharedIntermediateSize },
+    (layer) => !(dense as unknown[]).includes(layer) && (layer + 1) % step === 0,
+  );
+}
+
 /** tanh-GELU, whatever hidden_act says: so transformers reads Gemma's configs. */
 const gemma = { ...llama, tied: true, headDim: 256, traits: (c: Reader) => gemmaTraits(c) };
 const gemmaTraits = (c: Reader): Partial<Traits> => ({
@@ -150,6 +196,35 @@ export const families: Record<string, Family> = {
   Mistral: { ...llama, modelType: 'mistral', traits: (c) => everywhere(c, c.optional('sliding_window', 4096)) },
   Qwen2: { ...llama, modelType: 'qwen2', traits: (c) => ({ qkvBias: true, ...qwenWindows(c) }) },
   Qwen3: { ...llama, modelType: 'qwen3', headDim: 128, traits: (c) => ({ ...attentionBias(c), qkNorm: 'head', ...qwenWindows(c) }) },
+  Mixtral: {
+    ...llama, modelType: 'mixtral', ropeTheta: 1000000,
+    names: { ...LLAMA, mixture: { router: 'block_sparse_moe.gate', experts: 'block_sparse_moe.experts', gate: 'w1', up: 'w3', down: 'w2', shared: null, sharedGate: '' } },
+    traits(c) {
+      if ((c.raw('router_jitter_noise') ?? 0) !== 0) c.fail('router_jitter_noise is not 0; noise on what the router sees is not supported, set it to 0');
+      return {
+        ...everywhere(c, c.optional('sliding_window')),
+        ...experts(c, 8, 2, { normTopkProb: true, intermediateSize: c.number('intermediate_size'), sharedIntermediateSize: 0 }, () => true),
+      };
+    },
+  },
+  Qwen2Moe: {
+    ...llama, modelType: 'qwen2_moe', names: QWEN_MOE,
+    traits(c) {
+      const window = c.flag('use_sliding_window') ? c.optional('sliding_window', 4096) : 0;
+      return {
+        qkvBias: c.flag('qkv_bias', true),
+        ...alternating(c, window, (layer) => window > 0 && layer % 2 === 0 && layer < c.number('max_window_layers', 28)),
+        ...qwenExperts(c, 60, 4, 1408, c.number('shared_expert_intermediate_size', 5632)),
+      };
+    },
+  },
+  Qwen3Moe: {
+    ...llama, modelType: 'qwen3_moe', names: { ...QWEN_MOE, mixture: { ...QWEN_MOE.mixture!, shared: null } },
+    traits: (c) => ({
+      ...attentionBias(c), qkNorm: 'head', ...everywhere(c, c.flag('use_sliding_window') ? c.optional('sliding_window', 4096) : 0),
+      ...qwenExperts(c, 128, 8, 768, 0),
+    }),
+  },
   SmolLM3: {
     ...llama, modelType: 'smollm3', ropeTheta: 2000000, tied: true,
     traits(c) {

@@ -8,6 +8,7 @@ import type { Batch } from '../data/batch.ts';
 import type { Device, Tensor } from '../device/device.ts';
 import { cappedLogprob } from '../ops/capped-logprob.ts';
 import { gather } from '../ops/embedding.ts';
+import type { Balance } from '../ops/experts.ts';
 import { linear } from '../ops/linear.ts';
 import { logprob } from '../ops/logprob.ts';
 import { createPool } from '../ops/pool.ts';
@@ -16,9 +17,11 @@ import { type ModelConfig, parseModelConfig } from './config.ts';
 import { type CacheSequence, createKvCache, type KvCache } from './kv-cache.ts';
 import { attachLora, checkAdapter, loraUpdate, mergedWeight, type ReadAdapter, targetLinears } from './lora.ts';
 import {
-  buildWeights, checkTensors, createParameter, decoderLinears, drawParameter, isTransposed, type Linear, type Parameter, readParameter, readStored, SCORE,
+  buildWeights, checkTensors, createParameter, decoderLinears, drawParameter, isRouter, isTransposed, type Linear, type Parameter, readParameter, readStored, SCORE,
   type TensorFolder, transposed, type WeightStorage, writeParameter,
 } from './parameters.ts';
+import { unfused } from './fused-experts.ts';
+import { createBalance, releaseBalance, routerLoss } from './router-loss.ts';
 import { createRotaryTable, rotaryRows, turnsLong } from './rope-table.ts';
 import { type Inputs, normed, transformer } from './transformer.ts';
 
@@ -57,10 +60,13 @@ export type ForwardOptions = {
 };
 
 /** Per loss site (M): logprobs and entropy in nats, best the argmax's id. `kept` is for backward. */
-export type Forward = { logprobs: Float32Array; entropy?: Float32Array; best?: Int32Array; kept: { tape: Tape; out: Value } | null };
+export type Forward = { logprobs: Float32Array; entropy?: Float32Array; best?: Int32Array; kept: Kept | null };
+
+/** What a forward leaves for its backward. */
+type Kept = { tape: Tape; out: Value; balance: Balance | null };
 
 /** (M, labels) one row a loss site. `kept` is for backward. */
-export type Scores = { scores: Float32Array; kept: Forward['kept'] };
+export type Scores = { scores: Float32Array; kept: Kept | null };
 
 /** A batch whose targets are not looked at. */
 export type Texts = Pick<Batch, 'tokens' | 'positions' | 'segments' | 'rows'>;
@@ -77,6 +83,13 @@ export interface LanguageModel {
    * from its step and micro-batch.
    */
   dropoutSeed: number;
+  /**
+   * Of the step's rows, the part that the next gradient forward holds: it weighs the load balancing loss of a mixture of experts, which is a
+   * batch's, so that a step's is the mean of its micro-batches'.
+   */
+  microBatchShare: number;
+  /** That loss since zeroGrad, weighed so (the config's coefficient left out); null of a model that has no routers to balance. */
+  auxLoss(): number | null;
   /** log p(batch.targets[m] | everything up to batch.rows[m]) */
   forward(batch: Batch, options?: ForwardOptions): Promise<Forward>;
   /** Adds parameter gradients for dlogprobs (M), once, and frees the tape. */
@@ -110,9 +123,10 @@ export interface LanguageModel {
 
 export type AdapterModule = { name: string; a: () => Promise<Float32Array>; b: () => Promise<Float32Array>; inFeatures: number; outFeatures: number };
 
-export async function loadLanguageModel(device: Device, folder: TensorFolder, options: LoadOptions): Promise<LanguageModel> {
+export async function loadLanguageModel(device: Device, from: TensorFolder, options: LoadOptions): Promise<LanguageModel> {
   const { trainable, storage, seed = 0, gradientCheckpointing = false, randomInit = false } = options;
-  const stored = parseModelConfig(folder.config, `${folder.folder}/config.json`);
+  const stored = parseModelConfig(from.config, `${from.folder}/config.json`);
+  const folder = unfused(stored, from);
   if (!randomInit) checkTensors(stored, folder);
   const adapterScore = (options.adapter ?? options.mergeAdapter)?.score ?? null;
   const config = { ...stored, numLabels: chooseLabels(options.numLabels, adapterScore?.head.labels.length ?? stored.numLabels, folder.folder) };
@@ -124,7 +138,7 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
   const weights = buildWeights(config, (name, shape) => {
     const score = name === SCORE;
     const known = score ? undefined : options.shared?.frozen.get(name);
-    const parameter = known ?? createParameter(device, name, shape, score ? 'f32' : storage, trainable === 'all' || (score && trainable !== 'none'));
+    const parameter = known ?? createParameter(device, name, shape, score || isRouter(config, name) ? 'f32' : storage, trainable === 'all' || (score && trainable !== 'none'));
     all.push(parameter);
     return parameter;
   });
@@ -163,6 +177,9 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
   const rotary = config.ropes.map((rope) => createRotaryTable(device, rope, config.rotaryDims));
   const { hiddenSize: C, vocabSize: V } = config;
   let logitsBuffer: Tensor | null = null;
+  const { mixture } = config;
+  const balanced = mixture !== null && mixture.routerAuxLossCoef > 0;
+  let auxLoss = 0;
 
   function upload(tape: Tape, data: Int32Array, width = 1): Value {
     const value = tape.value(width, false, 'i32');
@@ -180,24 +197,34 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
     throw new Error(`${folder.folder}: this model has no score head; train a reward model or a classifier on it first`);
   }
 
-  function backward(kept: NonNullable<Forward['kept']>, gradient: Float32Array): void {
-    const { tape, out } = kept;
+  /** The sums of a forward that will be undone; null where there is nothing to balance. */
+  const balanceOf = (gradient: boolean): Balance | null => (gradient && balanced ? createBalance(device, pool, mixture.numExperts) : null);
+
+  /** Adds a forward's load balancing loss to the step's. */
+  async function addAuxLoss(balance: Balance | null, N: number): Promise<void> {
+    if (balance) auxLoss += model.microBatchShare * (await routerLoss(device, balance, N, mixture!.routerAuxLossCoef * model.microBatchShare));
+  }
+
+  function backward(kept: Kept, gradient: Float32Array): void {
+    const { tape, out, balance } = kept;
     if (out.requiresGrad) {
       out.grad = pool.take(out.width);
       device.write(out.grad, gradient);
       tape.backward();
     }
     tape.release([out]);
+    if (balance) releaseBalance(pool, balance);
   }
 
   /** The final norm's output at the rows asked for, (M,C). */
-  function hiddenAt(tape: Tape, packed: Packed, rows: Int32Array, inference: Pick<Inputs, 'lora' | 'cache'>): Value {
+  function hiddenAt(tape: Tape, packed: Packed, rows: Int32Array, inference: Pick<Inputs, 'lora' | 'cache'>, balance: Balance | null = null): Value {
     const N = packed.tokens.length, M = rows.length, S = packed.segments.length / 6;
     const turned = rotaryRows(config, packed.positions, packed.segments);
     if (weights.embedPositions) checkIds(packed.positions, config.maxPositionEmbeddings, 'position');
     for (const table of rotary) table.reserve(turned.reduce((most, row) => Math.max(most, row), 0) + 1);
     const x = transformer(tape, config, weights, {
-      N, S, rotary, gradientCheckpointing, ...inference, longest: longestText(packed.segments),
+      N, S, rotary, gradientCheckpointing, balance, ...inference, longest: longestText(packed.segments),
+      order: mixture && mixture.sharedIntermediateSize > 0 ? upload(tape, Int32Array.from({ length: N }, (_, n) => n)) : null,
       tokens: upload(tape, packed.tokens), positions: upload(tape, packed.positions), rotaryRows: upload(tape, turned), segments: upload(tape, packed.segments, 6),
     });
     const chosen = gather(tape, x, upload(tape, rows), N, M);
@@ -232,6 +259,8 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
     frozen,
     score: weights.score,
     dropoutSeed: seed,
+    microBatchShare: 1,
+    auxLoss: () => (balanced ? auxLoss : null),
 
     async forward(batch, { gradient = false, adapter = true, entropy, best } = {}) {
       checkIds(batch.tokens, V, 'token');
@@ -243,9 +272,10 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
       const dropoutSeed = gradient ? model.dropoutSeed++ : 0;
       pool.reserve(Math.max(batch.tokens.length, M));
       const tape = createTape(device, pool, gradient);
+      const balance = balanceOf(gradient);
       let wanted: Value[] = [];
       const out = tape.scope(() => {
-        const hidden = hiddenAt(tape, packBatch(batch), batch.rows, { lora: adapterOf(adapter, gradient, dropoutSeed), cache: null });
+        const hidden = hiddenAt(tape, packBatch(batch), batch.rows, { lora: adapterOf(adapter, gradient, dropoutSeed), cache: null }, balance);
         const targets = upload(tape, batch.targets);
         const made = config.logitCap > 0 ? cappedLogprob(tape, hidden, head, targets, M, C, V, config.logitCap, { entropy, best })
           : logprob(tape, hidden, head, targets, M, C, V, { entropy, best });
@@ -256,11 +286,12 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
       const [logprobs, ...others] = await Promise.all([out, ...wanted].map((value) => device.read(value.data, 0, M)));
       tape.release(wanted);
       if (!gradient) tape.release([out]);
+      await addAuxLoss(balance, batch.tokens.length);
       return {
         logprobs: logprobs as Float32Array,
         entropy: entropy ? (others.shift() as Float32Array) : undefined,
         best: best ? (others.shift() as Int32Array) : undefined,
-        kept: gradient ? { tape, out } : null,
+        kept: gradient ? { tape, out, balance } : null,
       };
     },
 
@@ -283,13 +314,15 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
       const dropoutSeed = gradient ? model.dropoutSeed++ : 0;
       pool.reserve(Math.max(batch.tokens.length, M));
       const tape = createTape(device, pool, gradient);
+      const balance = balanceOf(gradient);
       const out = tape.scope(() => {
-        const hidden = hiddenAt(tape, packBatch(batch), batch.rows, { lora: adapterOf(adapter, gradient, dropoutSeed), cache: null });
+        const hidden = hiddenAt(tape, packBatch(batch), batch.rows, { lora: adapterOf(adapter, gradient, dropoutSeed), cache: null }, balance);
         return linear(tape, hidden, { inFeatures: C, outFeatures: O, weight: score, bias: null }, M);
       });
       const scores = (await device.read(out.data, 0, M * O)) as Float32Array;
       if (!gradient) tape.release([out]);
-      return { scores, kept: gradient ? { tape, out } : null };
+      await addAuxLoss(balance, batch.tokens.length);
+      return { scores, kept: gradient ? { tape, out, balance } : null };
     },
 
     async features(batch) {
@@ -318,7 +351,7 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
       });
       const scores = (await device.read(out.data, 0, M * O)) as Float32Array;
       if (!gradient) tape.release([out]);
-      return { scores, kept: gradient ? { tape, out } : null };
+      return { scores, kept: gradient ? { tape, out, balance: null } : null };
     },
 
     backwardScores(forward, dscores) {
@@ -332,6 +365,7 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
     },
 
     zeroGrad() {
+      auxLoss = 0;
       for (const parameter of parameters) {
         if (parameter.grad) pool.give(parameter.grad);
         parameter.grad = null;

@@ -8,6 +8,8 @@ import type { Device, Tensor } from '../device/device.ts';
 import type { LinearWeights } from '../ops/linear.ts';
 import { createRandom, deriveSeed } from '../random.ts';
 import type { ModelConfig } from './config.ts';
+import type { Mixture, MixtureNames, Names } from './families.ts';
+import { unfused } from './fused-experts.ts';
 
 /** One trained or frozen tensor. grad is there from backward to the end of the step (ops/tape.ts); decay says whether weight decay applies (not to norms and biases). */
 export type Parameter = { name: string; shape: number[]; tensor: Tensor; readonly trained: boolean; grad: Tensor | null; decay: boolean };
@@ -36,8 +38,18 @@ export type LayerWeights = {
   gateUp: Linear | null; // (2·F, C), in place of the two
   gate: Linear | null; // (F, C)
   up: Linear | null; // (F, C)
-  down: Linear; // (C, F)
+  down: Linear | null; // (C, F)
+  mixture: MixtureWeights | null; // in place of the four
   afterMlpNorm: Norm | null; // (C)
+};
+
+/** The same three of an expert, F its own width. */
+export type Expert = { gate: Linear; up: Linear; down: Linear };
+
+export type MixtureWeights = {
+  router: Linear; // (E, C); carries no adapter
+  experts: Expert[];
+  shared: (Expert & { scale: Linear }) | null; // scale (1, C)
 };
 
 export type Weights = {
@@ -73,6 +85,18 @@ export function buildWeights(config: ModelConfig, make: (name: string, shape: nu
     const expand = (part: string, outFeatures: number) => linear(at(part), outFeatures, C, config.mlpBias);
     const headNorm = (part: string, width: number) => (config.qkNorm ? make(`${at(part)}.weight`, [config.qkNorm === 'all' ? width : D]) : null);
     const fused = names.qkv !== null, fusedUp = names.gateUp !== null;
+    const routed = config.mixture?.layers[i] ?? false;
+    const dense = routed ? null : expand;
+    const expert = (part: string, width: number, spelled: Pick<Names, 'gate' | 'up' | 'down'>): Expert => ({
+      gate: linear(at(`${part}.${spelled.gate}`), width, C, false),
+      up: linear(at(`${part}.${spelled.up}`), width, C, false),
+      down: linear(at(`${part}.${spelled.down}`), C, width, false),
+    });
+    const mixture = ({ numExperts, intermediateSize, sharedIntermediateSize }: Mixture, spelled: MixtureNames): MixtureWeights => ({
+      router: linear(at(spelled.router), numExperts, C, false),
+      experts: Array.from({ length: numExperts }, (_, e) => expert(`${spelled.experts}.${e}`, intermediateSize, spelled)),
+      shared: spelled.shared && sharedIntermediateSize > 0 ? { ...expert(spelled.shared, sharedIntermediateSize, spelled), scale: linear(at(spelled.sharedGate), 1, C, false) } : null,
+    });
     return {
       inputNorm: maybeNorm(names.inputNorm),
       qkv: fused ? project(names.qkv!, HD + 2 * KD) : null,
@@ -84,10 +108,11 @@ export function buildWeights(config: ModelConfig, make: (name: string, shape: nu
       o: linear(at(names.o), C, HD, config.outputBias),
       afterAttentionNorm: maybeNorm(names.afterAttentionNorm),
       mlpNorm: config.sharedNorm ? null : maybeNorm(names.mlpNorm),
-      gateUp: fusedUp ? expand(names.gateUp!, 2 * F) : null,
-      gate: gated && !fusedUp ? expand(names.gate, F) : null,
-      up: fusedUp ? null : expand(names.up, F),
-      down: linear(at(names.down), C, F, config.mlpBias),
+      gateUp: dense && fusedUp ? dense(names.gateUp!, 2 * F) : null,
+      gate: dense && gated && !fusedUp ? dense(names.gate, F) : null,
+      up: dense && !fusedUp ? dense(names.up, F) : null,
+      down: dense && linear(at(names.down), C, F, config.mlpBias),
+      mixture: routed ? mixture(config.mixture!, names.mixture!) : null,
       afterMlpNorm: maybeNorm(names.afterMlpNorm),
     };
   });
@@ -96,14 +121,25 @@ export function buildWeights(config: ModelConfig, make: (name: string, shape: nu
   return { ...trunk, head: config.tieWordEmbeddings ? embedTokens : make(`${names.head}.weight`, [V, C]), score: null };
 }
 
-/** The linears LoRA may be put on, in order: all of the decoder, not the head. */
+/** The linears LoRA may be put on, in order: all of the decoder, not the head, and no router (which is no Linear in transformers either). */
 export function decoderLinears(weights: Weights): Linear[] {
-  return weights.layers.flatMap(({ qkv, q, k, v, o, gateUp, gate, up, down }) => [qkv, q, k, v, o, gateUp, gate, up, down]).filter((linear) => linear !== null);
+  return weights.layers.flatMap(({ qkv, q, k, v, o, gateUp, gate, up, down, mixture }) => [
+    qkv, q, k, v, o, gateUp, gate, up, down, ...(mixture ? mixtureLinears(mixture) : []),
+  ]).filter((linear) => linear !== null);
 }
+
+const mixtureLinears = ({ experts, shared }: MixtureWeights): Linear[] => [
+  ...experts.flatMap(({ gate, up, down }) => [gate, up, down]), ...(shared ? [shared.gate, shared.up, shared.down, shared.scale] : []),
+];
 
 /** Whether a parameter's rows are columns where it is stored: all matrices of GPT-2's layers. */
 export const isTransposed = (config: ModelConfig, name: string, shape: number[]): boolean =>
   config.transposed && shape.length > 1 && name.startsWith(`${config.names.layers}.`);
+
+/** A router's few numbers are never rounded (another expert would be chosen), nor a shared expert's gate: as llama.cpp keeps them. */
+export function isRouter({ mixture, names }: ModelConfig, name: string): boolean {
+  return mixture !== null && [names.mixture!.router, names.mixture!.sharedGate].some((part) => name.endsWith(`.${part}.weight`));
+}
 
 /** x(rows, columns) → (columns, rows) */
 export function transposed(x: Float32Array, rows: number, columns: number): Float32Array {
@@ -138,7 +174,8 @@ export async function readStored(config: ModelConfig, folder: TensorFolder, name
 }
 
 /** Throws unless the folder holds every tensor the config asks for, in its shape, and none the model would leave out of account. */
-export function checkTensors(config: ModelConfig, folder: TensorFolder): void {
+export function checkTensors(config: ModelConfig, opened: TensorFolder): void {
+  const folder = unfused(config, opened);
   const expected = new Set<string>();
   const missing: string[] = [];
   buildWeights(config, (name, shape) => {

@@ -4,7 +4,7 @@
  *
  *   x = embedding(tokens)
  *   per layer:  x += o(attention(rope(q), rope(k), v))   of norm(x)
- *               x += down(act(gate) · up)                of norm(x)
+ *               x += down(act(gate) · up)                of norm(x), or a mixture's (mixture.ts)
  */
 import type { Activation, PlainActivation } from '../device/device.ts';
 import { activation } from '../ops/activation.ts';
@@ -13,6 +13,7 @@ import { attention } from '../ops/attention.ts';
 import { checkpoint } from '../ops/checkpoint.ts';
 import { columns } from '../ops/columns.ts';
 import { embedding } from '../ops/embedding.ts';
+import type { Balance } from '../ops/experts.ts';
 import { gatedActivation } from '../ops/gated-activation.ts';
 import { layerNorm } from '../ops/layer-norm.ts';
 import { linear } from '../ops/linear.ts';
@@ -22,6 +23,7 @@ import { rmsNorm } from '../ops/rms-norm.ts';
 import { rope, type RotaryTable } from '../ops/rope.ts';
 import type { Tape, Value } from '../ops/tape.ts';
 import type { ModelConfig } from './config.ts';
+import { mixture } from './mixture.ts';
 import type { Linear, LayerWeights, Norm, Weights } from './parameters.ts';
 
 export type Inputs = {
@@ -33,6 +35,9 @@ export type Inputs = {
   segments: Value; // (S, 6) i32, see Device.attention
   /** One of each of the config's ropes. */
   rotary: RotaryTable[];
+  /** (N) i32, 0 … N − 1, where there is a shared expert; and the router's load, where it is trained. */
+  order: Value | null;
+  balance: Balance | null;
   /** Keys of the longest text: a window of as many lets all through. */
   longest: number;
   /** In decoding: stores the new keys and values of a layer and returns all of them. */
@@ -46,7 +51,7 @@ export function transformer(tape: Tape, config: ModelConfig, weights: Weights, i
   let x = embed(tape, config, weights, inputs);
   weights.layers.forEach((layer, index) => {
     const run = (on: Tape, input: Value) => decoderLayer(on, config, layer, index, inputs, input);
-    const read = [inputs.positions, inputs.rotaryRows, inputs.segments];
+    const read = [inputs.positions, inputs.rotaryRows, inputs.segments, ...(inputs.order ? [inputs.order] : [])];
     const next = inputs.gradientCheckpointing ? checkpoint(tape, x, read, run) : run(tape, x);
     tape.done(x);
     x = next;
@@ -81,7 +86,8 @@ function decoderLayer(tape: Tape, config: ModelConfig, layer: LayerWeights, inde
     });
     return tape.scope(() => {
       const input = maybeNormed(config.parallel ? x : attended, config.sharedNorm ? layer.inputNorm : layer.mlpNorm);
-      return close(expand(tape, config, layer, input, N, project), layer.down, layer.afterMlpNorm, attended);
+      if (layer.mixture) return mixture(tape, config, layer.mixture, index, inputs, input, attended);
+      return close(expand(tape, config, layer, input, N, project), layer.down!, layer.afterMlpNorm, attended);
     });
   });
 }

@@ -42,7 +42,7 @@ export function loraBackward(tape: Tape, dout: Tensor, x: Value, low: Value, lor
 }
 
 /** Calls `use` with dropout(x), which is x itself when p is 0. */
-function withDropped(tape: Tape, x: Value, lora: LoraUpdate, N: number, use: (dropped: Tensor) => void): void {
+export function withDropped(tape: Tape, x: Value, lora: LoraUpdate, N: number, use: (dropped: Tensor) => void): void {
   if (lora.p === 0) return use(x.data);
   const dropped = tape.pool.take(x.width);
   tape.device.dropout(dropped, x.data, N * x.width, lora.p, lora.seed);

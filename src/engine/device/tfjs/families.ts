@@ -97,6 +97,10 @@ export function createFamilyKernels(tf: TensorFlow, memory: Memory, kernel: <Arg
 
 /** act(x) and its derivative. */
 function activate(tf: TensorFlow, x: Tensor1D, activation: PlainActivation): { value: Tensor1D; slope: Tensor1D } {
+  if (activation === 'sigmoid') {
+    const value = tf.sigmoid(x);
+    return { value, slope: tf.mul(value, tf.sub(1, value)) };
+  }
   if (activation === 'gelu') {
     const cdf: Tensor1D = tf.mul(tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1), 0.5);
     const density = tf.mul(tf.exp(tf.mul(tf.square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI));

@@ -10,6 +10,7 @@ import type { Activation, Device, Tensor } from '../device.ts';
 import { dropoutMask } from '../dropout-mask.ts';
 import { attention, attentionBackward } from './attention.ts';
 import { openBackend, type TensorFlow, type TfjsBackend } from './backends.ts';
+import { createExpertKernels, rowsOf } from './experts.ts';
 import { createFamilyKernels } from './families.ts';
 import { createMemory } from './memory.ts';
 
@@ -49,6 +50,8 @@ export async function createTfjsDevice(name: TfjsBackend): Promise<Device> {
   const placesOf = (targets: Tensor, from: number, rows: number): Tensor2D =>
     tf.stack([tf.range(0, rows, 1, 'int32'), get(targets, from, rows, 'int32')], 1) as Tensor2D;
   const column = (x: Tensor, from: number, rows: number): Tensor2D => tf.reshape(get(x, from, rows), [rows, 1]);
+  /** Rows [first, first + count) of a matrix. */
+  const rows = (x: Tensor, first: number, count: number, width: number): Tensor2D => tf.reshape(get(x, first * width, count * width), [count, width]);
 
   return {
     name,
@@ -80,23 +83,27 @@ export async function createTfjsDevice(name: TfjsBackend): Promise<Device> {
     }),
 
     quantize: kernel((w, x, O, I) => set(w, 0, tf.tensor1d(dequantizeQ80(quantizeQ80(memory.reals(x, O * I)))))),
-    linear: kernel((out, x, w, bias, N, I, O, alpha, beta) => {
-      if (N === 0) return;
-      const input = w.storage === 'q8_0' ? roundedToBytes(matrix(x, N, I)) : matrix(x, N, I);
+    linear: kernel((out, x, w, bias, N, I, O, alpha, beta, group) => {
+      const [first, count] = rowsOf(memory, group, N);
+      if (count === 0) return;
+      const plain = rows(x, first, count, I);
+      const input = w.storage === 'q8_0' ? roundedToBytes(plain) : plain;
       let y: Tensor2D = tf.matMul(input, matrix(w, O, I), false, true);
       if (alpha !== 1) y = tf.mul(y, alpha);
-      if (beta !== 0) y = tf.add(tf.mul(matrix(out, N, O), beta), y);
+      if (beta !== 0) y = tf.add(tf.mul(rows(out, first, count, O), beta), y);
       if (bias) y = tf.add(y, get(bias, 0, O));
-      set(out, 0, y);
+      set(out, first * O, y);
     }),
-    linearBackwardInput: kernel((dx, dout, w, N, I, O, alpha, beta) => {
-      if (N === 0) return;
-      const gradient = tf.mul(tf.matMul(matrix(dout, N, O), matrix(w, O, I)), alpha); // undoes, through x: out = alpha · x · wᵀ
-      set(dx, 0, beta === 0 ? gradient : tf.add(tf.mul(matrix(dx, N, I), beta), gradient));
+    linearBackwardInput: kernel((dx, dout, w, N, I, O, alpha, beta, group) => {
+      const [first, count] = rowsOf(memory, group, N);
+      if (count === 0) return;
+      const gradient = tf.mul(tf.matMul(rows(dout, first, count, O), matrix(w, O, I)), alpha); // undoes, through x: out = alpha · x · wᵀ
+      set(dx, first * I, beta === 0 ? gradient : tf.add(tf.mul(rows(dx, first, count, I), beta), gradient));
     }),
-    linearBackwardWeight: kernel((dw, dout, x, N, I, O, alpha) => {
-      if (N === 0) return;
-      const gradient = tf.mul(tf.matMul(matrix(dout, N, O), matrix(x, N, I), true), alpha); // undoes, through w: out = alpha · x · wᵀ
+    linearBackwardWeight: kernel((dw, dout, x, N, I, O, alpha, group) => {
+      const [first, count] = rowsOf(memory, group, N);
+      if (count === 0) return;
+      const gradient = tf.mul(tf.matMul(rows(dout, first, count, O), rows(x, first, count, I), true), alpha); // undoes, through w: out = alpha · x · wᵀ
       set(dw, 0, tf.add(matrix(dw, O, I), gradient));
     }),
     linearBackwardBias: kernel((dbias, dout, N, O) => {
@@ -175,6 +182,7 @@ export async function createTfjsDevice(name: TfjsBackend): Promise<Device> {
     }),
 
     ...createFamilyKernels(tf, memory, kernel),
+    ...createExpertKernels(tf, memory, kernel),
 
     adamw: kernel((w, grad, m, v, n, lr, beta1, beta2, eps, weightDecay, step, gradScale) => {
       if (n === 0) return;
