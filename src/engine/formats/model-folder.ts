@@ -6,6 +6,7 @@
  */
 import { copyFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { MappedBytes } from '../device/device.ts';
 import { openGguf, readGgufMetadata } from './gguf-reader.ts';
 import { readVocabulary } from './gguf-vocabulary.ts';
 import { readJsonFile, writeJsonFile } from './json.ts';
@@ -19,6 +20,8 @@ export type ModelFolder = {
   tensors: Map<string, Pick<TensorInfo, 'name' | 'dtype' | 'shape' | 'file'>>;
   /** F32, F16 or BF16 (of a GGUF file any type that is read), as float32. */
   read(name: string): Promise<Float32Array>;
+  /** Where an F32 or BF16 tensor lies in memory as it is stored; null where it has to be read. */
+  mapped(name: string): MappedBytes | null;
   close(): Promise<void>;
 };
 
@@ -84,6 +87,7 @@ export async function openModelFolder(folder: string, { weights = true } = {}): 
     generationConfig,
     tensors: new Map([...owner].map(([name, shard]) => [name, shard.tensors.get(name)!])),
     read: async (name) => find(name).read(name),
+    mapped: (name) => find(name).mapped(name),
     close,
   };
 }

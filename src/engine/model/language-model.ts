@@ -16,7 +16,7 @@ import { type ModelConfig, parseModelConfig } from './config.ts';
 import { type CacheSequence, createKvCache, type KvCache } from './kv-cache.ts';
 import { attachLora, checkAdapter, loraUpdate, mergedWeight, type ReadAdapter, targetLinears } from './lora.ts';
 import {
-  buildWeights, checkTensors, createParameter, decoderLinears, drawParameter, isTransposed, type Linear, type Parameter, readParameter, readStored, SCORE,
+  adoptStored, buildWeights, checkTensors, createParameter, decoderLinears, drawParameter, isTransposed, type Linear, type Parameter, readParameter, readStored, SCORE,
   type TensorFolder, transposed, type WeightStorage, writeParameter,
 } from './parameters.ts';
 import { createRotaryTable, rotaryRows, turnsLong } from './rope-table.ts';
@@ -120,23 +120,28 @@ export async function loadLanguageModel(device: Device, folder: TensorFolder, op
   if (options.shared && (trainable === 'all' || options.mergeAdapter)) throw new Error("language-model: shared tensors never change; put an adapter on them (trainable: 'lora'), or load a model of its own");
   if (trainable === 'lora' && !options.lora && !options.adapter) throw new Error("language-model: trainable 'lora' needs a lora setting or an adapter to train on");
 
+  const beside = trainable === 'all' ? undefined : options.adapter;
+  const folded = [options.mergeAdapter, trainable === 'all' ? options.adapter : undefined].filter((adapter) => adapter !== undefined);
+  const isFolded = (name: string) => folded.some((adapter) => adapter.tensors.has(name.replace(/\.weight$/, '')));
   const all: Parameter[] = [];
+  const adopted = new Set<Parameter>();
   const weights = buildWeights(config, (name, shape) => {
     const score = name === SCORE;
     const known = score ? undefined : options.shared?.frozen.get(name);
-    const parameter = known ?? createParameter(device, name, shape, score ? 'f32' : storage, trainable === 'all' || (score && trainable !== 'none'));
+    const inFile = known || score || randomInit || trainable === 'all' || isFolded(name) ? null : adoptStored(device, config, folder, name, shape, storage);
+    const parameter = known ?? createParameter(device, name, shape, score ? 'f32' : storage, trainable === 'all' || (score && trainable !== 'none'), inFile);
     all.push(parameter);
+    if (inFile) adopted.add(parameter);
     return parameter;
   });
   const frozen = new Map(all.filter((parameter) => !parameter.trained).map((parameter) => [parameter.name, parameter]));
   const own = all.filter((parameter) => options.shared?.frozen.get(parameter.name) !== parameter);
   const linears = decoderLinears(weights);
-  const beside = trainable === 'all' ? undefined : options.adapter;
-  const folded = [options.mergeAdapter, trainable === 'all' ? options.adapter : undefined].filter((adapter) => adapter !== undefined);
   for (const adapter of [...folded, ...(beside ? [beside] : [])]) checkAdapter(linears, adapter);
 
   const linearOf = new Map(linears.map((linear) => [linear.weight, linear]));
   for (const parameter of own) {
+    if (adopted.has(parameter)) continue;
     const isNew = randomInit || (parameter === weights.score && stored.numLabels === null);
     let values = isNew ? drawParameter(config, parameter.name, parameter.tensor.length, seed) : await readStored(config, folder, parameter.name, parameter.shape);
     if (parameter === weights.score && adapterScore) values = adapterScore.values;
