@@ -7,7 +7,7 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import type { MappedBytes } from '../device/device.ts';
 import { type FileMapping, mapFile } from '../device/mapping.ts';
-import { fromBf16, fromF16, toBf16, toF16 } from './float.ts';
+import { fromBf16, fromF16, fromF8, isFloat8, toBf16, toF16 } from './float.ts';
 import { parseJsonObject } from './json.ts';
 import { writeFileBeside } from './write-beside.ts';
 
@@ -17,7 +17,7 @@ export type TensorInfo = { name: string; dtype: string; shape: number[]; file: s
 export type Safetensors = {
   tensors: Map<string, TensorInfo>;
   metadata: Record<string, string>;
-  /** F32, F16 or BF16, as float32. */
+  /** F32, F16, BF16 or F8, as float32. */
   read(name: string): Promise<Float32Array>;
   /** The tensor's bytes as stored. */
   readRaw(name: string): Promise<Uint8Array>;
@@ -195,9 +195,14 @@ async function readFloats(file: FileHandle, info: TensorInfo): Promise<Float32Ar
     await readFully(file, info, new Uint8Array(out.buffer), begin);
     return out;
   }
+  if (isFloat8(dtype)) {
+    const bytes = new Uint8Array(end - begin);
+    await readFully(file, info, bytes, begin);
+    return fromF8(dtype, bytes);
+  }
   if (dtype !== 'F16' && dtype !== 'BF16') {
     throw new Error(
-      `${info.file}: tensor ${info.name} has dtype ${dtype} where F32, F16 or BF16 is needed; convert the weights to one of these`,
+      `${info.file}: tensor ${info.name} has dtype ${dtype} where F32, F16, BF16 or F8 is needed; convert the weights to one of these`,
     );
   }
   const out = new Float32Array((end - begin) / 2);
