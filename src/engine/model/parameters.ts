@@ -5,6 +5,7 @@
  * Shapes: C hidden, F intermediate, V vocab, H query heads, K key/value heads, D head dim; linears are (out, in).
  */
 import type { Device, MappedBytes, Tensor } from '../device/device.ts';
+import type { DoraGain } from '../ops/dora.ts';
 import type { LinearWeights } from '../ops/linear.ts';
 import { createRandom, deriveSeed } from '../random.ts';
 import type { ModelConfig } from './config.ts';
@@ -15,8 +16,8 @@ export type Parameter = { name: string; shape: number[]; tensor: Tensor; readonl
 /** A norm's weight(C), and a LayerNorm's bias(C). */
 export type Norm = { weight: Parameter; bias: Parameter | null };
 
-/** The adapter on one linear: a(r,I), b(O,r). */
-export type LoraModule = { a: Parameter; b: Parameter; r: number; scale: number; p: number };
+/** The adapter on one linear: a(r,I), b(O,r); of DoRA also a magnitude(O). */
+export type LoraModule = { a: Parameter; b: Parameter; r: number; scale: number; p: number; dora: (DoraGain & { magnitude: Parameter }) | null };
 
 /** name is the module's, without `.weight`. */
 export type Linear = LinearWeights & { name: string; weight: Parameter; bias: Parameter | null; lora: LoraModule | null };
