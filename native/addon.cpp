@@ -27,8 +27,42 @@ Napi::Value alloc(const Napi::CallbackInfo& info) {
   if (!data)
     a.fail("out of memory: asked for " + human(bytes) + " while " + human(a.device().memory.bytes()) +
            " are in use; use a smaller batch, a shorter maxLength or gradient checkpointing");
-  auto home = std::make_shared<Allocation>(a.shared(), data, bytes);
+  auto home = std::make_shared<Allocation>(a.shared(), data, bytes, nullptr);
   return tagged_external(info.Env(), new Block{std::move(home), data, storage, length, false}, tensor_tag);
+}
+
+/// map(fd): the file in memory, or null where it cannot be.
+Napi::Value map(const Napi::CallbackInfo& info) {
+  auto mapping = Mapping::of(info[0].As<Napi::Number>().Int32Value());
+  if (!mapping) return info.Env().Null();
+  return tagged_external(info.Env(), new std::shared_ptr<Mapping>(std::move(mapping)), mapping_tag);
+}
+
+/// A frozen tensor over bytes of a mapped file: no copy, and the file stays mapped while it lives.
+Napi::Value adopt(const Napi::CallbackInfo& info) {
+  Arguments a(info, "adopt");
+  std::shared_ptr<Mapping>& mapping = a.mapping();
+  const i64 begin = a.integer("begin"), length = a.integer("length"), kind = a.integer("storage");
+  if (kind != static_cast<i64>(Storage::f32) && kind != static_cast<i64>(Storage::bf16)) a.fail("storage: a file is read as f32 or bf16");
+  const auto storage = static_cast<Storage>(kind);
+  const std::size_t bytes = bytes_of(storage, length), at = static_cast<std::size_t>(begin);
+  if (at % storage_bytes[kind] != 0) a.fail("begin: expected a multiple of " + std::to_string(storage_bytes[kind]) + ", got " + std::to_string(begin));
+  if (!mapping) a.fail("mapping: the file was let go");
+  if (at > mapping->bytes() || bytes > mapping->bytes() - at || !mapping->whole())
+    a.fail("length: the file became shorter after it was opened; leave it alone and try again");
+  void* data = const_cast<char*>(mapping->data()) + at;
+  auto home = std::make_shared<Allocation>(a.shared(), data, bytes, mapping);
+  return tagged_external(info.Env(), new Block{std::move(home), data, storage, length, false, true}, tensor_tag);
+}
+
+/// The file is let go as soon as no tensor lies in it.
+void unmap(const Napi::CallbackInfo& info) {
+  void* mapping = nullptr;
+  bool match = false;
+  if (info[0].IsExternal()) napi_check_object_type_tag(info.Env(), info[0], &mapping_tag, &match);
+  if (!match) throw Napi::Error::New(info.Env(), "unmap: mapping: expected a mapped file, got " + Arguments::describe(info[0]));
+  napi_get_value_external(info.Env(), info[0], &mapping);
+  static_cast<std::shared_ptr<Mapping>*>(mapping)->reset();
 }
 
 Napi::Value view(const Napi::CallbackInfo& info) {
@@ -65,6 +99,7 @@ void write(const Napi::CallbackInfo& info) {
   const i64 offset = a.integer("offset");
   const auto [type, n, from] = a.array(value);
   a.plain(x);
+  if (x.frozen) a.fail("x: this tensor lies in a model's file and is never written");
   if (offset + n > x.length)
     a.fail("data: " + std::to_string(n) + " elements at offset " + std::to_string(offset) + " do not fit a tensor of " + std::to_string(x.length));
   const std::size_t element = storage_bytes[static_cast<int>(x.storage)];
@@ -522,6 +557,9 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("simd", kernels->name);
   exports.Set("open", Napi::Function::New(env, open));
   exports.Set("alloc", Napi::Function::New(env, alloc));
+  exports.Set("map", Napi::Function::New(env, map));
+  exports.Set("adopt", Napi::Function::New(env, adopt));
+  exports.Set("unmap", Napi::Function::New(env, unmap));
   exports.Set("view", Napi::Function::New(env, view));
   exports.Set("free", Napi::Function::New(env, free));
   exports.Set("memory", Napi::Function::New(env, memory));

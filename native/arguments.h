@@ -10,6 +10,7 @@
 #include <string>
 
 #include "context.h"
+#include "mapping.h"
 
 namespace attune {
 
@@ -29,13 +30,15 @@ struct Device {
   Context context;
 };
 
-/// What one alloc gave: freed when it is asked for, or when the last block in it is gone.
+/// What one alloc gave, or a part of a mapped file: freed when it is asked for, or when the last block in it is gone.
 struct Allocation {
   std::shared_ptr<Device> device;
   void* data;
   std::size_t bytes;
+  std::shared_ptr<Mapping> mapping;
   void release() {
-    if (data) device->memory.free(data, bytes);
+    if (data && !mapping) device->memory.free(data, bytes);
+    mapping.reset();
     data = nullptr;
   }
   ~Allocation() { release(); }
@@ -48,6 +51,7 @@ struct Block {
   Storage storage;
   i64 length;
   bool view;
+  bool frozen = false;  // lies in a file
 };
 
 inline std::string human(std::size_t bytes) {
@@ -60,6 +64,7 @@ inline std::string human(std::size_t bytes) {
 }
 
 constexpr napi_type_tag device_tag = {0x61747475'6e650001ull, 0x64657669'63650001ull};
+constexpr napi_type_tag mapping_tag = {0x61747475'6e650001ull, 0x6d617070'696e6701ull};
 constexpr napi_type_tag tensor_tag = {0x61747475'6e650001ull, 0x74656e73'6f720001ull};
 
 /// Reads a kernel's arguments in order. The first is the device.
@@ -75,6 +80,7 @@ class Arguments {
 
   [[noreturn]] void fail(const std::string& text) { throw Napi::Error::New(info_.Env(), std::string(kernel_) + ": " + text); }
 
+  std::shared_ptr<Mapping>& mapping() { return *external<std::shared_ptr<Mapping>>(mapping_tag, "mapping", "a mapped file"); }
   Block& tensor(const char* name) {
     Block& block = *external<Block>(tensor_tag, name, "a tensor of the native device");
     if (!block.home->data) fail(std::string(name) + ": this tensor was freed");

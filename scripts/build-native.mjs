@@ -18,7 +18,7 @@ const addon = join(output, 'attune.node');
 const require = createRequire(import.meta.url);
 
 /** Compiled once, for any processor of the family. The other .cpp files hold kernels. */
-const plainFiles = ['addon.cpp', 'context.cpp', 'dispatch.cpp', 'memory.cpp'];
+const plainFiles = ['addon.cpp', 'context.cpp', 'dispatch.cpp', 'mapping.cpp', 'memory.cpp'];
 
 /** Instruction set → compiler flags. */
 const instructionSets = {

@@ -5,16 +5,16 @@
  *
  * Dims as in device.ts; P tokens of a shared prompt.
  */
-import type { Lora, Recipe } from '../shared/recipe.ts';
+import type { Recipe } from '../shared/recipe.ts';
 import type { RowLengths } from '../shared/job.ts';
 import type { ModelConfig } from './model/config.ts';
-import { targetLinears } from './model/lora.ts';
+import { type LoraSetting, targetLinears } from './model/lora.ts';
 import { keptLogits } from './ops/logprob.ts';
 import { buildWeights, decoderLinears, type Linear, type Parameter } from './model/parameters.ts';
 
 export type Shapes = {
   config: ModelConfig;
-  lora: Lora | null;
+  lora: LoraSetting | null;
   /** Only the score head is trained. */
   headOnly: boolean;
   gradientCheckpointing: boolean;
@@ -97,7 +97,8 @@ export function activationBytes(shapes: Shapes, { tokens: N, sites: M, accumulat
     H * D + H + // attention's output and log-sum-exp
     C + 1 +
     2 * F +
-    (adapted.length / L) * (lora ? lora.r : 0);
+    (adapted.length / L) * (lora ? lora.r : 0) +
+    (lora?.useDora ? adapted.reduce((sum, { outFeatures }) => sum + outFeatures, 0) / L : 0); // what the gain multiplies
   const layers = N * (headOnly ? perLayer : gradientCheckpointing ? L * C : L * perLayer); // a frozen trunk keeps nothing
   const layer = N * ((gradientCheckpointing ? perLayer : 0) + 3 * F + 3 * C); // one made again, and gradients on their way
   const logits = (config.numLabels === null ? keptLogits(M, V, layers) : 0) + 3 * N * C; // and the gathered rows, the last norm, their gradient
@@ -113,8 +114,8 @@ export function activationBytes(shapes: Shapes, { tokens: N, sites: M, accumulat
 /** Of the pool's block, for what is used in it: places lie between others. Measured: 1.02 at M, 1.06 at S, 1.14 at D. */
 const PLACED = 1.06;
 
-function adapterSize(linears: Linear[], lora: Lora): number {
-  return targetLinears(linears, lora.targetModules).reduce((sum, { inFeatures, outFeatures }) => sum + lora.r * (inFeatures + outFeatures), 0);
+function adapterSize(linears: Linear[], lora: LoraSetting): number {
+  return targetLinears(linears, lora.targetModules).reduce((sum, { inFeatures, outFeatures }) => sum + lora.r * (inFeatures + outFeatures) + (lora.useDora ? outFeatures : 0), 0);
 }
 
 const outlines = new WeakMap<ModelConfig, { all: Pick<Parameter, 'name' | 'shape'>[]; linears: Linear[] }>();

@@ -4,21 +4,20 @@
  */
 import { join } from 'node:path';
 import type { ModelPath, TrainJob } from '../shared/job.ts';
-import type { Lora } from '../shared/recipe.ts';
 import type { Device } from './device/device.ts';
 import { type ModelFolder, openModelFolder } from './formats/model-folder.ts';
 import { type ReadAdapter, readAdapter } from './formats/peft.ts';
 import { checkTokenizerFits, parseModelConfig } from './model/config.ts';
 import { readScoreHead, type ScoreHead, scoreHeadConfig } from './model/heads.ts';
 import { type LanguageModel, loadLanguageModel } from './model/language-model.ts';
-import { ALL_LINEAR } from './model/lora.ts';
+import { ALL_LINEAR, type LoraSetting } from './model/lora.ts';
 import type { Tokenizer } from './tokenizer/tokenizer.ts';
 
 export type OpenOptions = {
   /** bf16-if-stored keeps frozen bf16 weights as they are on disk; f32 widens them; q8_0 rounds them, for decoding. */
   storage: 'f32' | 'bf16-if-stored' | 'q8_0';
   trainable: 'all' | 'lora' | 'score' | 'none';
-  lora?: Lora;
+  lora?: LoraSetting;
   seed?: number;
   gradientCheckpointing?: boolean;
   randomInit?: boolean;
@@ -65,11 +64,15 @@ export async function openModel(
   }
 }
 
+/** Whether an adapter is DoRA's. */
+const usesDora = (adapter: ReadAdapter) => [...adapter.tensors.values()].some(({ magnitude }) => magnitude !== null);
+
 /** Training goes on with an adapter as it is; its shape is not the recipe's to change. */
-function checkSameLora(adapter: ReadAdapter, lora: Lora, folder: string): void {
-  for (const field of ['r', 'loraAlpha', 'targetModules'] as const) {
+function checkSameLora(adapter: ReadAdapter, lora: LoraSetting, folder: string): void {
+  const [has, wants] = [{ ...adapter, useDora: usesDora(adapter) }, { useDora: false, ...lora }];
+  for (const field of ['r', 'loraAlpha', 'useDora', 'targetModules'] as const) {
     if (field === 'targetModules' && lora.targetModules.includes(ALL_LINEAR)) continue;
-    const [found, wanted] = [adapter[field], lora[field]].map((value) => JSON.stringify(Array.isArray(value) ? [...value].sort() : value));
+    const [found, wanted] = [has[field], wants[field]].map((value) => JSON.stringify(Array.isArray(value) ? [...value].sort() : value));
     if (found !== wanted) {
       throw new Error(`${folder}: the adapter has ${field} ${found}, the recipe's lora.${field} is ${wanted}: set it to the adapter's, or export the model merged and train on that`);
     }

@@ -24,6 +24,9 @@ export class EngineKilled extends Error {
 /** What an answer must be has a mistake or cannot be enforced: nothing was sampled. */
 export class ConstraintRefused extends Error {}
 
+/** What a signal most likely means here. */
+const CAUSES: Partial<Record<NodeJS.Signals, string>> = { SIGBUS: ' (a model\'s file was cut short, or its drive went away, while the model was in use)' };
+
 export function startEngine(job: Job): Engine {
   const child = fork(ENGINE, [], {
     execPath: NODE,
@@ -66,7 +69,7 @@ function readEvents(child: ChildProcess): Engine['events'] {
   // 'close' comes after the last message, 'exit' may come before it
   child.on('close', (code, signal) => {
     ended ??= signal
-      ? new EngineKilled(`the engine process was killed by ${signal}`)
+      ? new EngineKilled(`the engine process was killed by ${signal}${CAUSES[signal] ?? ''}`)
       : new Error(`the engine process ended with code ${code} before its job was done`);
     wake();
   });

@@ -25,6 +25,9 @@ export interface Tensor {
 /** Host-side values of a tensor: bf16 travels as its 16 raw bits. */
 export type HostArray = Float32Array | Int32Array | Uint16Array;
 
+/** A tensor in a model's file that is mapped into memory (mapping.ts): its bytes begin at `begin`, and it is stored as a device would keep it. */
+export type MappedBytes = { readonly mapping: unknown; readonly begin: number; readonly storage: 'f32' | 'bf16' };
+
 /** Ints a segment takes in a segment table: see `attention`. */
 export const SEGMENT_FIELDS = 6;
 
@@ -46,6 +49,8 @@ export interface Device {
   /** Zero-filled. Throws a sentence naming the bytes asked for when memory is out. */
   alloc(length: number, storage?: Storage): Tensor;
   free(x: Tensor): void;
+  /** A frozen tensor that stays in its mapped file, uncopied and not in memory()'s count; only a device that computes in the host's memory can. */
+  adopt?(bytes: MappedBytes, length: number): Tensor;
   /** `length` elements of an f32 or i32 tensor from `offset` (a multiple of 64) on, an f32 one's as f32 or i32: the same memory, never freed by itself, gone with `x`. */
   view(x: Tensor, offset: number, length: number, storage?: Storage): Tensor;
   /** Bytes now allocated, and the most there ever were. */

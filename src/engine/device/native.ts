@@ -14,10 +14,14 @@ type NativeTensor = Tensor & { readonly handle: Handle };
 
 /** Kernels take the device's handle, then device.ts's arguments with handles for tensors. */
 type Kernel = (device: Handle, ...args: unknown[]) => void;
-type Addon = Record<Exclude<keyof Device, 'name' | 'description' | 'alloc' | 'view' | 'memory' | 'read'>, Kernel> & {
+export type Addon = Record<Exclude<keyof Device, 'name' | 'description' | 'alloc' | 'adopt' | 'view' | 'memory' | 'read'>, Kernel> & {
   simd: 'avx512' | 'avx2' | 'neon' | 'portable';
   open(threads: number): Handle;
   alloc(device: Handle, length: number, storage: number): Handle;
+  /** Null where the file cannot be mapped. */
+  map(fd: number): Handle | null;
+  unmap(mapping: Handle): void;
+  adopt(device: Handle, mapping: unknown, begin: number, length: number, storage: number): Handle;
   view(device: Handle, x: Handle, offset: number, length: number, storage: number): Handle;
   memory(device: Handle): { bytes: number; peakBytes: number };
   read(device: Handle, x: Handle, into: HostArray, offset: number): void;
@@ -34,7 +38,8 @@ function findRoot(folder: string): string {
   return existsSync(join(folder, 'package.json')) || dirname(folder) === folder ? folder : findRoot(dirname(folder));
 }
 
-function loadAddon(): Addon {
+/** Throws a sentence where the kernels are not built. */
+export function loadAddon(): Addon {
   try {
     return createRequire(import.meta.url)(addonPath) as Addon;
   } catch (error) {
@@ -81,6 +86,8 @@ export function createNativeDevice(threads: number): Device {
       return { storage, length, handle } as NativeTensor;
     },
     free: (x) => addon.free(device, h(x)),
+    adopt: ({ mapping, begin, storage }, length) =>
+      ({ storage, length, handle: addon.adopt(device, mapping, begin, length, storages.indexOf(storage)) }) as NativeTensor,
     view: (x, offset, length, storage = 'f32') => ({ storage, length, handle: addon.view(device, h(x), offset, length, storages.indexOf(storage)) }) as NativeTensor,
     memory: () => addon.memory(device),
     write: (x, data, offset = 0) => addon.write(device, h(x), data, offset),

@@ -49,6 +49,30 @@ export function f16ToF32(bits: number): number {
   return f32[0];
 }
 
+/** Eight-bit floats: E4M3 has no infinity and one NaN of either sign (PyTorch's float8_e4m3fn), E5M2 is float16's upper half, E8M0 a power of two. */
+export type Float8 = 'F8_E4M3' | 'F8_E5M2' | 'F8_E8M0';
+
+const table = (value: (byte: number) => number) => Float32Array.from({ length: 256 }, (_, byte) => value(byte));
+/** What each of the 256 bytes stands for. */
+const F8_VALUES: Record<Float8, Float32Array> = {
+  F8_E4M3: table((byte) => {
+    const [exponent, mantissa] = [(byte >> 3) & 15, byte & 7];
+    const magnitude = exponent === 15 && mantissa === 7 ? NaN : exponent === 0 ? mantissa * 2 ** -9 : (8 + mantissa) * 2 ** (exponent - 10);
+    return byte < 128 ? magnitude : -magnitude;
+  }),
+  F8_E5M2: table((byte) => f16ToF32(byte << 8)),
+  F8_E8M0: table((byte) => (byte === 255 ? NaN : 2 ** (byte - 127))),
+};
+
+export const isFloat8 = (dtype: string): dtype is Float8 => Object.hasOwn(F8_VALUES, dtype);
+
+/** Writes into `out` from `at` on. */
+export function fromF8(type: Float8, bytes: Uint8Array, out: Float32Array = new Float32Array(bytes.length), at = 0): Float32Array {
+  const values = F8_VALUES[type];
+  for (let i = 0; i < bytes.length; i++) out[at + i] = values[bytes[i]!]!;
+  return out;
+}
+
 /** Same length, converted one by one. */
 export function toBf16(values: Float32Array): Uint16Array {
   const out = new Uint16Array(values.length);

@@ -5,6 +5,8 @@
  * It builds no tokenizer (gguf-vocabulary.ts does): the file's token list is given, so that it can be held against one.
  */
 import { type FileHandle, open } from 'node:fs/promises';
+import type { MappedBytes } from '../device/device.ts';
+import { type FileMapping, mapFile } from '../device/mapping.ts';
 import { fromBf16, fromF16 } from './float.ts';
 import { BLOCK_TYPES, decodeBlocks } from './ggml-blocks.ts';
 import { ALIGNMENT, deinterleave, llama3Factors, NAMES, readRope } from './gguf-layout.ts';
@@ -17,6 +19,8 @@ export type GgufModel = {
   /** By Hugging Face name, shapes outermost first. */
   tensors: Map<string, { name: string; shape: number[]; file: string; dtype: string }>;
   read(name: string): Promise<Float32Array>;
+  /** Where an F32 or BF16 tensor lies in memory as it is stored; null where it has to be read. */
+  mapped(name: string): MappedBytes | null;
   /** The vocabulary's strings by id. */
   tokens: string[];
   /** All the file says of itself, by key. */
@@ -60,20 +64,36 @@ export async function openGguf(path: string, source?: Record<string, unknown>): 
     const byName = new Map([...stored.values()].map((tensor) => [huggingFaceName(tensor.name, path), tensor]));
     const tokens = metadata.get('tokenizer.ggml.tokens');
     if (!Array.isArray(tokens)) throw new Error(`${path}: tokenizer.ggml.tokens is missing; the file holds no vocabulary`);
+    const find = (name: string): Stored => {
+      const tensor = byName.get(name);
+      if (!tensor) throw new Error(`${path}: there is no tensor for ${name}; the file is incomplete or of another family than it says`);
+      return tensor;
+    };
+    /** llama.cpp's order of a llama's rotary rows is another than Hugging Face's. */
+    const rotated = (name: string) => (config.model_type === 'llama' ? /\.([qk])_proj\.(weight|bias)$/.exec(name) : null);
+    let mapping: FileMapping | null | undefined;
     return {
       folder: path,
       config,
       tensors: new Map([...byName].map(([name, { shape, type }]) => [name, { name, shape, file: path, dtype: type.name }])),
       async read(name) {
-        const tensor = byName.get(name);
-        if (!tensor) throw new Error(`${path}: there is no tensor for ${name}; the file is incomplete or of another family than it says`);
+        const tensor = find(name);
         const values = await readFloats(file, tensor, path);
-        const rotated = config.model_type === 'llama' ? /\.([qk])_proj\.(weight|bias)$/.exec(name) : null;
-        return rotated ? deinterleave(values, tensor.shape, heads[rotated[1] as 'q' | 'k']) : values;
+        const which = rotated(name)?.[1] as 'q' | 'k' | undefined;
+        return which ? deinterleave(values, tensor.shape, heads[which]) : values;
+      },
+      mapped(name) {
+        const { type, begin, bytes } = find(name);
+        if ((type.name !== 'F32' && type.name !== 'BF16') || rotated(name) || begin % type.bytes !== 0 || bytes === 0) return null;
+        mapping ??= mapFile(file.fd);
+        return mapping && { mapping: mapping.handle, begin, storage: type.name === 'F32' ? 'f32' : 'bf16' };
       },
       tokens: tokens as string[],
       metadata,
-      close: () => file.close(),
+      close: () => {
+        mapping?.close();
+        return file.close();
+      },
     };
   } catch (error) {
     await file.close();

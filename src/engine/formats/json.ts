@@ -61,7 +61,8 @@ function duplicateKey(text: string): string | null {
       for (i++; text[i] !== '"'; i++) if (text[i] === '\\') i++;
       const keys = open[open.length - 1];
       if (!keys || !isFollowedByColon(text, i + 1)) continue;
-      const key = JSON.parse(text.slice(begin, i + 1)) as string;
+      const written = text.slice(begin + 1, i);
+      const key = written.includes('\\') ? (JSON.parse(`"${written}"`) as string) : written;
       if (keys.has(key)) return key;
       keys.add(key);
     }

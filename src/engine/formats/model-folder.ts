@@ -1,11 +1,13 @@
 /**
  * A model in Hugging Face's folder layout: config.json and safetensors weights, whole or in shards named by an index.
  * Tensors keep the names and types they are stored under (a tied head too); what they mean is the model's affair.
- * A GGUF file opens as a folder does, its tokenizer in it.
+ * A GGUF file opens as a folder does, its tokenizer in it; of a folder in FP8 only the types of its tensors tell that it is one.
  * Pickled weights are refused: unpickling a file runs whatever code is in it.
  */
 import { copyFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { MappedBytes } from '../device/device.ts';
+import { withoutFp8 } from './fp8.ts';
 import { openGguf, readGgufMetadata } from './gguf-reader.ts';
 import { readVocabulary } from './gguf-vocabulary.ts';
 import { readJsonFile, writeJsonFile } from './json.ts';
@@ -17,8 +19,10 @@ export type ModelFolder = {
   config: Record<string, unknown>;
   generationConfig: Record<string, unknown> | null;
   tensors: Map<string, Pick<TensorInfo, 'name' | 'dtype' | 'shape' | 'file'>>;
-  /** F32, F16 or BF16 (of a GGUF file any type that is read), as float32. */
+  /** F32, F16, BF16 or F8, its scales folded in (of a GGUF file any type that is read), as float32. */
   read(name: string): Promise<Float32Array>;
+  /** Where an F32 or BF16 tensor lies in memory as it is stored; null where it has to be read. */
+  mapped(name: string): MappedBytes | null;
   close(): Promise<void>;
 };
 
@@ -78,14 +82,21 @@ export async function openModelFolder(folder: string, { weights = true } = {}): 
       );
     return shard;
   };
-  return {
+  const opened: ModelFolder = {
     folder,
     config,
     generationConfig,
     tensors: new Map([...owner].map(([name, shard]) => [name, shard.tensors.get(name)!])),
     read: async (name) => find(name).read(name),
+    mapped: (name) => find(name).mapped(name),
     close,
   };
+  try {
+    return withoutFp8(opened);
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
 async function openGgufModel(path: string): Promise<ModelFolder> {

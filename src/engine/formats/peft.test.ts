@@ -83,12 +83,7 @@ it('turns the rank-stabilised scale into the plain one', async () => {
 
 it('refuses every feature that would change what the matrices mean, by name', async () => {
   const features: Record<string, unknown> = {
-    use_dora: true,
-    modules_to_save: ['lm_head'],
     bias: 'all',
-    rank_pattern: { q_proj: 4 },
-    alpha_pattern: { q_proj: 4 },
-    fan_in_fan_out: true,
     lora_bias: true,
     trainable_token_indices: [1],
     target_parameters: ['x'],
@@ -96,12 +91,7 @@ it('refuses every feature that would change what the matrices mean, by name', as
   };
   for (const [field, value] of Object.entries(features)) {
     const off = {
-      use_dora: false,
-      modules_to_save: null,
       bias: 'none',
-      rank_pattern: {},
-      alpha_pattern: {},
-      fan_in_fan_out: false,
       lora_bias: false,
       trainable_token_indices: null,
       target_parameters: null,
@@ -110,6 +100,30 @@ it('refuses every feature that would change what the matrices mean, by name', as
     await change({ ...off, [field]: value });
     await expect(readAdapter(folder)).rejects.toThrow(new RegExp(`adapter_config.json: ${field} is .* not supported`));
   }
+});
+
+it('refuses what its tensors do not bear out, and starts that change the base', async () => {
+  const cases: [Record<string, unknown>, RegExp][] = [
+    [{ use_dora: true }, /q_proj.lora_A.weight has no partner .*q_proj.lora_magnitude_vector/],
+    [{ use_dora: false, modules_to_save: ['lm_head'] }, /modules_to_save names "lm_head", but adapter_model.safetensors has nothing of it/],
+    [{ modules_to_save: 'lm_head' }, /modules_to_save is "lm_head"; expected a list/],
+    [{ modules_to_save: null, rank_pattern: { q_proj: 4 } }, /lora_A.weight has shape \[2, 3\], not fitting r = 4/],
+    [{ rank_pattern: { q_proj: 1.5 } }, /rank_pattern gives q_proj 1.5; expected a whole number above 0/],
+    [{ rank_pattern: {}, alpha_pattern: { '(': 4 } }, /alpha_pattern names modules by "\(", which is no regular expression/],
+    [{ alpha_pattern: {}, init_lora_weights: 'pissa' }, /init_lora_weights is "pissa", which changes the base model too/],
+  ];
+  for (const [fields, message] of cases) {
+    await change(fields);
+    await expect(readAdapter(folder)).rejects.toThrow(message);
+  }
+});
+
+it('scales single modules by alpha_pattern, the first key that matches, with r or its root', async () => {
+  await change({ alpha_pattern: { 'layers.0.self_attn.q_proj': 10, '.*_proj': 8 } });
+  const scales = async () => [...(await readAdapter(folder)).tensors].sort().map(([, { scale }]) => scale);
+  expect(await scales()).toEqual([5, 4]);
+  await change({ use_rslora: true });
+  expect(await scales()).toEqual([10 / Math.SQRT2, 8 / Math.SQRT2]);
 });
 
 it('refuses configs and tensors that do not fit', async () => {
@@ -131,8 +145,8 @@ it('refuses configs and tensors that do not fit', async () => {
   await expect(readAdapter(folder)).rejects.toThrow(/has no partner .*q_proj.lora_B.weight/);
   await writeSafetensors(path, [tensor(`${Q}.lora_A`, [2, 3]), tensor(`${Q}.lora_B`, [4, 2]), tensor(`${V}.lora_B`, [1, 2])]);
   await expect(readAdapter(folder)).rejects.toThrow(/has no partner .*v_proj.lora_A.weight/);
-  await writeSafetensors(path, [tensor('lm_head', [2, 3])]);
-  await expect(readAdapter(folder)).rejects.toThrow('tensor base_model.model.lm_head.weight is not a LoRA matrix');
+  await writeSafetensors(path, [tensor('embed.lora_embedding_A', [2, 3])]);
+  await expect(readAdapter(folder)).rejects.toThrow('tensor base_model.model.embed.lora_embedding_A.weight is neither a LoRA matrix');
   await writeSafetensors(path, []);
   await expect(readAdapter(folder)).rejects.toThrow('holds no LoRA matrices');
   await rm(path);

@@ -1,13 +1,14 @@
 /**
- * LoRA adapters in PEFT's folder layout (adapter_config.json, adapter_model.safetensors), as PEFT 0.21 writes and reads them.
- * Only plain LoRA on linear layers: every feature that would change what the two matrices mean is refused by name, never ignored.
- * Legend: r rank, I inputs, O outputs; the update of a weight (O, I) is loraAlpha / r · B A with A (r, I) and B (O, r).
+ * LoRA adapters in PEFT's folder layout (adapter_config.json, adapter_model.safetensors), as PEFT 0.21 writes and reads them: LoRA, rsLoRA and DoRA,
+ * ranks and alphas of single modules, and tensors saved whole. A feature that would change what the matrices mean in another way is refused by name.
+ * Legend: r rank, I inputs, O outputs; the update of a weight (O, I) is scale · B A with A (r, I) and B (O, r).
  */
 import { join } from 'node:path';
 import type { Lora } from '../../shared/recipe.ts';
 import { readScoreHead, type ScoreHead } from '../model/heads.ts';
+import type { ModuleUpdate, ReadAdapter as Adapter } from '../model/lora.ts';
 import { readJsonFile, writeJsonFile } from './json.ts';
-import { openSafetensors, writeSafetensors, type TensorSource } from './safetensors.ts';
+import { openSafetensors, type Safetensors, writeSafetensors, type TensorSource } from './safetensors.ts';
 import { writeFolderBeside, type WrittenFile } from './write-beside.ts';
 
 const CONFIG = 'adapter_config.json';
@@ -18,28 +19,13 @@ const PREFIX = 'base_model.model.';
 /** The tensor of a score head beside an adapter. */
 export const SCORE = `${PREFIX}score.weight`;
 
-export type ReadAdapter = {
-  r: number;
-  /** With use_rslora PEFT scales by loraAlpha / √r; here it is already made the loraAlpha that gives the same scale as loraAlpha / r. */
-  loraAlpha: number;
-  loraDropout: number;
-  /** Last parts of the names of the modules that have an update, sorted. */
-  targetModules: string[];
-  baseModel: string | null;
-  /** By module name of the base model, such as model.layers.0.self_attn.q_proj: a (r, I), b (O, r). */
-  tensors: Map<string, { a: Float32Array; b: Float32Array }>;
-  /** The score head of a reward model or classifier, saved whole (modules_to_save), (labels, C). */
-  score: { head: ScoreHead; values: Float32Array } | null;
-};
+/** With use_rslora PEFT scales by loraAlpha / √r; `loraAlpha` is already made the one that gives the same scale as loraAlpha / r. */
+export type ReadAdapter = Adapter & { baseModel: string | null };
 
-/** Fields that must be off (null, false, empty, or the value given) for an adapter to be plain LoRA. */
+/** Fields that must be off (null, false, empty, or the value given) for an adapter to be one of those above. */
 const UNSUPPORTED: Record<string, unknown> = {
   bias: 'none',
   lora_bias: false,
-  fan_in_fan_out: false,
-  use_dora: false,
-  rank_pattern: {},
-  alpha_pattern: {},
   trainable_token_indices: null,
   target_parameters: null,
   layer_replication: null,
@@ -52,6 +38,8 @@ const UNSUPPORTED: Record<string, unknown> = {
   velora_config: null,
   monteclora_config: null,
 };
+/** The other ways to start an adapter (PiSSA, OLoRA, LoftQ, CorDA …) change the base itself, which the adapter's matrices then belong to. */
+const PLAIN_STARTS = [undefined, null, true, false, 'gaussian', 'orthogonal', 'eva'];
 
 export async function readAdapter(folder: string): Promise<ReadAdapter> {
   const path = join(folder, CONFIG);
@@ -73,10 +61,8 @@ export async function readAdapter(folder: string): Promise<ReadAdapter> {
         `${field} is ${JSON.stringify(value)}, which is not supported; merge the adapter into its base with PEFT, or train one without it`,
       );
   }
-  const saved = (config.modules_to_save ?? []) as unknown[];
-  // PEFT names both places where a family may keep its head; every family read here keeps it in `score`
-  if (!Array.isArray(saved) || saved.some((name) => name !== 'score' && name !== 'classifier')) {
-    fail(`modules_to_save is ${JSON.stringify(saved)}, which is not supported (a score head alone can be saved beside an adapter); merge the adapter into its base with PEFT`);
+  if (!PLAIN_STARTS.includes(config.init_lora_weights as string)) {
+    fail(`init_lora_weights is ${JSON.stringify(config.init_lora_weights)}, which changes the base model too; convert the adapter with PEFT (path_initial_model_for_weight_conversion), or merge it into its base there`);
   }
   const r = config.r as number;
   if (!Number.isSafeInteger(r) || r < 1) fail(`r is ${JSON.stringify(r)}; expected a whole number from 1 up`);
@@ -85,19 +71,55 @@ export async function readAdapter(folder: string): Promise<ReadAdapter> {
   const dropout = (config.lora_dropout ?? 0) as number;
   if (typeof dropout !== 'number' || !(dropout >= 0 && dropout < 1))
     fail(`lora_dropout is ${JSON.stringify(dropout)}; expected 0 or more, below 1`);
+  const ranks = readPattern(config.rank_pattern, 'rank_pattern', path);
+  const alphas = readPattern(config.alpha_pattern, 'alpha_pattern', path);
+  const isRs = config.use_rslora === true;
   const base = config.base_model_name_or_path;
 
-  const { tensors, score } = await readMatrices(join(folder, WEIGHTS), r);
-  if (saved.length > 0 && score === null) fail(`modules_to_save names a score head, but ${WEIGHTS} has none; save the adapter again`);
-  return {
-    r,
-    loraAlpha: config.use_rslora === true ? alpha * Math.sqrt(r) : alpha,
-    loraDropout: dropout,
-    targetModules: [...new Set([...tensors.keys()].map((name) => name.slice(name.lastIndexOf('.') + 1)))].sort(),
-    baseModel: typeof base === 'string' && base !== '' ? base : null,
-    tensors,
-    score: score && { head: await readHead(folder, score.numLabels), values: score.values },
-  };
+  const file = await openSafetensors(join(folder, WEIGHTS));
+  try {
+    const { tensors, saved } = await readTensors(file, join(folder, WEIGHTS), config.use_dora === true, (module) => {
+      const rank = ranks(module) ?? r;
+      return { r: rank, scale: (alphas(module) ?? alpha) / (isRs ? Math.sqrt(rank) : rank) };
+    });
+    const modules = config.modules_to_save ?? [];
+    if (!Array.isArray(modules)) fail(`modules_to_save is ${JSON.stringify(modules)}; expected a list of names`);
+    for (const name of modules as unknown[]) {
+      // PEFT names both places where a family may keep its score head; every family read here keeps it in `score`
+      const isThere = name === 'classifier' || [...saved.keys()].some((tensor) => tensor.split('.').includes(String(name)));
+      if (!isThere) fail(`modules_to_save names ${JSON.stringify(name)}, but ${WEIGHTS} has nothing of it; save the adapter again`);
+    }
+    // a score head is a module saved whole, but not one of the base: it stands in place of the LM head
+    const head = saved.get('score.weight');
+    saved.delete('score.weight');
+    return {
+      r,
+      loraAlpha: isRs ? alpha * Math.sqrt(r) : alpha,
+      loraDropout: dropout,
+      targetModules: [...new Set([...tensors.keys()].map((name) => name.slice(name.lastIndexOf('.') + 1)))].sort(),
+      baseModel: typeof base === 'string' && base !== '' ? base : null,
+      tensors,
+      saved,
+      score: head ? { head: await readHead(folder, head.shape[0]!), values: head.values } : null,
+    };
+  } finally {
+    await file.close();
+  }
+}
+
+/** PEFT's rank_pattern and alpha_pattern: the first key whose regular expression is the end of the module's name, from a dot on. */
+function readPattern(value: unknown, field: string, path: string): (module: string) => number | undefined {
+  if (value === undefined || value === null) return () => undefined;
+  if (typeof value !== 'object' || Array.isArray(value)) throw new Error(`${path}: ${field} is ${JSON.stringify(value)}; expected numbers by module`);
+  const rules = Object.entries(value).map(([key, number]): [RegExp, number] => {
+    if (typeof number !== 'number' || !(number > 0) || (field === 'rank_pattern' && !Number.isSafeInteger(number))) throw new Error(`${path}: ${field} gives ${key} ${JSON.stringify(number)}; expected a ${field === 'rank_pattern' ? 'whole ' : ''}number above 0`);
+    try {
+      return [new RegExp(`^(.*\\.)?(${key})$`), number];
+    } catch (error) {
+      throw new Error(`${path}: ${field} names modules by ${JSON.stringify(key)}, which is no regular expression here (${(error as Error).message})`, { cause: error });
+    }
+  });
+  return (module) => rules.find(([rule]) => rule.test(module))?.[1];
 }
 
 /** What the head's labels are called; of an adapter that does not say, as transformers would call them. */
@@ -110,62 +132,79 @@ export async function readHead(folder: string, numLabels: number): Promise<Score
   return head;
 }
 
-async function readMatrices(path: string, r: number): Promise<{ tensors: ReadAdapter['tensors']; score: { numLabels: number; values: Float32Array } | null }> {
-  const file = await openSafetensors(path);
-  try {
-    const tensors: ReadAdapter['tensors'] = new Map();
-    const head = file.tensors.get(SCORE);
-    const score = head ? { numLabels: head.shape[0]!, values: await file.read(SCORE) } : null;
-    for (const { name, shape } of file.tensors.values()) {
-      if (name === SCORE) continue;
-      const match = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/.exec(name);
-      if (!match)
-        throw new Error(
-          `${path}: tensor ${name} is not a LoRA matrix of a linear layer; only these are supported, so merge the adapter with PEFT`,
-        );
-      const [, module, which] = match;
-      const rank = which === 'A' ? shape[0] : shape[1];
-      if (shape.length !== 2 || rank !== r) {
-        throw new Error(
-          `${path}: tensor ${name} has shape [${shape.join(', ')}], not fitting r = ${r} of ${CONFIG}; the files are of different adapters`,
-        );
-      }
-      if (which === 'B') continue;
-      const partner = `${PREFIX}${module}.lora_B.weight`;
-      if (!file.tensors.has(partner))
-        throw new Error(`${path}: tensor ${name} has no partner ${partner}; the adapter is incomplete, save it again`);
-      tensors.set(module, { a: await file.read(name), b: await file.read(partner) });
+const A_MATRIX = /^base_model\.model\.(.+)\.lora_A\.weight$/;
+const LORA_TENSOR = /\.lora_(A|B|magnitude_vector)(\.weight)?$/;
+
+/** Updates by module, and tensors that are whole. */
+async function readTensors(
+  file: Safetensors, path: string, isDora: boolean, settings: (module: string) => Pick<ModuleUpdate, 'r' | 'scale'>,
+): Promise<Pick<ReadAdapter, 'tensors' | 'saved'>> {
+  const incomplete = (name: string, partner: string) => new Error(`${path}: tensor ${name} has no partner ${partner}; the adapter is incomplete, save it again`);
+  const found = (name: string, partner: string, shape: (number | null)[], r: number): number[] => {
+    const info = file.tensors.get(partner);
+    if (!info) throw incomplete(name, partner);
+    if (info.shape.length !== shape.length || shape.some((n, i) => n !== null && n !== info.shape[i])) {
+      throw new Error(`${path}: tensor ${partner} has shape [${info.shape.join(', ')}], not fitting r = ${r} of ${CONFIG}; the files are of different adapters`);
     }
-    const pairs = 2 * tensors.size;
-    if (pairs === 0) throw new Error(`${path}: it holds no LoRA matrices; save the adapter again`);
-    for (const name of file.tensors.keys()) {
-      if (name === SCORE) continue;
-      const partner = name.replace(/\.lora_B\.weight$/, '.lora_A.weight');
-      if (!file.tensors.has(partner))
-        throw new Error(`${path}: tensor ${name} has no partner ${partner}; the adapter is incomplete, save it again`);
-    }
-    return { tensors, score };
-  } finally {
-    await file.close();
+    return info.shape;
+  };
+  const tensors: ReadAdapter['tensors'] = new Map();
+  const saved: ReadAdapter['saved'] = new Map();
+  const used = new Set<string>();
+  for (const name of file.tensors.keys()) {
+    const module = A_MATRIX.exec(name)?.[1];
+    if (module === undefined) continue;
+    const { r, scale } = settings(module);
+    const second = `${PREFIX}${module}.lora_B.weight`;
+    found(name, name, [r, null], r);
+    const [O] = found(name, second, [null, r], r);
+    const magnitude = isDora ? [`${PREFIX}${module}.lora_magnitude_vector`, `${PREFIX}${module}.lora_magnitude_vector.weight`].find((each, i) => i === 1 || file.tensors.has(each))! : null;
+    if (magnitude) found(name, magnitude, [O!], r);
+    for (const each of [name, second, ...(magnitude ? [magnitude] : [])]) used.add(each);
+    tensors.set(module, { a: await file.read(name), b: await file.read(second), r, scale, magnitude: magnitude === null ? null : await file.read(magnitude) });
   }
+  for (const { name, shape } of file.tensors.values()) {
+    if (used.has(name)) continue;
+    if (name.endsWith('.lora_B.weight')) throw incomplete(name, name.replace(/B\.weight$/, 'A.weight'));
+    if (!name.startsWith(PREFIX) || LORA_TENSOR.test(name) || name.includes('.lora_')) {
+      throw new Error(`${path}: tensor ${name} is neither a LoRA matrix of a linear layer nor a tensor of the base saved whole; merge the adapter with PEFT`);
+    }
+    saved.set(name.slice(PREFIX.length), { shape, values: await file.read(name) });
+  }
+  if (tensors.size === 0) throw new Error(`${path}: it holds no LoRA matrices; save the adapter again`);
+  return { tensors, saved };
 }
 
-/** Writes the folder whole or not at all. Modules are named as in the base model; `a` gives (r, inFeatures), `b` (outFeatures, r). */
+type WrittenModule = {
+  name: string; inFeatures: number; outFeatures: number;
+  /** (r, inFeatures), (outFeatures, r) and of DoRA (outFeatures) */
+  a: () => Promise<Float32Array>; b: () => Promise<Float32Array>; magnitude?: (() => Promise<Float32Array>) | null;
+  /** Where they are not those of the whole adapter: `scale` is loraAlpha / r. */
+  r?: number; scale?: number;
+};
+
+/** Writes the folder whole or not at all. Modules are named as in the base model. */
 export async function writeAdapter(
   out: string,
   adapter: {
-    lora: Lora;
+    lora: Pick<Lora, 'r' | 'loraAlpha' | 'loraDropout' | 'targetModules'>;
     baseModel: string;
-    modules: { name: string; a: () => Promise<Float32Array>; b: () => Promise<Float32Array>; inFeatures: number; outFeatures: number }[];
+    modules: WrittenModule[];
+    /** Tensors of the base it brings whole. */
+    saved?: ReadAdapter['saved'];
     /** `values` (labels, C) */
     score: { head: ScoreHead; values: Float32Array } | null;
   },
 ): Promise<WrittenFile[]> {
-  const { lora, baseModel, modules, score } = adapter;
-  const tensors = modules.flatMap(({ name, a, b, inFeatures, outFeatures }): TensorSource[] => [
-    { name: `${PREFIX}${name}.lora_A.weight`, shape: [lora.r, inFeatures], dtype: 'F32', read: a },
-    { name: `${PREFIX}${name}.lora_B.weight`, shape: [outFeatures, lora.r], dtype: 'F32', read: b },
+  const { lora, baseModel, modules, saved, score } = adapter;
+  const tensors = modules.flatMap(({ name, a, b, magnitude, inFeatures, outFeatures, r = lora.r }): TensorSource[] => [
+    { name: `${PREFIX}${name}.lora_A.weight`, shape: [r, inFeatures], dtype: 'F32', read: a },
+    { name: `${PREFIX}${name}.lora_B.weight`, shape: [outFeatures, r], dtype: 'F32', read: b },
+    ...(magnitude ? [{ name: `${PREFIX}${name}.lora_magnitude_vector`, shape: [outFeatures], dtype: 'F32' as const, read: magnitude }] : []),
   ]);
+  for (const [name, { shape, values }] of saved ?? []) tensors.push({ name: PREFIX + name, shape, dtype: 'F32', read: async () => values });
+  const alphaOf = ({ r = lora.r, scale = lora.loraAlpha / lora.r }: WrittenModule) => scale * r;
+  const wholeModules = [...new Set([...(saved?.keys() ?? [])].map((name) => name.split('.').at(-2)!))];
   if (score) {
     const labels = score.head.labels.length;
     tensors.push({ name: SCORE, shape: [labels, score.values.length / labels], dtype: 'F32', read: async () => score.values });
@@ -179,14 +218,14 @@ export async function writeAdapter(
     init_lora_weights: true,
     lora_alpha: lora.loraAlpha,
     lora_dropout: lora.loraDropout,
-    modules_to_save: score ? ['score'] : null,
+    modules_to_save: score || wholeModules.length > 0 ? [...wholeModules, ...(score ? ['score'] : [])] : null,
     peft_type: 'LORA',
     r: lora.r,
-    rank_pattern: {},
-    alpha_pattern: {},
+    rank_pattern: Object.fromEntries(modules.filter(({ r = lora.r }) => r !== lora.r).map(({ name, r }) => [name, r])),
+    alpha_pattern: Object.fromEntries(modules.filter((module) => Math.abs(alphaOf(module) / lora.loraAlpha - 1) > 1e-9).map((module) => [module.name, alphaOf(module)])),
     target_modules: targetNames(lora.targetModules, modules),
     task_type: score ? 'SEQ_CLS' : 'CAUSAL_LM',
-    use_dora: false,
+    use_dora: modules.some(({ magnitude }) => magnitude),
     use_rslora: false,
   };
   return writeFolderBeside(out, CONFIG, async (folder) => [

@@ -5,7 +5,9 @@
  * Bytes are little-endian, as is every machine this runs on.
  */
 import { open, type FileHandle } from 'node:fs/promises';
-import { fromBf16, fromF16, toBf16, toF16 } from './float.ts';
+import type { MappedBytes } from '../device/device.ts';
+import { type FileMapping, mapFile } from '../device/mapping.ts';
+import { fromBf16, fromF16, fromF8, isFloat8, toBf16, toF16 } from './float.ts';
 import { parseJsonObject } from './json.ts';
 import { writeFileBeside } from './write-beside.ts';
 
@@ -15,10 +17,12 @@ export type TensorInfo = { name: string; dtype: string; shape: number[]; file: s
 export type Safetensors = {
   tensors: Map<string, TensorInfo>;
   metadata: Record<string, string>;
-  /** F32, F16 or BF16, as float32. */
+  /** F32, F16, BF16 or F8, as float32. */
   read(name: string): Promise<Float32Array>;
   /** The tensor's bytes as stored. */
   readRaw(name: string): Promise<Uint8Array>;
+  /** Where an F32 or BF16 tensor lies in memory as it is stored; null for other types, and where the file cannot be mapped. Nothing is read. */
+  mapped(name: string): MappedBytes | null;
   close(): Promise<void>;
 };
 
@@ -66,9 +70,16 @@ export async function openSafetensors(path: string): Promise<Safetensors> {
       if (!info) throw new Error(`${path}: there is no tensor ${name}; it holds ${tensors.size} others`);
       return info;
     };
+    let mapping: FileMapping | null | undefined;
     return {
       tensors,
       metadata,
+      mapped(name) {
+        const { dtype, begin, end } = find(name);
+        if ((dtype !== 'F32' && dtype !== 'BF16') || begin % DTYPE_BYTES[dtype]! !== 0 || begin === end) return null;
+        mapping ??= mapFile(file.fd);
+        return mapping && { mapping: mapping.handle, begin, storage: dtype === 'F32' ? 'f32' : 'bf16' };
+      },
       read: async (name) => readFloats(file, find(name)),
       readRaw: async (name) => {
         const info = find(name);
@@ -76,7 +87,10 @@ export async function openSafetensors(path: string): Promise<Safetensors> {
         await readFully(file, info, bytes, info.begin);
         return bytes;
       },
-      close: () => file.close(),
+      close: () => {
+        mapping?.close();
+        return file.close();
+      },
     };
   } catch (error) {
     await file.close();
@@ -181,9 +195,14 @@ async function readFloats(file: FileHandle, info: TensorInfo): Promise<Float32Ar
     await readFully(file, info, new Uint8Array(out.buffer), begin);
     return out;
   }
+  if (isFloat8(dtype)) {
+    const bytes = new Uint8Array(end - begin);
+    await readFully(file, info, bytes, begin);
+    return fromF8(dtype, bytes);
+  }
   if (dtype !== 'F16' && dtype !== 'BF16') {
     throw new Error(
-      `${info.file}: tensor ${info.name} has dtype ${dtype} where F32, F16 or BF16 is needed; convert the weights to one of these`,
+      `${info.file}: tensor ${info.name} has dtype ${dtype} where F32, F16, BF16 or F8 is needed; convert the weights to one of these`,
     );
   }
   const out = new Float32Array((end - begin) / 2);

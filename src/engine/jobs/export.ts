@@ -22,14 +22,15 @@ export async function exportModel(job: ExportJob, device: () => Device, count: (
   if (job.format === 'peft') {
     if (!job.model.adapter) throw new Error('--format peft: this model is not an adapter; export it with --format safetensors');
     const adapter = await readAdapter(job.model.adapter);
-    const modules = [...adapter.tensors].map(([name, { a, b }]) => ({
-      name,
+    const modules = [...adapter.tensors].map(([name, { a, b, r, scale, magnitude }]) => ({
+      name, r, scale,
       a: async () => a,
       b: async () => b,
-      inFeatures: a.length / adapter.r,
-      outFeatures: b.length / adapter.r,
+      magnitude: magnitude && (async () => magnitude),
+      inFeatures: a.length / r,
+      outFeatures: b.length / r,
     }));
-    return { path: job.out, files: await writeAdapter(job.out, { lora: adapter, baseModel: job.model.folder, modules, score: adapter.score }) };
+    return { path: job.out, files: await writeAdapter(job.out, { lora: adapter, baseModel: job.model.folder, modules, saved: adapter.saved, score: adapter.score }) };
   }
   if (job.format === 'safetensors' && job.dtype === 'q8_0') throw new Error('--type q8_0 is a GGUF type; safetensors takes f32, f16 or bf16');
 

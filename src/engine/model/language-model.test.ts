@@ -167,8 +167,8 @@ test('a merged adapter, one put on at load and one folded in give the same log-p
   const merged = await loadLanguageModel(device, folder, { storage: 'f32', trainable: 'none' });
   expect(relativeError((await merged.forward(batch)).logprobs, want)).toBeLessThan(1e-5);
 
-  const adapter: ReadAdapter = { ...lora, tensors: new Map(), score: null };
-  for (const module of model.adapterModules()) adapter.tensors.set(module.name, { a: await module.a(), b: await module.b() });
+  const adapter: ReadAdapter = { ...lora, tensors: new Map(), saved: new Map(), score: null };
+  for (const module of model.adapterModules()) adapter.tensors.set(module.name, { a: await module.a(), b: await module.b(), r: module.r, scale: module.scale, magnitude: null });
   const beside = await tinyModel(device, { trainable: 'none', adapter });
   expect((await beside.forward(batch)).logprobs).toEqual(want);
   expect(beside.parameters).toEqual([]);
@@ -241,7 +241,7 @@ test('misuse is named', async () => {
   const withTargets = (...targetModules: string[]) => tinyModel(createReferenceDevice(), { trainable: 'lora', lora: { ...lora, targetModules } });
   await expect(withTargets('q_proj', 'lm_head')).rejects.toThrow(/lm_head cannot carry an adapter here/);
   await expect(withTargets('c_attn')).rejects.toThrow('lora.targetModules: no linear of the model is called c_attn; it has q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj (all-linear names them all)');
-  const adapter = { ...lora, tensors: new Map([['model.layers.0.mlp.up_proj', { a: new Float32Array(3 * 32), b: new Float32Array(7) }]]), score: null };
+  const adapter = { ...lora, tensors: new Map([['model.layers.0.mlp.up_proj', { a: new Float32Array(3 * 32), b: new Float32Array(7), r: 3, scale: 2, magnitude: null }]]), saved: new Map(), score: null };
   await expect(tinyModel(createReferenceDevice(), { adapter })).rejects.toThrow(/up_proj has 96 and 7 values in lora_A and lora_B, expected 3·32 and 48·3/);
   await expect(loadLanguageModel(createReferenceDevice(), configFolder(), { storage: 'f32', trainable: 'none' })).rejects.toThrow(/tensors are missing: model.embed_tokens.weight, model.layers.0.input_layernorm.weight/);
 });

@@ -3,7 +3,6 @@
  * gradient per loss site. Loading, LoRA, decoding and the model's tensors for saving are here; the layers are transformer.ts.
  * It knows no loss, no optimiser and no sampling.
  */
-import type { Lora } from '../../shared/recipe.ts';
 import type { Batch } from '../data/batch.ts';
 import type { Device, Tensor } from '../device/device.ts';
 import { cappedLogprob } from '../ops/capped-logprob.ts';
@@ -15,9 +14,11 @@ import { createPool } from '../ops/pool.ts';
 import { constant, createTape, type Tape, type Value } from '../ops/tape.ts';
 import { type ModelConfig, parseModelConfig } from './config.ts';
 import { type CacheSequence, createKvCache, type KvCache } from './kv-cache.ts';
-import { attachLora, checkAdapter, loraUpdate, mergedWeight, type ReadAdapter, targetLinears } from './lora.ts';
+import { createDoraNorms } from './dora.ts';
+import { attachLora, checkAdapter, checkSaved, loraUpdate, type LoraSetting, mergedWeight, type ModuleUpdate, type ReadAdapter, targetLinears } from './lora.ts';
+import { longestText, packBatch, type Packed, packDecode } from './pack-inputs.ts';
 import {
-  buildWeights, checkTensors, createParameter, decoderLinears, drawParameter, isRouter, isTransposed, type Linear, type Parameter, readParameter, readStored, SCORE,
+  adoptStored, buildWeights, checkTensors, createParameter, decoderLinears, drawParameter, isRouter, isTransposed, type Linear, type LoraModule, type Parameter, readParameter, readStored, SCORE,
   type TensorFolder, transposed, type WeightStorage, writeParameter,
 } from './parameters.ts';
 import { unfused } from './fused-experts.ts';
@@ -31,7 +32,7 @@ export type LoadOptions = {
   /** 'score' trains the score head alone, on a frozen trunk. */
   trainable: 'all' | 'none' | 'lora' | 'score';
   /** A new adapter, with trainable: 'lora' and no adapter given. */
-  lora?: Lora;
+  lora?: LoraSetting;
   /** Draws new weights and new adapters. */
   seed?: number;
   /** Put beside the weights; trained on with trainable: 'lora'; folded into the weights with trainable: 'all'. */
@@ -121,7 +122,11 @@ export interface LanguageModel {
   free(): void;
 }
 
-export type AdapterModule = { name: string; a: () => Promise<Float32Array>; b: () => Promise<Float32Array>; inFeatures: number; outFeatures: number };
+/** `scale` and `magnitude` as in ModuleUpdate. */
+export type AdapterModule = {
+  name: string; inFeatures: number; outFeatures: number; r: number; scale: number;
+  a: () => Promise<Float32Array>; b: () => Promise<Float32Array>; magnitude: (() => Promise<Float32Array>) | null;
+};
 
 export async function loadLanguageModel(device: Device, from: TensorFolder, options: LoadOptions): Promise<LanguageModel> {
   const { trainable, storage, seed = 0, gradientCheckpointing = false, randomInit = false } = options;
@@ -134,30 +139,41 @@ export async function loadLanguageModel(device: Device, from: TensorFolder, opti
   if (options.shared && (trainable === 'all' || options.mergeAdapter)) throw new Error("language-model: shared tensors never change; put an adapter on them (trainable: 'lora'), or load a model of its own");
   if (trainable === 'lora' && !options.lora && !options.adapter) throw new Error("language-model: trainable 'lora' needs a lora setting or an adapter to train on");
 
+  const beside = trainable === 'all' ? undefined : options.adapter;
+  const folded = [options.mergeAdapter, trainable === 'all' ? options.adapter : undefined].filter((adapter) => adapter !== undefined);
+  const isFolded = (name: string) => folded.some(({ tensors, saved }) => saved.has(name) || tensors.has(name.replace(/\.weight$/, '')));
   const all: Parameter[] = [];
+  const adopted = new Set<Parameter>();
   const weights = buildWeights(config, (name, shape) => {
     const score = name === SCORE;
     const known = score ? undefined : options.shared?.frozen.get(name);
-    const parameter = known ?? createParameter(device, name, shape, score || isRouter(config, name) ? 'f32' : storage, trainable === 'all' || (score && trainable !== 'none'));
+    const kept = score || isRouter(config, name) ? 'f32' : storage;
+    const inFile = known || score || randomInit || trainable === 'all' || isFolded(name) ? null : adoptStored(device, config, folder, name, shape, kept);
+    const parameter = known ?? createParameter(device, name, shape, kept, trainable === 'all' || (score && trainable !== 'none'), inFile);
     all.push(parameter);
+    if (inFile) adopted.add(parameter);
     return parameter;
   });
   const frozen = new Map(all.filter((parameter) => !parameter.trained).map((parameter) => [parameter.name, parameter]));
   const own = all.filter((parameter) => options.shared?.frozen.get(parameter.name) !== parameter);
   const linears = decoderLinears(weights);
-  const beside = trainable === 'all' ? undefined : options.adapter;
-  const folded = [options.mergeAdapter, trainable === 'all' ? options.adapter : undefined].filter((adapter) => adapter !== undefined);
   for (const adapter of [...folded, ...(beside ? [beside] : [])]) checkAdapter(linears, adapter);
+  for (const adapter of folded) checkSaved(all, config, adapter);
+  if (beside?.saved.size) {
+    throw new Error(`adapter: it brings tensors of its own beside its updates (${[...beside.saved.keys()].slice(0, 3).join(', ')}), which cannot be trained on or stand on a shared base here; export it merged (attune export --format safetensors) and name that`);
+  }
 
   const linearOf = new Map(linears.map((linear) => [linear.weight, linear]));
   for (const parameter of own) {
+    if (adopted.has(parameter)) continue;
     const isNew = randomInit || (parameter === weights.score && stored.numLabels === null);
     let values = isNew ? drawParameter(config, parameter.name, parameter.tensor.length, seed) : await readStored(config, folder, parameter.name, parameter.shape);
     if (parameter === weights.score && adapterScore) values = adapterScore.values;
     const linear = linearOf.get(parameter);
-    for (const adapter of linear ? folded : []) {
-      const update = adapter.tensors.get(linear!.name);
-      if (update) values = await mergedWeight(device, linear!, values, { ...update, r: adapter.r, scale: adapter.loraAlpha / adapter.r });
+    for (const adapter of folded) {
+      values = adapter.saved.get(parameter.name)?.values ?? values;
+      const update = linear && adapter.tensors.get(linear.name);
+      if (update) values = await mergedWeight(device, linear, values, update);
     }
     writeParameter(device, parameter, values); // once, so that what is folded in is rounded only once
   }
@@ -170,7 +186,10 @@ export async function loadLanguageModel(device: Device, from: TensorFolder, opti
     for (const linear of targetLinears(linears, options.lora.targetModules)) attachLora(device, linear, options.lora, true, seed);
   }
   const adapted = linears.filter((linear) => linear.lora !== null);
-  const loraParameters = adapted.flatMap((linear) => [linear.lora!.a, linear.lora!.b]);
+  const loraParameters = adapted.flatMap(({ lora }) => [lora!.a, lora!.b, ...(lora!.dora ? [lora!.dora.magnitude] : [])]);
+  const withGain = adapted.filter(({ lora }) => lora!.dora);
+  const norms = withGain.length > 0 ? createDoraNorms(device, withGain) : null;
+  if (norms && !beside) await norms.start();
   const parameters = [...all, ...loraParameters].filter((parameter) => parameter.trained);
 
   const pool = createPool(device);
@@ -180,6 +199,11 @@ export async function loadLanguageModel(device: Device, from: TensorFolder, opti
   const { mixture } = config;
   const balanced = mixture !== null && mixture.routerAuxLossCoef > 0;
   let auxLoss = 0;
+
+  async function readUpdate({ a, b, r, scale, dora }: LoraModule): Promise<ModuleUpdate> {
+    const [first, second, magnitude] = await Promise.all([a, b, dora?.magnitude].map((parameter) => (parameter ? readParameter(device, parameter) : null)));
+    return { a: first!, b: second!, r, scale, magnitude };
+  }
 
   function upload(tape: Tape, data: Int32Array, width = 1): Value {
     const value = tape.value(width, false, 'i32');
@@ -250,7 +274,19 @@ export async function loadLanguageModel(device: Device, from: TensorFolder, opti
     return cap > 0 ? logits.map((x) => cap * Math.tanh(x / cap)) : logits;
   }
 
-  const adapterOf = (on: boolean, training: boolean, dropoutSeed: number) => (linear: Linear) => (on ? loraUpdate(linear, training, dropoutSeed) : null);
+  const adapterOf = (on: boolean, training: boolean, dropoutSeed: number) => {
+    if (on) norms?.refresh();
+    return (linear: Linear) => (on ? loraUpdate(linear, training, dropoutSeed) : null);
+  };
+  /** Caches in which the adapter's gains have been found: what was decoded before they change is of no use after. */
+  const begun = new WeakSet<KvCache>();
+  const adapterOfCache = (cache: KvCache, on: boolean) => {
+    if (on && norms && !begun.has(cache)) {
+      norms.refresh();
+      begun.add(cache);
+    }
+    return (linear: Linear) => (on ? loraUpdate(linear, false, 0) : null);
+  };
 
   const model: LanguageModel = {
     config,
@@ -397,7 +433,7 @@ export async function loadLanguageModel(device: Device, from: TensorFolder, opti
       checkIds(appended.tokens, V, 'token');
       const row = config.numKeyValueHeads * config.headDim;
       return logitsAt(appended, every ? appended.tokens.map((_, i) => i) : appended.lastRows, {
-        lora: adapterOf(adapter, false, 0),
+        lora: adapterOfCache(cache, adapter),
         cache(layer, keys, values) {
           const kept = cache.layers[layer]!;
           for (const { from, to, length } of appended.moves) {
@@ -421,22 +457,26 @@ export async function loadLanguageModel(device: Device, from: TensorFolder, opti
           const linear = merged.get(parameter);
           const values = await readParameter(device, parameter);
           if (!linear) return stored(parameter, values);
-          const { a, b, r, scale } = linear.lora!;
-          return stored(parameter, await mergedWeight(device, linear, values, { a: await readParameter(device, a), b: await readParameter(device, b), r, scale }));
+          return stored(parameter, await mergedWeight(device, linear, values, await readUpdate(linear.lora!)));
         },
       }));
     },
 
-    adapterModules: () => adapted.map((linear) => ({
-      name: linear.name,
-      a: () => readParameter(device, linear.lora!.a),
-      b: () => readParameter(device, linear.lora!.b),
-      inFeatures: linear.inFeatures,
-      outFeatures: linear.outFeatures,
-    })),
+    adapterModules: () => adapted.map(({ name, inFeatures, outFeatures, lora }) => {
+      const { a, b, r, scale, dora } = lora!;
+      return {
+        name, inFeatures, outFeatures, r, scale,
+        a: () => readParameter(device, a), b: () => readParameter(device, b), magnitude: dora && (() => readParameter(device, dora.magnitude)),
+      };
+    }),
 
     free() {
       for (const { tensor } of [...own, ...loraParameters]) device.free(tensor);
+      norms?.free();
+      for (const { lora } of withGain) {
+        const { gain, inverse, unit, dgain } = lora!.dora!;
+        for (const tensor of [gain, inverse, unit, dgain]) device.free(tensor);
+      }
       if (logitsBuffer) device.free(logitsBuffer);
       for (const table of rotary) table.free();
       pool.clear();
@@ -452,21 +492,6 @@ function chooseLabels(wanted: number | undefined, stored: number | null, where: 
   throw new Error(`${where}: its score head has ${stored} labels, ${wanted} are needed; train on the language model it came from`);
 }
 
-/** What the device sees of a batch; segments is (S, 6), see Device.attention. */
-type Packed = { tokens: Int32Array; positions: Int32Array; segments: Int32Array };
-
-function packBatch(batch: Pick<Batch, 'tokens' | 'positions' | 'segments'>): Packed {
-  const segments = batch.segments.flatMap(({ start, length, prefix }) => [start, length, prefix?.start ?? 0, prefix?.length ?? 0, start, length]);
-  return { tokens: batch.tokens, positions: batch.positions, segments: Int32Array.from(segments) };
-}
-
-/** Keys of the longest text of a segment table. */
-function longestText(segments: Int32Array): number {
-  let longest = 0;
-  for (let at = 0; at < segments.length; at += 6) longest = Math.max(longest, segments[at + 3]! + segments[at + 5]!);
-  return longest;
-}
-
 /** With longrope, keys in the cache were turned by the short frequencies, and a text that outgrows them would need them all anew. */
 function checkLong(config: ModelConfig, sequence: CacheSequence, added: number): void {
   const before = (sequence.prefix?.length ?? 0) + sequence.length;
@@ -475,34 +500,6 @@ function checkLong(config: ModelConfig, sequence: CacheSequence, added: number):
     `decode: at ${before} tokens the text passes the length this model was first trained on, where its rotary angles (longrope) change for all tokens; ` +
     'start from the whole text, or keep prompt and answer together shorter',
   );
-}
-
-/** Places new tokens at the end of their sequences, whose lengths grow by them. */
-function packDecode(inputs: { sequence: CacheSequence; tokens: ArrayLike<number> }[]) {
-  const tokens: number[] = [], positions: number[] = [], segments: number[] = [], lastRows: number[] = [];
-  const moves: { from: number; to: number; length: number }[] = [];
-  for (const { sequence, tokens: added } of inputs) {
-    if (added.length === 0) throw new Error('decode: a sequence got no tokens; give at least one, or leave it out');
-    if (sequence.children > 0) throw new Error('decode: open sequences continue this prefix, so it cannot grow; close them first');
-    if (sequence.length + added.length > sequence.capacity) {
-      throw new Error(`decode: ${added.length} tokens after ${sequence.length} do not fit a sequence opened for ${sequence.capacity}; open it with more room`);
-    }
-  }
-  for (const { sequence, tokens: added } of inputs) {
-    const { start, prefix } = sequence;
-    const before = (prefix?.length ?? 0) + sequence.length;
-    moves.push({ from: tokens.length, to: start + sequence.length, length: added.length });
-    segments.push(tokens.length, added.length, prefix?.start ?? 0, prefix?.length ?? 0, start, sequence.length + added.length);
-    for (let i = 0; i < added.length; i++) {
-      tokens.push(added[i]!);
-      positions.push(before + i);
-    }
-    lastRows.push(tokens.length - 1);
-    sequence.length += added.length;
-  }
-  return {
-    tokens: Int32Array.from(tokens), positions: Int32Array.from(positions), segments: Int32Array.from(segments), lastRows: Int32Array.from(lastRows), moves,
-  };
 }
 
 function checkIds(ids: Int32Array, limit: number, what: 'token' | 'target' | 'row' | 'position'): void {

@@ -4,7 +4,8 @@
  *
  * Shapes: C hidden, F intermediate, V vocab, H query heads, K key/value heads, D head dim; linears are (out, in).
  */
-import type { Device, Tensor } from '../device/device.ts';
+import type { Device, MappedBytes, Tensor } from '../device/device.ts';
+import type { DoraGain } from '../ops/dora.ts';
 import type { LinearWeights } from '../ops/linear.ts';
 import { createRandom, deriveSeed } from '../random.ts';
 import type { ModelConfig } from './config.ts';
@@ -17,8 +18,8 @@ export type Parameter = { name: string; shape: number[]; tensor: Tensor; readonl
 /** A norm's weight(C), and a LayerNorm's bias(C). */
 export type Norm = { weight: Parameter; bias: Parameter | null };
 
-/** The adapter on one linear: a(r,I), b(O,r). */
-export type LoraModule = { a: Parameter; b: Parameter; r: number; scale: number; p: number };
+/** The adapter on one linear: a(r,I), b(O,r); of DoRA also a magnitude(O). */
+export type LoraModule = { a: Parameter; b: Parameter; r: number; scale: number; p: number; dora: (DoraGain & { magnitude: Parameter }) | null };
 
 /** name is the module's, without `.weight`. */
 export type Linear = LinearWeights & { name: string; weight: Parameter; bias: Parameter | null; lora: LoraModule | null };
@@ -154,6 +155,7 @@ export type TensorFolder = {
   config: Record<string, unknown>;
   tensors: Map<string, { shape: number[]; file: string }>;
   read(name: string): Promise<Float32Array>;
+  mapped?(name: string): MappedBytes | null;
 };
 
 /** Where a parameter is stored: a tied embedding may lie under either of its two names, and old GPT-2 folders leave `transformer.` out. */
@@ -171,6 +173,19 @@ const BUFFER = /(rotary_emb\.inv_freq|attn\.bias|attn\.masked_bias|attention\.bi
 export async function readStored(config: ModelConfig, folder: TensorFolder, name: string, shape: number[]): Promise<Float32Array> {
   const values = await folder.read(storedName(config, folder, name));
   return isTransposed(config, name, shape) ? transposed(values, shape[1]!, shape[0]!) : values;
+}
+
+/** A frozen parameter where the folder stores it as the device would keep it: it stays there, uncopied. Null where it has to be read. */
+export function adoptStored(device: Device, config: ModelConfig, folder: TensorFolder, name: string, shape: number[], storage: WeightStorage): Tensor | null {
+  if (!device.adopt || !folder.mapped || isTransposed(config, name, shape)) return null;
+  const stored = storedName(config, folder, name);
+  const bytes = folder.mapped(stored);
+  if (bytes?.storage !== (shape.length > 1 ? storage : 'f32')) return null;
+  try {
+    return device.adopt(bytes, shape.reduce((a, b) => a * b, 1));
+  } catch (error) {
+    throw new Error(`${folder.tensors.get(stored)!.file}: tensor ${stored}: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 /** Throws unless the folder holds every tensor the config asks for, in its shape, and none the model would leave out of account. */
@@ -220,14 +235,14 @@ export function drawParameter(config: ModelConfig, name: string, length: number,
 /** Of matrices: see Device's Storage. */
 export type WeightStorage = 'f32' | 'bf16' | 'q8_0';
 
-/** Allocates a parameter; its gradient comes in backward. */
-export function createParameter(device: Device, name: string, shape: number[], storage: WeightStorage, trained: boolean): Parameter {
+/** Allocates a parameter, or takes one that is there; its gradient comes in backward. */
+export function createParameter(device: Device, name: string, shape: number[], storage: WeightStorage, trained: boolean, tensor: Tensor | null = null): Parameter {
   const length = shape.reduce((a, b) => a * b, 1);
   const matrix = shape.length > 1;
   const kept = matrix && !(storage === 'q8_0' && shape[1] % 32 !== 0); // rows that are no whole blocks stay f32, as llama.cpp keeps them
   return {
     name, shape, trained, grad: null, decay: matrix,
-    tensor: device.alloc(length, kept ? storage : 'f32'), // norms and biases are small and their kernels take f32
+    tensor: tensor ?? device.alloc(length, kept ? storage : 'f32'), // norms and biases are small and their kernels take f32
   };
 }
 

@@ -3,10 +3,11 @@
  * A(r,I), B(O,r), scale = loraAlpha / r. Called by linear.ts, which owns out; not an op of its own.
  */
 import type { Tensor } from '../device/device.ts';
+import type { DoraGain } from './dora.ts';
 import { gradToWrite, type Tape, type Value, type Weight, weightGrad } from './tape.ts';
 
 /** p is 0 outside training. A call with one seed drops the same elements again, so backward repeats the mask instead of keeping it. */
-export type LoraUpdate = { a: Weight; b: Weight; r: number; scale: number; p: number; seed: number };
+export type LoraUpdate = { a: Weight; b: Weight; r: number; scale: number; p: number; seed: number; dora: DoraGain | null };
 
 /** Adds the update to out; returns low(N,r) = dropout(x) · Aᵀ. */
 export function loraForward(tape: Tape, out: Value, x: Value, lora: LoraUpdate, N: number, I: number, O: number): Value {

@@ -10,6 +10,7 @@ import { readGgufMetadata } from '../formats/gguf-reader.ts';
 import { readVocabulary } from '../formats/gguf-vocabulary.ts';
 import { readJsonFile } from '../formats/json.ts';
 import { isFile } from '../formats/write-beside.ts';
+import { createMerges } from './bpe.ts';
 import { sentencePieceTokenizer } from './sentencepiece.ts';
 import { tokenBytesOf } from './token-bytes.ts';
 import { rememberWords, wordsOf } from './words.ts';
@@ -109,7 +110,8 @@ export function createTokenizer(
   const fallsBack = type === 'Unigram' && fallback === true; // the library's BPE does it, its Unigram does not
   const bytesOfUnknown = (token: string): string[] =>
     model.tokens_to_ids.has(token) ? [token] : Array.from(Buffer.from(token, 'utf8'), (byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`);
-  const byWords = words === null ? null : rememberWords(words, (forms) => model(forms));
+  const merge = words === null ? null : createMerges(json.model as Parameters<typeof createMerges>[0], model.tokens_to_ids, model.vocab);
+  const byWords = words === null ? null : rememberWords(words, (form) => merge?.(form) ?? model([form]));
   function tokensOf(text: string, index: number): string[] {
     const normalized = normalize(text);
     if (byWords !== null) return byWords(normalized);

@@ -42,7 +42,9 @@ function byRegex(source: string): Words | null {
   }
   return {
     cut(text) {
-      const words: string[] = [];
+      const all = text.match(regex) ?? [];
+      if (all.reduce((sum, word) => sum + word.length, 0) === text.length) return all;
+      const words: string[] = []; // some of the text is in no match: those parts are words, too
       let end = 0;
       for (const { 0: word, index } of text.matchAll(regex)) {
         if (index > end) words.push(text.slice(end, index));
@@ -95,19 +97,29 @@ const LETTERS = (() => {
 
 function bytesAsLetters(word: string): string {
   let letters = '';
-  for (const byte of Buffer.from(word, 'utf8')) letters += LETTERS[byte]!;
+  for (let i = 0; i < word.length; i++) {
+    const code = word.charCodeAt(i);
+    if (code < 0x80) letters += LETTERS[code]!;
+    else return lettersOf(Buffer.from(word, 'utf8'));
+  }
+  return letters;
+}
+
+function lettersOf(bytes: Uint8Array): string {
+  let letters = '';
+  for (const byte of bytes) letters += LETTERS[byte]!;
   return letters;
 }
 
 /** Tokens of a normalised text, by way of a memory of words. */
-export function rememberWords({ cut, form }: Words, tokenise: (words: string[]) => string[]): (text: string) => string[] {
+export function rememberWords({ cut, form }: Words, tokenise: (form: string) => string[]): (text: string) => string[] {
   const known = new Map<string, string[]>();
   return (text) => {
     const tokens: string[] = [];
     for (const word of cut(text)) {
       let made = known.get(word);
       if (made === undefined) {
-        made = tokenise([form(word)]);
+        made = tokenise(form(word));
         if (known.size >= MOST_WORDS) known.clear(); // a long text of unheard words must not fill the memory
         known.set(word, made);
       }

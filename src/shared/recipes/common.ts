@@ -6,6 +6,7 @@ export const Lora = z.strictObject({
   r: z.int().min(1).max(1024).default(16).describe('rank of the update'),
   loraAlpha: z.number().gt(0).default(32).describe('the update is scaled by loraAlpha / r'),
   loraDropout: z.number().min(0).max(0.9).default(0).describe('dropout on the input of the update'),
+  useDora: z.boolean().default(false).describe('DoRA: the length of each output\'s weights is learned apart from their direction; without dropout'),
   targetModules: z
     .array(z.string())
     .min(1)

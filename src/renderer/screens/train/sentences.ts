@@ -17,6 +17,7 @@ const LABELS: Record<string, string> = {
   'lora.r': 'LoRA rank (r)',
   'lora.loraAlpha': 'LoRA alpha',
   'lora.loraDropout': 'LoRA dropout',
+  'lora.useDora': 'DoRA',
   evalSteps: 'Evaluate every',
   saveSteps: 'Checkpoint every',
   loggingSteps: 'Log every',
