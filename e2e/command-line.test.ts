@@ -13,7 +13,7 @@ afterEach(() => place.remove());
 test('--help names every command and ends with 0; every command has help with an example or an explanation', async () => {
   const help = await place.attune(['--help']);
   expect(help.code).toBe(0);
-  for (const command of ['import', 'datasets', 'show', 'train', 'resume', 'runs', 'sample', 'chat', 'compare', 'evaluate', 'logprobs', 'tokenize', 'models', 'export', 'judge', 'report']) {
+  for (const command of ['import', 'datasets', 'show', 'train', 'resume', 'runs', 'sample', 'chat', 'compare', 'evaluate', 'logprobs', 'tokenize', 'models', 'export', 'judge', 'report', 'inspect']) {
     expect(help.stdout).toContain(`\n  ${command} `);
   }
   const train = await place.attune(['train', '--help']);

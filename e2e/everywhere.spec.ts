@@ -3,7 +3,8 @@ import { expect, expectAccessible, runCommand, test } from './workbench.ts';
 
 const SCREENS = ['library', 'datasets', 'train', 'runs', 'playground', 'export', 'reports'] as const;
 const PLACES = [
-  '#/library', '#/library/example-lora', '#/library?view=lineage', '#/library?serve=attune-base', '#/datasets', '#/datasets/instructions', '#/datasets/preferences',
+  '#/library', '#/library/example-lora', '#/library?view=lineage', '#/library?serve=attune-base', '#/library/attune-base?inspect=overview', '#/library/attune-base?inspect=tensors',
+  '#/library/attune-base?inspect=vocabulary', '#/library/example-lora?inspect=changes', '#/datasets', '#/datasets/instructions', '#/datasets/preferences',
   '#/train?model=attune-base&dataset=instructions&method=sft', '#/runs', '#/runs/1', '#/playground', '#/export?model=example-lora', '#/reports', '#/reports?new=1',
 ];
 

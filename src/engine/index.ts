@@ -14,6 +14,7 @@ import { divergence } from './jobs/divergence.ts';
 import { evaluate } from './jobs/evaluate.ts';
 import { exportModel } from './jobs/export.ts';
 import { logprobs, openRenderer, type Render, show, tokenize } from './jobs/inspect.ts';
+import { diffModels, inspectModel, listVocabulary, weighModel } from './jobs/inspect-model.ts';
 import { judge } from './jobs/judge.ts';
 import { checkConstraint } from './jobs/constraint.ts';
 import { checkParity } from './jobs/parity.ts';
@@ -145,6 +146,18 @@ async function run(job: Job, device: Device | null): Promise<boolean> {
       return false;
     case 'describe':
       result(await describe(job.folders));
+      return false;
+    case 'inspect':
+      result(await inspectModel(job));
+      return false;
+    case 'vocabulary':
+      result(await listVocabulary(job));
+      return false;
+    case 'weigh':
+      result(await weighModel(job, count));
+      return false;
+    case 'diff':
+      result(await diffModels(job, () => createNativeDevice(0), count));
       return false;
     case 'plan':
       result(await plan(job, device!));

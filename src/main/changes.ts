@@ -6,7 +6,7 @@ import { EventPublisher } from '@orpc/server';
 import type { Topic } from '../shared/api/workbench.ts';
 import type { Library } from './library.ts';
 
-const ALL: Topic[] = ['models', 'datasets', 'runs', 'playground', 'votes', 'exports', 'settings', 'quickstart', 'reports'];
+const ALL: Topic[] = ['models', 'datasets', 'runs', 'playground', 'votes', 'exports', 'settings', 'quickstart', 'reports', 'inspections'];
 /** Changes within this time are told together, ms. */
 const GATHER = 50;
 

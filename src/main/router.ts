@@ -10,6 +10,8 @@ import { about } from './about.ts';
 import { forgetExport, listExports, startExport, suggestFolder, verifyExport } from './exports/desk.ts';
 import { listDevices, testDevice } from './devices.ts';
 import { chooseFile, listFolder, makeFolder, revealFile } from './files.ts';
+import { startDiff, startWeighing } from './inspection/desk.ts';
+import { inspect, keptChanges, keptNumbers } from './inspection/index.ts';
 import { savePair } from './playground/pairs.ts';
 import { lookAt, readAnswer } from './playground/looking.ts';
 import { checkConstraint } from './playground/constraints.ts';
@@ -169,6 +171,14 @@ export const router = os.router({
     stop: os.methodReports.stop.handler(({ context, input }) => context.methodReports.stop(input.id)),
     remove: os.methodReports.remove.handler(({ context, input }) => context.methodReports.remove(input.id)),
     save: os.methodReports.save.handler(({ context, input }) => saveReport(context, input)),
+  },
+  inspection: {
+    get: os.inspection.get.handler(({ context, input }) => inspect(context.library, input.model)),
+    vocabulary: os.inspection.vocabulary.handler(({ context, input }) => context.vocabularies.page(context.library, input)),
+    numbers: os.inspection.numbers.handler(({ context, input }) => keptNumbers(context.library, input.model)),
+    weigh: os.inspection.weigh.handler(({ context, input }) => startWeighing(context, input.model)),
+    changes: os.inspection.changes.handler(({ context, input }) => keptChanges(context.library, input.model, input.other)),
+    compare: os.inspection.compare.handler(({ context, input }) => startDiff(context, input.model, input.other)),
   },
   serving: {
     watch: os.serving.watch.handler(({ context, signal }) => context.serving.watch(signal)),

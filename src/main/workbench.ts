@@ -5,6 +5,7 @@
 import type { About } from '../shared/api/workbench.ts';
 import { type Changes, createChanges } from './changes.ts';
 import { createLiveDatasets, type LiveDatasets } from './datasets/live.ts';
+import { createVocabularies, type Vocabularies } from './inspection/vocabulary.ts';
 import { closeLibrary, type Library, openLibrary } from './library.ts';
 import { createMethodReports, type MethodReports } from './method-reports/live.ts';
 import { createPlayground, type Playground } from './playground/live.ts';
@@ -36,6 +37,7 @@ export type Workbench = {
   quickstart: Quickstart;
   methodReports: MethodReports;
   serving: LiveServing;
+  vocabularies: Vocabularies;
   /** Stops what runs, keeping what was learned, and closes the library. */
   close(): Promise<void>;
 };
@@ -52,6 +54,7 @@ export function openWorkbench(shell: Shell, folder?: string, { examples = false 
   const quickstart = createQuickstart({ library, changes, runs, playground });
   const methodReports = createMethodReports({ library, changes, runs });
   const serving = createServing(library);
+  const vocabularies = createVocabularies();
   if (examples) void quickstart.seed();
   return {
     library,
@@ -65,6 +68,7 @@ export function openWorkbench(shell: Shell, folder?: string, { examples = false 
     quickstart,
     methodReports,
     serving,
+    vocabularies,
     async close() {
       await Promise.all([quickstart.close(), methodReports.close(), tasks.close(), runs.close(), serving.close()]);
       await playground.close();

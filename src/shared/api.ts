@@ -4,6 +4,7 @@
  */
 import { datasets } from './api/datasets.ts';
 import { exports } from './api/exports.ts';
+import { inspection } from './api/inspection.ts';
 import { methodReports } from './api/method-reports.ts';
 import { models } from './api/models.ts';
 import { playground, votes } from './api/playground.ts';
@@ -13,6 +14,6 @@ import { serving } from './api/serving.ts';
 import { files, quickstart, tasks, workbench } from './api/workbench.ts';
 
 export const contract = {
-  workbench, tasks, files, quickstart, models, datasets, training, runs, playground, votes, exports, methodReports, samplingReports, serving,
+  workbench, tasks, files, quickstart, models, datasets, training, runs, playground, votes, exports, methodReports, samplingReports, serving, inspection,
 };
 export type Contract = typeof contract;

@@ -177,6 +177,15 @@ export const DeviceJob = z.strictObject({ type: z.literal('device'), ...device, 
 /** Facts of model and adapter folders, off their config files and the headers of their weights: no tensor is read. Answers FolderFacts[] in order. */
 export const DescribeJob = z.strictObject({ type: z.literal('describe'), folders: z.array(z.string()).min(1) });
 
+/** What a model is made of and what it takes, off its config and headers: an Inspection (shared/inspection.ts). */
+export const InspectJob = z.strictObject({ type: z.literal('inspect'), model: ModelPath });
+/** Every entry of a model's vocabulary: a Vocabulary. */
+export const VocabularyJob = z.strictObject({ type: z.literal('vocabulary'), model: ModelPath });
+/** The numbers in every tensor, with a `count` a tensor: TensorNumbers[]. */
+export const WeighJob = z.strictObject({ type: z.literal('weigh'), model: ModelPath });
+/** How far the tensors of a model are from another's, with a `count` a tensor: WeightChanges. */
+export const DiffJob = z.strictObject({ type: z.literal('diff'), model: ModelPath, other: ModelPath });
+
 /** Tokens of a row as trained, cut to maxLength: prompt-and-answer rows as [tokens, tokens with loss], answers to one prompt as [prompt, answer, answer, …]. */
 export const RowLengths = z.array(z.int()).min(2);
 export type RowLengths = z.infer<typeof RowLengths>;
@@ -213,7 +222,7 @@ export const RenderJob = z.strictObject({ type: z.literal('render'), model: Mode
 
 export const Job = z.discriminatedUnion('type', [
   TrainJob, SampleJob, ChatJob, LogprobsJob, TokenizeJob, EvaluateJob, ScoreJob, ExportJob, ParityJob, DeviceJob, ShowJob, RenderJob, DescribeJob, PlanJob,
-  JudgeJob, DivergenceJob, TryRewardsJob, BestOfJob, ConstraintJob, ServeJob,
+  JudgeJob, DivergenceJob, TryRewardsJob, BestOfJob, ConstraintJob, ServeJob, InspectJob, VocabularyJob, WeighJob, DiffJob,
 ]);
 export type TrainJob = z.infer<typeof TrainJob>;
 export type SampleJob = z.infer<typeof SampleJob>;
@@ -235,6 +244,10 @@ export type ShowJob = z.infer<typeof ShowJob>;
 export type RenderJob = z.infer<typeof RenderJob>;
 export type DescribeJob = z.infer<typeof DescribeJob>;
 export type PlanJob = z.infer<typeof PlanJob>;
+export type InspectJob = z.infer<typeof InspectJob>;
+export type VocabularyJob = z.infer<typeof VocabularyJob>;
+export type WeighJob = z.infer<typeof WeighJob>;
+export type DiffJob = z.infer<typeof DiffJob>;
 export type Job = z.infer<typeof Job>;
 
 /** Down, while a job runs. */

@@ -32,6 +32,11 @@ export interface KvCache {
   free(): void;
 }
 
+/** What createKvCache takes: keys and values of every layer in f32, whatever window a layer has. */
+export function cacheBytes({ numHiddenLayers, numKeyValueHeads, headDim }: ModelConfig, tokens: number): number {
+  return 8 * numHiddenLayers * numKeyValueHeads * headDim * tokens;
+}
+
 export function createKvCache(device: Device, config: ModelConfig, tokens: number): KvCache {
   const row = config.numKeyValueHeads * config.headDim;
   const layers = Array.from({ length: config.numHiddenLayers }, () => ({ keys: device.alloc(tokens * row), values: device.alloc(tokens * row) }));

@@ -7,6 +7,7 @@ import type { RowLengths } from '../../shared/job.ts';
 import { answersPerPrompt, hasReference, modelsInMemory, type OnlineRecipe, rowsOfStep } from '../../shared/recipe.ts';
 import { countParameters, rowFlops, rowSizes, type Shapes } from '../cost.ts';
 import type { TokenizeSettings } from '../data/tokenize.ts';
+import { cacheBytes } from '../model/kv-cache.ts';
 import { promptOf } from '../training-samples.ts';
 import { rolloutCacheTokens } from './sample.ts';
 
@@ -62,12 +63,11 @@ export function onlineCost(shapes: Shapes, recipe: OnlineRecipe, sample: RowLeng
     if (onPolicyBase(model)) return role === 'reference' && model === undefined ? 0 : 4 * adapter; // the policy without its adapter; or an adapter of about that size
     return role === 'value' ? bytes : base * (shapes.bf16 ? 2 : 4); // a reward model counts as of the policy's size
   };
-  const { numHiddenLayers, numKeyValueHeads, headDim } = shapes.config;
   return {
     flops: rows * (train * passes * trainedModels + ((1 + Number(reference) + old + scoring) * forward) / iterations) + (evaluations * EVALUATED * (1 + scoring) * forward) / G,
     besideBytes: beside.reduce((sum, each) => sum + bytesOf(each), 0),
     trainedModels,
-    cacheBytes: 8 * numHiddenLayers * numKeyValueHeads * headDim * rolloutCacheTokens(promptTokens, prompts, { count: G, maxTokens: T }),
+    cacheBytes: cacheBytes(shapes.config, rolloutCacheTokens(promptTokens, prompts, { count: G, maxTokens: T })),
     /** of the longest prompts' answers */
     microBatchTokens: recipe.perDeviceTrainBatchSize * Math.max(...sample.map((row) => rowSizes(row).tokens / Math.max(1, row.length - 1))),
   };

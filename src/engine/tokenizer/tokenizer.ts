@@ -48,9 +48,14 @@ export interface Tokenizer {
 
 /** @param folder a folder with tokenizer.json, or with SentencePiece's tokenizer.model alone; or a GGUF file */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
+  return (await openTokenizer(folder)).tokenizer;
+}
+
+/** And the tokenizer.json it is made from. */
+export async function openTokenizer(folder: string): Promise<{ tokenizer: Tokenizer; json: Record<string, unknown> }> {
   if (folder.endsWith('.gguf')) {
     const { json, config, eos, chatTemplate } = readVocabulary(await readGgufMetadata(folder), folder);
-    return createTokenizer(json, config, { where: folder, eos, chatTemplate });
+    return { tokenizer: createTokenizer(json, config, { where: folder, eos, chatTemplate }), json };
   }
   const path = join(folder, 'tokenizer.json');
   const piecesPath = join(folder, 'tokenizer.model');
@@ -68,9 +73,9 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   ]);
   const eos = [generation?.eos_token_id, model?.eos_token_id].flat().filter((id): id is number => Number.isInteger(id));
   const extra = { eos, chatTemplate: jinja ?? chatTemplateOf(config) };
-  if (!pieces) return createTokenizer(json, { ...special, ...config }, { where: path, ...extra });
+  if (!pieces) return { tokenizer: createTokenizer(json, { ...special, ...config }, { where: path, ...extra }), json };
   const made = sentencePieceTokenizer(pieces, { ...special, ...config }, piecesPath);
-  return createTokenizer(made.json, made.config, { where: piecesPath, ...extra });
+  return { tokenizer: createTokenizer(made.json, made.config, { where: piecesPath, ...extra }), json: made.json };
 }
 
 /** @param extra.eos ids other files call the end of an answer */

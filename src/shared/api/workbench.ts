@@ -8,7 +8,7 @@ import { DeviceName, type DeviceState, type SelfTest } from '../devices.ts';
 import { answers } from './answers.ts';
 
 /** What a list on screen is made of; a change names the topic, and who shows it asks again. */
-export type Topic = 'models' | 'datasets' | 'runs' | 'playground' | 'votes' | 'exports' | 'settings' | 'quickstart' | 'reports';
+export type Topic = 'models' | 'datasets' | 'runs' | 'playground' | 'votes' | 'exports' | 'settings' | 'quickstart' | 'reports' | 'inspections';
 
 export type About = {
   version: string;
@@ -41,7 +41,7 @@ export type Settings = z.infer<typeof Settings>;
 /** Something that takes more than a moment: an import, an export, an index being built. It lives in main and outlives the window that asked for it. */
 export type Task = {
   id: number;
-  kind: 'import' | 'export-dataset' | 'index' | 'export-model' | 'parity' | 'copy-model' | 'judge' | 'score' | 'best-of' | 'consistency';
+  kind: 'import' | 'export-dataset' | 'index' | 'export-model' | 'parity' | 'copy-model' | 'judge' | 'score' | 'best-of' | 'consistency' | 'weigh' | 'compare-weights';
   /** What it works on: a dataset's or model's name. */
   subject: string;
   state: 'running' | 'done' | 'failed' | 'cancelled';

@@ -68,6 +68,8 @@ export function modelItems(run: RunSummary, model: string): MenuItem[] {
     { label: m.runs_compare(), run: () => void talkTo([run.model, model]) },
     { label: m.runs_export(), run: () => go('export', [], { model }) },
     { label: m.runs_branch(), run: () => branch(run, { name: model }) },
+    { label: m.inspect(), run: () => go('library', [model], { inspect: 'overview' }) },
+    { label: m.inspect_what_changed(), run: () => go('library', [model], { inspect: 'changes', against: run.model }) },
   ];
 }
 
