@@ -20,7 +20,7 @@ test('every figure that was asked for has a name, once', async () => {
     'train.sft.M.tokens_per_s', 'train.sft.M.share_of_peak', 'train.sft.M.peak_bytes', 'train.lora.D.tokens_per_s', 'train.dpo.S.share_of_peak',
     'train.sft.S.T2048.share_of_best', 'train.sft.S.B2.share_of_best', 'train.sft.real.vs_padded', 'train.sft.M.vs_torch', 'train.sft.D.memory_vs_torch',
     'train.sft.real.vs_trl', 'train.dpo.real.vs_trl', 'sample.decode.M.f32.share_of_bandwidth', 'sample.decode32.S.bf16.tokens_per_s',
-    'sample.decode.M.q8_0.vs_llamacpp', 'gemm.q8_0.2048.gflops', 'sample.prefill.S.f32.vs_llamacpp', 'sample.decode8.M.f32.vs_llamacpp', 'sample.nsamples8.M.f32.vs_llamacpp', 'import.read.instructions.mb_per_s', 'serve.streams32.base.tokens_per_s',
+    'sample.decode.M.q8_0.vs_llamacpp', 'gemm.q8_0.2048.gflops', 'sample.prefill.S.f32.vs_llamacpp', 'sample.decode8.M.f32.vs_llamacpp', 'sample.nsamples8.M.f32.vs_llamacpp', 'import.read.instructions.mb_per_s', 'serve.streams32.base.tokens_per_s', 'sample.mask.M.json_schema.share_of_decode', 'sample.bestof8.M.bf16.over_decode', 'sample.beams4.M.json_schema.tokens_per_s',
   ]));
 });
 

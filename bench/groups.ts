@@ -8,6 +8,7 @@ import { benchPeak } from './peak.ts';
 import { benchPeers } from './peers.ts';
 import { benchSample } from './sample.ts';
 import { benchServe } from './serve.ts';
+import { benchStrategies } from './strategies.ts';
 import { benchTokenize } from './tokenize.ts';
 import { benchTrain } from './train.ts';
 
@@ -18,10 +19,11 @@ export const groups: Record<string, { about: string; run: (bench: Bench, only: s
   kernels: { about: 'attention, the head, norms, activations, AdamW', run: benchKernels },
   train: { about: 'SFT, LoRA and DPO at D, S, M; growth with T and batch; real rows; memory', run: benchTrain },
   sample: {
-    about: 'reading a prompt, decoding 1, 8 and 32 sequences, 8 samples of one prompt, at S and M; masks of constraints over the time of a token',
+    about: 'reading a prompt, decoding 1, 8 and 32 sequences, 8 samples of one prompt, at S and M; masks of constraints over the time of a token; best of 8 and 4 beams at M',
     run: async (bench, only) => {
       await benchSample(bench, only);
       await benchMasks(bench, only);
+      await benchStrategies(bench, only);
     },
   },
   serve: { about: 'tokens/s that 1, 32 and 200 clients of attune serve get at once', run: benchServe },

@@ -6,12 +6,13 @@ import type { Constraint } from '../src/shared/constraint.ts';
 import { createNativeDevice } from '../src/engine/device/native.ts';
 import { compileConstraint } from '../src/engine/sampling/constraint/compile.ts';
 import { allows, type CompiledConstraint } from '../src/engine/sampling/constraint/constraint.ts';
-import { createTokenizer, type Tokenizer } from '../src/engine/tokenizer/tokenizer.ts';
+import type { Tokenizer } from '../src/engine/tokenizer/tokenizer.ts';
 import { createModel, sizes } from './configs.ts';
 import { createDecode } from './decoder.ts';
 import { type Bench, median } from './measure.ts';
+import { wordTokenizer } from './word-tokenizer.ts';
 
-const CONSTRAINTS: Record<string, Constraint> = {
+export const CONSTRAINTS: Record<string, Constraint> = {
   json_schema: {
     type: 'jsonSchema', enforce: 'mask',
     schema: {
@@ -71,22 +72,4 @@ function draw(constraint: CompiledConstraint, tokenizer: Tokenizer, seed: number
     matcher.accept(id);
   }
   return tokens;
-}
-
-/** A byte-level vocabulary of the given size: all bytes, then words of two to nine letters with and without a space before, as real ones mostly are. */
-function wordTokenizer(size: number): Tokenizer {
-  const letters = 'etaoinshrdlcumwfgypbvk';
-  const vocab: Record<string, number> = { '<|end|>': 0 };
-  for (let byte = 0, other = 0x100; byte < 256; byte++) {
-    const printable = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
-    vocab[String.fromCodePoint(printable ? byte : other++)] = byte + 1;
-  }
-  let count = 257;
-  for (let i = 0; count < size; i++) {
-    let word = i % 2 === 0 ? 'Ġ' : '';
-    for (let x = i, length = 2 + (i % 8); length > 0; length--) word += letters[(x = (Math.imul(x, 48271) + 11) >>> 0) % letters.length];
-    if (vocab[word] === undefined) vocab[word] = count++;
-  }
-  const json = { model: { type: 'BPE', vocab, merges: [] }, decoder: { type: 'ByteLevel' }, pre_tokenizer: { type: 'ByteLevel' }, added_tokens: [{ id: 0, content: '<|end|>', special: true }] };
-  return createTokenizer(json, { eos_token: '<|end|>' }, { where: 'bench', eos: [], chatTemplate: null });
 }

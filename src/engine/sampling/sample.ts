@@ -90,12 +90,15 @@ function sumOfWeights(row: Row): number {
 /** The ids of the few highest logits, likeliest first, ties by id; one walk over the row, where sorting it would cost more than a small model's step. */
 export function likeliestIds(logits: Float32Array, count: number): number[] {
   const ids: number[] = [];
+  if (count === 0) return ids;
+  let least = -Infinity; // of those in, once they are as many as are wanted
   for (let id = 0; id < logits.length; id++) {
-    if (ids.length === count && !(logits[id] > logits[ids[count - 1]])) continue;
+    if (ids.length === count && !(logits[id] > least)) continue;
     let at = ids.length;
     while (at > 0 && logits[id] > logits[ids[at - 1]]) at--;
     ids.splice(at, 0, id);
     if (ids.length > count) ids.pop();
+    least = logits[ids[ids.length - 1]];
   }
   return ids;
 }
