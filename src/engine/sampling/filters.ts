@@ -30,7 +30,7 @@ export function applyFilters(logits: Float32Array, context: Context, sampling: S
     logits,
     temperature: 1,
     kept: null,
-    nth: (i) => (nth ??= inOrder(logits.length, (a, b) => logits[a] > logits[b] || (logits[a] === logits[b] && a < b)))(i), // made when the logits have settled
+    nth: (i) => (nth ??= likeliestFirst(row))(i), // made when the logits have settled
   };
   if (context.mask) {
     applyMask(logits, context.mask);
@@ -117,7 +117,7 @@ const apply: Record<Filter, (row: Row, sampling: Sampling, context: Context) => 
       if (p > 0) entropy -= p * Math.log(p);
     }
     const distance = Float64Array.from(probabilities, (p) => (p > 0 ? Math.abs(-Math.log(p) - entropy) : Infinity));
-    const nearest = inOrder(distance.length, (a, b) => distance[a] < distance[b] || (distance[a] === distance[b] && a < b));
+    const nearest = inOrder(Int32Array.from(distance.keys()), (a, b) => distance[a] < distance[b] || (distance[a] === distance[b] && a < b));
     const cut: number[] = [];
     for (let i = 0, mass = 0; i < kept; i++) {
       const id = nearest(i);
@@ -157,13 +157,32 @@ function totalOf(row: Row): { nth: (i: number) => number; kept: number; total: n
   return { nth, kept: count, total, weight };
 }
 
+/** Ids whose logit is this much below the highest one, over the temperature, weigh less than 1e-7: few draws come to them. */
+const NEAR = 16;
+
+/** The i-th likeliest id, ties by id: first of those near the top, which are few as a rule, and of the others only when those have all been asked for. */
+function likeliestFirst({ logits, temperature }: Row): (i: number) => number {
+  let top = -Infinity;
+  for (let id = 0; id < logits.length; id++) if (logits[id] > top) top = logits[id];
+  const line = top - NEAR * temperature;
+  const before = (a: number, b: number): boolean => logits[a] > logits[b] || (logits[a] === logits[b] && a < b);
+  const idsOf = (near: boolean): Int32Array => {
+    const ids = new Int32Array(logits.length);
+    let count = 0;
+    for (let id = 0; id < logits.length; id++) if (logits[id] > line === near) ids[count++] = id;
+    return ids.subarray(0, count);
+  };
+  const close = idsOf(true);
+  const first = inOrder(close, before);
+  let rest: ((i: number) => number) | null = null;
+  return (i) => (i < close.length ? first(i) : (rest ??= inOrder(idsOf(false), before))(i - close.length));
+}
+
 /**
- * Ids 0 … count − 1 in an order: a function that gives the i-th. They leave a heap as they are asked for: a draw asks for few, and
+ * Ids in an order: a function that gives the i-th. They leave a heap, which `heap` becomes, as they are asked for: a draw asks for few, and
  * sorting a row of 49,152 took longer than a small model's whole step.
  */
-function inOrder(count: number, before: (a: number, b: number) => boolean): (i: number) => number {
-  const heap = new Int32Array(count);
-  for (let id = 0; id < heap.length; id++) heap[id] = id;
+function inOrder(heap: Int32Array, before: (a: number, b: number) => boolean): (i: number) => number {
   let length = heap.length;
   const sink = (at: number) => {
     const id = heap[at];

@@ -52,6 +52,11 @@ describe('sampleToken', () => {
     expect(chiSquare(shares(settings), expected)).toBeLessThan(16.27);
   });
 
+  it('keeps tokens in order also where they are far below the likeliest one', () => {
+    const { tokens } = traceFilters(Float32Array.of(-40, 0, -30, -50, -60), NOTHING, Sampling.parse({ topK: 3 }), 5);
+    expect(tokens.map(({ id, probabilities }) => [id, probabilities.at(-1)! > 0])).toEqual([[1, true], [2, true], [0, true], [3, false], [4, false]]);
+  });
+
   it('is greedy at temperature 0, the lowest id on a tie', () => {
     const sampling = Sampling.parse({ temperature: 0 });
     expect(sampleToken(Float32Array.of(1, 3, 3), NOTHING, sampling, Math.random).id).toBe(1);

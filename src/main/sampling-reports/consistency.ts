@@ -81,7 +81,7 @@ async function paraphrase(model: Model, options: ConsistencyOptions): Promise<st
   const request = `Rephrase the following request in other words. Answer with the rephrased request alone.\n\n${options.prompt}`;
   const sampling = Sampling.parse({ temperature: 0.8, topP: 0.95, maxTokens: 128, seed: options.sampling.seed });
   const texts = await answer(model, Array.from({ length: PARAPHRASES }, () => toPrompt(request)), sampling, options);
-  return [...new Set(texts.map((text) => text.trim().split('\n')[0]))].filter((text) => text !== '' && evened(text) !== evened(options.prompt));
+  return [...new Set(texts.map((text) => text.trim().split('\n')[0]))].filter((text) => /[\p{L}\p{N}]/u.test(text) && evened(text) !== evened(options.prompt));
 }
 
 async function answer(
