@@ -25,7 +25,7 @@ export type Shapes = {
 export type Parameters = {
   /** Of the base; a tied head counts once. */
   base: number;
-  /** Of them, those a token goes through: in a mixture of experts all but the experts it is not routed to. */
+  /** Of base and adapter, those a token goes through: in a mixture of experts all but the experts it is not routed to. */
   active: number;
   adapter: number;
   trainable: number;
@@ -44,6 +44,7 @@ export function countParameters({ config, lora, headOnly, bf16 }: Shapes): Param
     bytes += length * (lora && bf16 && shape.length > 1 ? 2 : 4);
   }
   const adapter = lora ? adapterSize(linears, lora) : 0;
+  active += lora ? adapterSize(linears, lora, config) : 0;
   return { base, active: Math.round(active), adapter, trainable: lora ? adapter + score : headOnly ? score : base, bytes: bytes + 4 * adapter };
 }
 

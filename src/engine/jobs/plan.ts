@@ -68,7 +68,7 @@ export async function plan(job: PlanJob, device: Device): Promise<PlanResult> {
   const held = modelsInMemory(recipe);
   return {
     parameters: counted.base + counted.adapter,
-    activeParameters: config.mixture ? counted.active + counted.adapter : null,
+    activeParameters: config.mixture ? counted.active : null,
     trainableParameters: counted.trainable,
     rows,
     sampled: sample.sampled,
