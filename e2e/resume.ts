@@ -17,8 +17,9 @@ const base = join(resources, 'models', 'attune-base');
 type Overrides = { method: string } & Record<string, unknown>;
 
 export type EngineRuns = {
-  /** The untrained model. */
+  /** The untrained model, and one with experts. */
   tiny: string;
+  mixture: string;
   /** Trains from `model` in the folder `name`, or goes on there; the last checkpoint's sha256, or null when it was killed after step `killAt`. */
   drive(name: string, overrides: Overrides, model: string, options?: { threads?: number; killAt?: number }): Promise<string | null>;
   /** Where a run is. */
@@ -34,7 +35,8 @@ export type EngineRuns = {
 
 export function createEngineRuns(): EngineRuns {
   const folder = mkdtempSync(join(tmpdir(), 'attune-resume-'));
-  writeTinyModel(join(folder, 'tiny'));
+  writeTinyModel(join(folder, 'tiny'), {});
+  writeTinyModel(join(folder, 'mixture'), MIXTURE);
   writeRows(folder);
 
   function job(name: string, overrides: Overrides, model: string, threads: number): Job {
@@ -71,6 +73,7 @@ export function createEngineRuns(): EngineRuns {
 
   return {
     tiny: join(folder, 'tiny'),
+    mixture: join(folder, 'mixture'),
     drive,
     folderOf: (name) => join(folder, name),
     newest(name) {
@@ -94,13 +97,19 @@ export function createEngineRuns(): EngineRuns {
   };
 }
 
+/** A shared expert, routed ones, and a router worth balancing. */
+const MIXTURE = {
+  architectures: ['Qwen2MoeForCausalLM'], model_type: 'qwen2_moe', num_experts: 6, num_experts_per_tok: 2, moe_intermediate_size: 24, shared_expert_intermediate_size: 32,
+  router_aux_loss_coef: 0.01,
+};
+
 /** With the embedded model's tokenizer. */
-function writeTinyModel(folder: string): void {
+function writeTinyModel(folder: string, more: object): void {
   mkdirSync(folder);
   for (const name of readdirSync(base)) if (name.startsWith('tokenizer') || name.startsWith('special')) cpSync(join(base, name), join(folder, name));
   const config = JSON.parse(readFileSync(join(base, 'config.json'), 'utf8')) as Record<string, unknown>;
   const tiny = { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2, num_attention_heads: 2, num_key_value_heads: 1, head_dim: 16 };
-  writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, ...tiny }));
+  writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, ...tiny, ...more }));
 }
 
 function writeRows(folder: string): void {

@@ -25,6 +25,8 @@ export type Shapes = {
 export type Parameters = {
   /** Of the base; a tied head counts once. */
   base: number;
+  /** Of base and adapter, those a token goes through: in a mixture of experts all but the experts it is not routed to. */
+  active: number;
   adapter: number;
   trainable: number;
   /** Bytes of all, as they lie in memory. */
@@ -34,22 +36,24 @@ export type Parameters = {
 export function countParameters({ config, lora, headOnly, bf16 }: Shapes): Parameters {
   const { all, linears } = outline(config);
   const score = (config.numLabels ?? 0) * config.hiddenSize;
-  let [base, bytes] = [0, 0];
-  for (const { shape } of all) {
+  let [base, active, bytes] = [0, 0, 0];
+  for (const { name, shape } of all) {
     const length = shape.reduce((a, b) => a * b, 1);
     base += length;
+    active += length * sharePassed(config, name);
     bytes += length * (lora && bf16 && shape.length > 1 ? 2 : 4);
   }
   const adapter = lora ? adapterSize(linears, lora) : 0;
-  return { base, adapter, trainable: lora ? adapter + score : headOnly ? score : base, bytes: bytes + 4 * adapter };
+  active += lora ? adapterSize(linears, lora, config) : 0;
+  return { base, active: Math.round(active), adapter, trainable: lora ? adapter + score : headOnly ? score : base, bytes: bytes + 4 * adapter };
 }
 
 /** Forward and backward of one row. `forwardOnly`: an evaluation. A head alone is trained on features that one such pass has made. */
 export function rowFlops({ config, lora, headOnly, gradientCheckpointing }: Shapes, row: RowLengths, forwardOnly = false): number {
   const { linears } = outline(config);
   const { tokens, pairs, sites } = rowSizes(row);
-  const weights = linears.reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures * outFeatures, 0);
-  const adapter = lora ? adapterSize(linears, lora) : 0;
+  const weights = linears.reduce((sum, { name, inFeatures, outFeatures }) => sum + sharePassed(config, name) * inFeatures * outFeatures, 0) + routerSize(config);
+  const adapter = lora ? adapterSize(linears, lora, config) : 0;
   const width = config.numHiddenLayers * config.numAttentionHeads * config.headDim;
   const layers = tokens * 2 * (weights + adapter) + pairs * 4 * width;
   const head = sites * 2 * config.hiddenSize * (config.numLabels ?? config.vocabSize); // a score head reads one site a text: too little to count apart
@@ -90,17 +94,19 @@ export function activationBytes(shapes: Shapes, { tokens: N, sites: M, accumulat
   const { hiddenSize: C, intermediateSize: F, numHiddenLayers: L, numAttentionHeads: H, numKeyValueHeads: K, headDim: D, vocabSize: V } = config;
   const { linears } = outline(config);
   const adapted = lora ? targetLinears(linears, lora.targetModules) : [];
+  const { routed, ...experts } = expertWidths(config);
   // The outputs of the norms and of the gated activation are made again in backward (ops/tape.ts), so they are not here.
+  const ranks = lora ? lora.r * adapted.reduce((sum, { name }) => sum + sharePassed(config, name), 0) : 0;
   const perLayer =
     C + 1 + // the layer's input and its norm's 1/σ
     (H + 2 * K) * D + (config.qkNorm ? (H + K) * (D + 1) : 0) +
     H * D + H + // attention's output and log-sum-exp
     C + 1 +
-    2 * F +
-    (adapted.length / L) * (lora ? lora.r : 0) +
+    (1 - routed) * 2 * F + routed * experts.kept +
+    ranks / L +
     (lora?.useDora ? adapted.reduce((sum, { outFeatures }) => sum + outFeatures, 0) / L : 0); // what the gain multiplies
   const layers = N * (headOnly ? perLayer : gradientCheckpointing ? L * C : L * perLayer); // a frozen trunk keeps nothing
-  const layer = N * ((gradientCheckpointing ? perLayer : 0) + 3 * F + 3 * C); // one made again, and gradients on their way
+  const layer = N * ((gradientCheckpointing ? perLayer : 0) + Math.max(routed < 1 ? 3 * F : 0, routed > 0 ? experts.passing : 0) + 3 * C); // one made again, and gradients on their way
   const logits = (config.numLabels === null ? keptLogits(M, V, layers) : 0) + 3 * N * C; // and the gathered rows, the last norm, their gradient
 
   const all = countParameters(shapes).trainable;
@@ -114,8 +120,36 @@ export function activationBytes(shapes: Shapes, { tokens: N, sites: M, accumulat
 /** Of the pool's block, for what is used in it: places lie between others. Measured: 1.02 at M, 1.06 at S, 1.14 at D. */
 const PLACED = 1.06;
 
-function adapterSize(linears: Linear[], lora: LoraSetting): number {
-  return targetLinears(linears, lora.targetModules).reduce((sum, { inFeatures, outFeatures }) => sum + lora.r * (inFeatures + outFeatures) + (lora.useDora ? outFeatures : 0), 0);
+/** Those a token goes through, of a mixture of experts; null of a dense model. */
+export const activeParameters = (config: ModelConfig): number | null =>
+  config.mixture ? countParameters({ config, lora: null, headOnly: false, gradientCheckpointing: false, bf16: false }).active : null;
+
+/** With a config, as much of it as a token goes through. */
+function adapterSize(linears: Linear[], lora: LoraSetting, config?: ModelConfig): number {
+  const share = (name: string) => (config ? sharePassed(config, name) : 1);
+  return targetLinears(linears, lora.targetModules).reduce((sum, { name, inFeatures, outFeatures }) => sum + share(name) * (lora.r * (inFeatures + outFeatures) + (lora.useDora ? outFeatures : 0)), 0);
+}
+
+/** How much of the tensors of such a name a token goes through: of experts as many as it is routed to. */
+function sharePassed({ mixture, names }: ModelConfig, name: string): number {
+  return mixture && name.includes(`.${names.mixture!.experts}.`) ? mixture.numExpertsPerTok / mixture.numExperts : 1;
+}
+
+/** Weights of all routers. */
+function routerSize({ mixture, hiddenSize }: ModelConfig): number {
+  return mixture ? mixture.layers.filter(Boolean).length * mixture.numExperts * hiddenSize : 0;
+}
+
+/** Of a layer with experts, elements a token: what is kept for backward, and what passes in it; and the share of layers that are so. */
+function expertWidths({ mixture, hiddenSize: C }: ModelConfig): { routed: number; kept: number; passing: number } {
+  if (!mixture) return { routed: 0, kept: 0, passing: 0 };
+  const { numExperts: E, numExpertsPerTok: K, intermediateSize: F, sharedIntermediateSize: S } = mixture;
+  return {
+    routed: mixture.layers.filter(Boolean).length / mixture.layers.length,
+    // the normed input, from which experts' rows are gathered again; probs, choices, weights and places; gate, up and output of experts; of the shared one
+    kept: C + E + 4 * K + K * (2 * F + C) + (S > 0 ? 2 * S + C + 2 : 0),
+    passing: K * (3 * F + 3 * C),
+  };
 }
 
 const outlines = new WeakMap<ModelConfig, { all: Pick<Parameter, 'name' | 'shape'>[]; linears: Linear[] }>();

@@ -404,6 +404,8 @@ export type FolderFacts = {
   /** `model_type` of config.json. */
   family: string | null;
   parameters: number | null;
+  /** Those a token goes through, of a mixture of experts; null of a dense model. */
+  activeParameters: number | null;
   /** Of a PEFT folder; the other fields but bytes, dtype and problem are null then. */
   adapter: { parameters: number; rank: number } | null;
   /** All files of the model or adapter in the folder. */
@@ -423,6 +425,8 @@ export type FolderFacts = {
 
 export type PlanResult = {
   parameters: number;
+  /** Those a token goes through, of a mixture of experts; null of a dense model. */
+  activeParameters: number | null;
   trainableParameters: number;
   /** Of the sample, those that can be trained on; to plan again without tokenising. */
   rows: RowLengths[];

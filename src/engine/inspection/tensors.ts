@@ -7,6 +7,7 @@ import type { Device } from '../device/device.ts';
 import { type ModelFolder, openModelFolder } from '../formats/model-folder.ts';
 import { type ReadAdapter, readAdapter } from '../formats/peft.ts';
 import { type ModelConfig, parseModelConfig } from '../model/config.ts';
+import { unfused } from '../model/fused-experts.ts';
 import { checkAdapter, mergedWeight } from '../model/lora.ts';
 import { buildWeights, checkTensors, decoderLinears, type Linear, type Parameter, readStored, SCORE, storedName } from '../model/parameters.ts';
 import { type Outlined, outlineParts } from '../model/parts.ts';
@@ -28,9 +29,10 @@ export type OpenedTensors = {
 
 /** Refuses what the loader would refuse: an adapter of another base, tensors that do not fit the config. */
 export async function openTensors(path: ModelPath): Promise<OpenedTensors> {
-  const folder = await openModelFolder(path.folder);
+  const opened = await openModelFolder(path.folder);
   try {
-    const config = parseModelConfig(folder.config, `${path.folder}/config.json`);
+    const config = parseModelConfig(opened.config, `${path.folder}/config.json`);
+    const folder = unfused(config, opened);
     checkTensors(config, folder);
     const adapter = path.adapter === undefined ? null : await readAdapter(path.adapter);
     const linears = linearsOf(config);
@@ -50,7 +52,7 @@ export async function openTensors(path: ModelPath): Promise<OpenedTensors> {
       close: () => folder.close(),
     };
   } catch (error) {
-    await folder.close();
+    await opened.close();
     throw error;
   }
 }

@@ -2,6 +2,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FolderFacts } from '../../shared/job.ts';
+import { activeParameters } from '../cost.ts';
 import { readJsonFile } from '../formats/json.ts';
 import { readGgufMetadata } from '../formats/gguf-reader.ts';
 import { isGgufPath, openModelFolder } from '../formats/model-folder.ts';
@@ -16,7 +17,7 @@ import { checkTensors } from '../model/parameters.ts';
 const NOT_THE_MODEL = /^(optimizer\.safetensors|state\.json|manifest\.json|recipe\.json)$/;
 
 const NOTHING: FolderFacts = {
-  family: null, parameters: null, adapter: null, bytes: null, dtype: null, contextLength: null, vocabularySize: null, layers: null, hiddenSize: null,
+  family: null, parameters: null, activeParameters: null, adapter: null, bytes: null, dtype: null, contextLength: null, vocabularySize: null, layers: null, hiddenSize: null,
   hasChatTemplate: false, labels: null, problem: null,
 };
 
@@ -51,7 +52,7 @@ async function describeModel(folder: string): Promise<FolderFacts> {
     checkTensors(parsed, opened);
     if (!files.includes('tokenizer.json') && !files.includes('tokenizer.model')) throw new Error(`${folder}: tokenizer.json is missing; put the model's own there`);
     const tensors = [...opened.tensors.values()];
-    return { ...known, parameters: countElements(tensors), dtype: mostCommonType(tensors) };
+    return { ...known, parameters: countElements(tensors), activeParameters: activeParameters(parsed), dtype: mostCommonType(tensors) };
   } catch (error) {
     return { ...known, problem: (error as Error).message };
   }
@@ -66,7 +67,7 @@ async function describeGguf(path: string): Promise<FolderFacts> {
   return {
     ...NOTHING, family: parsed.modelType, contextLength: parsed.maxPositionEmbeddings, vocabularySize: parsed.vocabSize, layers: parsed.numHiddenLayers,
     hiddenSize: parsed.hiddenSize, bytes: (await stat(path)).size, hasChatTemplate: (await readGgufMetadata(path)).has('tokenizer.chat_template'),
-    parameters: countElements(tensors), dtype: mostCommonType(tensors),
+    parameters: countElements(tensors), activeParameters: activeParameters(parsed), dtype: mostCommonType(tensors),
   };
 }
 

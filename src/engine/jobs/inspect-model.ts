@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import type { DiffJob, InspectJob, VocabularyJob, WeighJob } from '../../shared/job.ts';
 import { type InspectedAttention, type InspectedRope, type InspectedTensor, type Inspection, PARTS, PRECISIONS, type TensorChange, type TensorNumbers, type TrainingMemory, type Vocabulary, type WeightChanges } from '../../shared/inspection.ts';
-import { activationBytes, countParameters, type Shapes } from '../cost.ts';
+import { activationBytes, activeParameters, countParameters, type Shapes } from '../cost.ts';
 import type { Device } from '../device/device.ts';
 import { openModelFolder } from '../formats/model-folder.ts';
 import { SCORE } from '../formats/peft.ts';
@@ -33,13 +33,12 @@ export async function inspectModel(job: InspectJob): Promise<Inspection> {
     return { ...tensor, dtype, bytes: storedBytes(dtype, sizeOf(tensor)) };
   });
   const tensors = [...stored, ...(job.model.adapter === undefined ? [] : await adapterTensors(config, job.model.adapter))];
-  const total = stored.reduce((sum, tensor) => sum + sizeOf(tensor), 0);
   return {
     architecture: config.architecture, family: config.modelType, hiddenSize: config.hiddenSize, intermediateSize: config.intermediateSize,
     vocabularySize: config.vocabSize, contextLength: config.maxPositionEmbeddings, activation: config.hiddenAct, gated: config.gated, norm: config.norm,
     tied: config.tieWordEmbeddings && config.numLabels === null, labels: adapter?.score?.head.labels.length ?? config.numLabels,
     attention: attentionOf(config),
-    experts: expertsOf(folder.config, stored, total),
+    experts: config.mixture && { count: config.mixture.numExperts, perToken: config.mixture.numExpertsPerTok, activeParameters: activeParameters(config)! },
     tensors,
     adapter: adapter && { rank: adapter.r, alpha: adapter.loraAlpha, modules: adapter.targetModules },
     parts: PARTS.flatMap((part) => {
@@ -137,14 +136,6 @@ function describeRope({ theta, scaling }: Rope): InspectedRope {
     theta, type: scaling.ropeType, factor: 'factor' in scaling ? scaling.factor : null,
     originalContext: 'originalMaxPositionEmbeddings' in scaling ? scaling.originalMaxPositionEmbeddings : null,
   };
-}
-
-/** By the keys that mixtures of experts have in config.json; their tensors are those under `experts`. */
-function expertsOf(config: Record<string, unknown>, tensors: InspectedTensor[], total: number): Inspection['experts'] {
-  const [count, perToken] = [config.num_local_experts ?? config.num_experts, config.num_experts_per_tok];
-  if (typeof count !== 'number' || typeof perToken !== 'number') return null;
-  const inExperts = tensors.filter(({ name }) => /\.experts\./.test(name)).reduce((sum, tensor) => sum + sizeOf(tensor), 0);
-  return { count, perToken, activeParameters: total - inExperts + (inExperts * perToken) / count };
 }
 
 function trainingOf(config: ModelConfig, bf16: boolean): Inspection['training'] {

@@ -13,7 +13,7 @@ import { tokenizeExample, tokenizePreference, tokenizeRanking, type TokenizeSett
 import { onlineCost, plannedPrompt } from '../rollouts/cost.ts';
 import type { Device } from '../device/device.ts';
 import { openModelFolder } from '../formats/model-folder.ts';
-import { parseModelConfig } from '../model/config.ts';
+import { type ModelConfig, parseModelConfig } from '../model/config.ts';
 import { onPolicyBase } from '../open-model.ts';
 import { loadTokenizer } from '../tokenizer/tokenizer.ts';
 
@@ -68,6 +68,7 @@ export async function plan(job: PlanJob, device: Device): Promise<PlanResult> {
   const held = modelsInMemory(recipe);
   return {
     parameters: counted.base + counted.adapter,
+    activeParameters: config.mixture ? counted.active : null,
     trainableParameters: counted.trainable,
     rows,
     sampled: sample.sampled,
@@ -197,7 +198,8 @@ function countSteps({ recipe }: PlanJob, trainRows: number, tokensOf: (row: numb
 }
 
 /** FLOP/s of a layer's matrix products, forward and backward, at the model's widths, times the share of them that training reaches. */
-function measureKernels(device: Device, { hiddenSize: C, intermediateSize: F }: { hiddenSize: number; intermediateSize: number }): number {
+function measureKernels(device: Device, { hiddenSize: C, intermediateSize, mixture }: ModelConfig): number {
+  const F = mixture?.intermediateSize ?? intermediateSize;
   const N = 512, I = Math.min(C, 4096), O = Math.min(F, 4096);
   const [x, w, out, dx, dw] = [N * I, O * I, N * O, N * I, O * I].map((length) => device.alloc(length));
   const round = (): void => {

@@ -8,7 +8,7 @@ import type { TensorFolder } from './parameters.ts';
 type Piece = { fused: string; part: number; parts: number };
 
 /** The folder itself where nothing in it is fused. */
-export function unfused(config: ModelConfig, folder: TensorFolder): TensorFolder {
+export function unfused<Folder extends TensorFolder>(config: ModelConfig, folder: Folder): Folder {
   const { mixture, names: { layers, mixture: names } } = config;
   if (!mixture || !names) return folder;
   const pieces = new Map<string, Piece>();
@@ -33,7 +33,7 @@ export function unfused(config: ModelConfig, folder: TensorFolder): TensorFolder
       tensors.delete(fused);
       for (let part = 0; part < E * spelled.length; part++) {
         const single = `${at(names.experts)}.${Math.floor(part / spelled.length)}.${spelled[part % spelled.length]}.weight`;
-        tensors.set(single, { shape: [info.shape[1]! / spelled.length, info.shape[2]!], file: info.file });
+        tensors.set(single, { ...info, shape: [info.shape[1]! / spelled.length, info.shape[2]!] });
         pieces.set(single, { fused, part, parts: E * spelled.length });
       }
     }
@@ -44,6 +44,7 @@ export function unfused(config: ModelConfig, folder: TensorFolder): TensorFolder
   return {
     ...folder,
     tensors,
+    mapped: (name) => (pieces.has(name) ? null : (folder.mapped?.(name) ?? null)),
     async read(name) {
       const piece = pieces.get(name);
       if (!piece) return folder.read(name);

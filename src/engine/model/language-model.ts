@@ -15,7 +15,7 @@ import { constant, createTape, type Tape, type Value } from '../ops/tape.ts';
 import { type ModelConfig, parseModelConfig } from './config.ts';
 import { type CacheSequence, createKvCache, type KvCache } from './kv-cache.ts';
 import { createDoraNorms } from './dora.ts';
-import { attachLora, checkAdapter, checkSaved, loraUpdate, type LoraSetting, mergedWeight, type ModuleUpdate, type ReadAdapter, targetLinears } from './lora.ts';
+import { attachLora, checkAdapter, checkExperts, checkSaved, loraUpdate, type LoraSetting, mergedWeight, type ModuleUpdate, type ReadAdapter, targetLinears } from './lora.ts';
 import { longestText, packBatch, type Packed, packDecode } from './pack-inputs.ts';
 import {
   adoptStored, buildWeights, checkTensors, createParameter, decoderLinears, drawParameter, isRouter, isTransposed, type Linear, type LoraModule, type Parameter, readParameter, readStored, SCORE,
@@ -185,6 +185,7 @@ export async function loadLanguageModel(device: Device, from: TensorFolder, opti
   } else if (trainable === 'lora' && options.lora) {
     for (const linear of targetLinears(linears, options.lora.targetModules)) attachLora(device, linear, options.lora, true, seed);
   }
+  checkExperts(weights);
   const adapted = linears.filter((linear) => linear.lora !== null);
   const loraParameters = adapted.flatMap(({ lora }) => [lora!.a, lora!.b, ...(lora!.dora ? [lora!.dora.magnitude] : [])]);
   const withGain = adapted.filter(({ lora }) => lora!.dora);

@@ -9,7 +9,7 @@ import type { Lora } from '../../shared/recipe.ts';
 import type { ScoreHead } from './heads.ts';
 import { scaleRows } from './dora.ts';
 import type { ModelConfig } from './config.ts';
-import { createParameter, type Linear, type LoraModule, type Parameter } from './parameters.ts';
+import { createParameter, type Linear, type LoraModule, type Parameter, type Weights } from './parameters.ts';
 
 /** One module's update: a(r,I), b(O,r), its scale (loraAlpha / r, with rsLoRA loraAlpha / √r), and DoRA's magnitude(O). */
 export type ModuleUpdate = { a: Float32Array; b: Float32Array; r: number; scale: number; magnitude: Float32Array | null };
@@ -94,6 +94,19 @@ export function checkAdapter(linears: Linear[], adapter: ReadAdapter): void {
       throw new Error(`adapter: ${name} has ${a.length} and ${b.length} values in lora_A and lora_B, expected ${r}·${I} and ${O}·${r}; it was made for another base model`);
     }
     if (magnitude && magnitude.length !== O) throw new Error(`adapter: ${name} has ${magnitude.length} values in lora_magnitude_vector, expected ${O}; it was made for another base model`);
+  }
+}
+
+/** Throws unless the adapters on experts are what ops/experts.ts computes: one rank for all of a layer's, no DoRA. */
+export function checkExperts({ layers }: Weights): void {
+  for (const linear of layers.flatMap(({ mixture }) => mixture?.experts.flatMap((expert) => [expert.gate, expert.up, expert.down]) ?? [])) {
+    if (linear.lora?.dora) throw new Error(`lora.useDora: ${linear.name} is an expert's, and experts carry no DoRA here; name linears of attention in targetModules, or train plain LoRA`);
+  }
+  for (const { experts } of layers.flatMap(({ mixture }) => mixture ?? [])) {
+    for (const part of ['gate', 'up', 'down'] as const) {
+      const ranks = new Set(experts.flatMap((expert) => expert[part].lora?.r ?? []));
+      if (ranks.size > 1) throw new Error(`adapter: the experts around ${experts[0]![part].name} have ranks ${[...ranks].join(' and ')}; one rank for all experts of a layer can stand beside them, so merge the adapter into its base`);
+    }
   }
 }
 

@@ -19,9 +19,11 @@ const MIXTURES = ['mixtral', 'qwen2-moe', 'qwen3-moe'];
 
 async function load(device: Device, family: string, options: Partial<LoadOptions> = {}): Promise<LanguageModel> {
   const folder = await openModelFolder(join(root, family));
-  const model = await loadLanguageModel(device, folder, { storage: 'f32', trainable: 'none', ...options });
-  await folder.close();
-  return model;
+  try {
+    return await loadLanguageModel(device, folder, { storage: 'f32', trainable: 'none', ...options });
+  } finally {
+    await folder.close();
+  }
 }
 
 /** The folder as transformers 5 holds it in memory. */
@@ -140,6 +142,20 @@ describe.each(MIXTURES)('%s', (family) => {
     for (const [name, gradient] of routers) expect(gradient.some((x) => Math.abs(x) > 1e-4), name).toBe(true);
     model.free();
   });
+});
+
+test('DoRA on experts, and adapters of other ranks beside each other, are refused by name', async () => {
+  const lora = { r: 2, loraAlpha: 4, loraDropout: 0, useDora: true };
+  const device = createReferenceDevice();
+  await expect(load(device, 'mixtral', { trainable: 'lora', lora: { ...lora, targetModules: ['w1'] } })).rejects.toThrow(
+    'lora.useDora: model.layers.0.block_sparse_moe.experts.0.w1 is an expert\'s, and experts carry no DoRA here',
+  );
+  (await load(device, 'mixtral', { trainable: 'lora', lora: { ...lora, targetModules: ['q_proj'] } })).free();
+  const update = (r: number) => ({ a: new Float32Array(r * 24), b: new Float32Array(20 * r), r, scale: 1, magnitude: null });
+  const tensors = new Map([1, 2].map((r) => [`model.layers.0.block_sparse_moe.experts.${r}.w1`, update(r)]));
+  const adapter = { r: 2, loraAlpha: 2, loraDropout: 0, targetModules: ['w1'], tensors, saved: new Map(), score: null };
+  await expect(load(device, 'mixtral', { adapter })).rejects.toThrow('the experts around model.layers.0.block_sparse_moe.experts.0.w1 have ranks 1 and 2');
+  (await load(device, 'mixtral', { mergeAdapter: adapter })).free();
 });
 
 function sum(count: number, term: (i: number) => number): number {

@@ -1,7 +1,7 @@
 /**
  * The load balancing loss of a mixture's routers (Fedus et al. 2021, equations 4–6; transformers' load_balancing_loss_func): E · Σₑ fₑ · Pₑ, fₑ the
  * experts chosen a token and Pₑ the mean prob, both over the R = layers · tokens rows of a batch. fₑ has no gradient; dPₑ of every row is E · fₑ / R.
- * 1·K when all experts carry the same. A batch counts each token it computes once, a prompt shared by two answers too.
+ * K when all experts carry the same. A batch counts each token it computes once, a prompt shared by two answers too.
  */
 import type { Device } from '../device/device.ts';
 import type { Balance } from '../ops/experts.ts';

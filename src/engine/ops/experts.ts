@@ -49,14 +49,13 @@ export function dispatch(tape: Tape, x: Value, { rows, K }: Routing, N: number):
   return out;
 }
 
-/** x(N·K,I) → (N·K,O), each expert's linear on its rows. One mask of dropout serves the adapters of all of them. */
+/** x(N·K,I) → (N·K,O), each expert's linear on its rows. Adapters have one rank and no DoRA (model/lora.ts sees to it). One mask of dropout serves the adapters of all of them. */
 export function expertLinear(tape: Tape, x: Value, experts: LinearWeights[], loras: (LoraUpdate | null)[], { bounds, K }: Routing, N: number): Value {
   const { device, pool } = tape;
   const { inFeatures: I, outFeatures: O } = experts[0]!;
   const P = N * K;
   const groups = experts.map((_, at): Group => ({ bounds: bounds.data, at }));
   const lora = loras.find((each) => each !== null) ?? null;
-  if (loras.some((each) => each && each.r !== lora!.r)) throw new Error('experts: the adapters of one layer have different ranks; give all of its experts one');
   const trained = experts.some(({ weight }) => weight.trained);
   const out = tape.value(K * O, x.requiresGrad || trained || (lora?.a.trained ?? false));
   const low = lora ? tape.value(K * lora.r, false) : null;

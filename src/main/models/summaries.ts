@@ -105,6 +105,7 @@ function summarize({ path, problem, ...entry }: Entry, facts: Map<string, Folder
     form: adapter ? 'adapter' : 'full',
     family: base.family,
     parameters: base.parameters === null ? null : base.parameters + (adapter?.adapter?.parameters ?? 0),
+    activeParameters: base.activeParameters === null ? null : base.activeParameters + (adapter?.adapter?.parameters ?? 0),
     adapterParameters: adapter?.adapter?.parameters ?? null,
     adapterRank: adapter?.adapter?.rank ?? null,
     bytes: own.bytes,

@@ -89,6 +89,7 @@ export function createEstimator(library: Library, changes: Changes): Estimator {
       const facts = (await readFacts(library, [model.path.folder])).get(model.path.folder)!;
       const estimate: Estimate = {
         parameters: planned.parameters,
+        activeParameters: planned.activeParameters,
         trainableParameters: planned.trainableParameters,
         rows: { train: sample.trainRows, validation: sample.validationRows },
         tokensPerEpoch: planned.tokensPerEpoch,

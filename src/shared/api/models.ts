@@ -15,6 +15,8 @@ export type ModelSummary = {
   family: string | null;
   /** All of it, the base included. */
   parameters: number | null;
+  /** Those a token goes through, of a mixture of experts; null of a dense model. */
+  activeParameters: number | null;
   /** Of the adapter alone. */
   adapterParameters: number | null;
   adapterRank: number | null;

@@ -81,6 +81,8 @@ export const ANSWER_ORDERS = ['sampled', 'best', 'worst'] as const;
 /** What a recipe would take, before it starts. */
 export type Estimate = {
   parameters: number;
+  /** Those a token goes through, of a mixture of experts; null of a dense model. */
+  activeParameters: number | null;
   trainableParameters: number;
   rows: { train: number; validation: number };
   /** Of one pass over the training rows, the cut ones as cut; from a sample when there are many. */

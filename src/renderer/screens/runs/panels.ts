@@ -7,6 +7,7 @@ export type Panel = { id: string; title: string; metrics: string[] };
 /** Known groups, in the order they are shown. */
 const GROUPS: { id: string; title: string; metrics: string[] }[] = [
   { id: 'loss', title: 'loss', metrics: ['loss', 'eval_loss'] },
+  { id: 'aux-loss', title: 'aux_loss', metrics: ['aux_loss'] },
   { id: 'accuracies', title: 'rewards/accuracies', metrics: ['rewards/accuracies', 'eval_rewards/accuracies'] },
   { id: 'margins', title: 'rewards/margins', metrics: ['rewards/margins', 'eval_rewards/margins'] },
   { id: 'rewards', title: 'rewards', metrics: ['rewards/chosen', 'rewards/rejected', 'eval_rewards/chosen', 'eval_rewards/rejected'] },
