@@ -274,7 +274,8 @@ function splitMerge(merge: string, vocab: Record<string, unknown>): string[] {
   return [];
 }
 
-function namedTokensOf(config: Record<string, unknown>): Record<string, string> {
+/** Those of the special tokens that have a name: bos_token, eos_token, … */
+export function namedTokensOf(config: Record<string, unknown>): Record<string, string> {
   const named: Record<string, string> = {};
   for (const name of ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token']) {
     const token = config[name] as string | { content?: unknown } | null | undefined;
@@ -284,7 +285,8 @@ function namedTokensOf(config: Record<string, unknown>): Record<string, string> 
   return named;
 }
 
-function chatTemplateOf(config: Record<string, unknown> | null): string | null {
+/** The one called default, where a tokenizer_config.json has several. */
+export function chatTemplateOf(config: Record<string, unknown> | null): string | null {
   const template = config?.chat_template;
   if (typeof template === 'string') return template;
   if (!Array.isArray(template)) return null;

@@ -15,6 +15,9 @@ const FILES = [
   'adapter_config.json', 'adapter_model.safetensors', 'score_head.json',
 ];
 
+/** Facts that were kept by a program which told others are asked for again. */
+const FACTS_VERSION = 2;
+
 /** By folder, for all that are asked for. */
 export async function readFacts({ db }: Library, folders: Iterable<string>): Promise<Map<string, FolderFacts>> {
   const facts = new Map<string, FolderFacts>();
@@ -39,7 +42,7 @@ function stampOf(folder: string): string {
     const found = statSync(file, { throwIfNoEntry: false });
     return found ? `${found.mtimeMs}:${found.size}` : '';
   });
-  return stamps.join(' ');
+  return [FACTS_VERSION, ...stamps].join(' ');
 }
 
 /** What a model scores; null of a language model, which writes texts. */
