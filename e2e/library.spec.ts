@@ -57,7 +57,7 @@ test('a folder is added, another of its name under a new one, told to be gone wh
   await workbench.go('#/library');
   const add = async (): Promise<void> => {
     await page.getByRole('button', { name: 'Add a model' }).click();
-    const dialog = page.getByRole('dialog', { name: 'Add a model folder' });
+    const dialog = page.getByRole('dialog', { name: 'Add a model: its folder, or a GGUF file' });
     await dialog.getByRole('textbox', { name: 'Folder' }).fill(join(folder, 'models'));
     await page.keyboard.press('Enter');
     await dialog.getByRole('button', { name: /^little/ }).click();

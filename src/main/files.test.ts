@@ -24,12 +24,13 @@ it('lists folders first, by number as people count, without hidden ones and link
   for (const name of ['step-10', 'step-9', '.hidden', 'Model']) mkdirSync(join(folder, name), { recursive: true });
   writeFileSync(join(folder, 'Model', 'config.json'), '{}');
   writeFileSync(join(folder, 'a.jsonl'), '12345');
+  writeFileSync(join(folder, 'b.gguf'), '');
   writeFileSync(join(folder, '.secret'), '');
   symlinkSync(join(folder, 'nowhere'), join(folder, 'link'));
   const { parent, entries } = await listFolder(folder);
   expect(parent).toBe(root);
   expect(entries.map(({ name, kind, bytes, isModel }) => [name, kind, bytes, isModel])).toEqual([
-    ['Model', 'folder', null, true], ['step-9', 'folder', null, false], ['step-10', 'folder', null, false], ['a.jsonl', 'file', 5, false],
+    ['Model', 'folder', null, true], ['step-9', 'folder', null, false], ['step-10', 'folder', null, false], ['a.jsonl', 'file', 5, false], ['b.gguf', 'file', 0, true],
   ]);
   expect((await listFolder(null)).folder).toBe(homedir());
   expect((await listFolder('/')).parent).toBeNull();

@@ -60,7 +60,7 @@ async function describe(path: string): Promise<FolderEntry | null> {
   const found = await stat(path).catch(() => null); // a link to nowhere, or no permission
   if (!found || !(found.isDirectory() || found.isFile())) return null;
   const kind = found.isDirectory() ? 'folder' : 'file';
-  const isModel = kind === 'folder' && (existsSync(join(path, 'config.json')) || existsSync(join(path, 'adapter_config.json')));
+  const isModel = kind === 'file' ? path.endsWith('.gguf') : existsSync(join(path, 'config.json')) || existsSync(join(path, 'adapter_config.json'));
   return { name: basename(path), path, kind, bytes: kind === 'file' ? found.size : null, modifiedAt: found.mtime.toISOString(), isModel };
 }
 

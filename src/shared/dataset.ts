@@ -121,3 +121,6 @@ export type RowProblem = {
 /** Which prompt format an example is rendered through: Alpaca's, ChatML, or the model's own jinja chat template. */
 export const Template = z.enum(['alpaca', 'chatml', 'chat']);
 export type Template = z.infer<typeof Template>;
+
+/** What can be wrong with a model's own chat template: it leaves system messages out or refuses them, forgets the end-of-turn token, or cannot be used at all. */
+export type TemplateProblem = 'drops-system' | 'refuses-system' | 'no-end-of-turn' | 'fails';

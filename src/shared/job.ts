@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { Selection } from './best-of.ts';
 import { Constraint, type ConstraintProblem, type Validity } from './constraint.ts';
-import { type Example, Message, Template } from './dataset.ts';
+import { type Example, Message, Template, type TemplateProblem } from './dataset.ts';
 import { DeviceName } from './devices.ts';
 import type { Judgement } from './judging.ts';
 import { MetricPoint } from './metrics.ts';
@@ -417,6 +417,7 @@ export type FolderFacts = {
   layers: number | null;
   hiddenSize: number | null;
   hasChatTemplate: boolean;
+  templateProblems: TemplateProblem[];
   /** Of a classifier or, one label, a reward model; null of a language model. */
   labels: string[] | null;
   /** One sentence, when it cannot be used. */

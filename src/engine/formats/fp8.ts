@@ -4,6 +4,7 @@
  * quantised: the scales are folded in as a weight is read, and config.json says nothing of them. Scales of activations and of the KV cache are
  * left out, for here both are computed in f32. Other ways to quantise a folder are refused by name.
  */
+import { brief } from '../../shared/brief.ts';
 import type { ModelFolder } from './model-folder.ts';
 
 type Tensors = ModelFolder['tensors'];
@@ -19,7 +20,7 @@ export function withoutFp8(folder: ModelFolder): ModelFolder {
   const where = `${folder.folder}/config.json`;
   const method = (quantization as { quant_method?: unknown } | null | undefined)?.quant_method;
   if (method !== undefined && !METHODS.includes(String(method))) {
-    throw new Error(`${where}: quantization_config.quant_method is ${JSON.stringify(method)}; of quantised folders only FP8 is read (${METHODS.join(', ')}): name the model as it was before, or a GGUF file of it`);
+    throw new Error(`${where}: quantization_config.quant_method is ${brief(JSON.stringify(method))}; of quantised folders only FP8 is read (${METHODS.join(', ')}): name the model as it was before, or a GGUF file of it`);
   }
   const scales = new Map<string, string>();
   const tensors: Tensors = new Map();

@@ -4,6 +4,7 @@
  * Nothing the header says is believed until it is checked against the file. One tensor is in memory at a time.
  * It builds no tokenizer (gguf-vocabulary.ts does): the file's token list is given, so that it can be held against one.
  */
+import { isUtf8 } from 'node:buffer';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { MappedBytes } from '../device/device.ts';
 import { type FileMapping, mapFile } from '../device/mapping.ts';
@@ -34,6 +35,7 @@ type Header = { metadata: Map<string, unknown>; tensors: Map<string, Stored> };
 
 const HEADER_START = 1 << 20; // bytes read at first; doubled while the header goes on
 const LONGEST_HEADER = 1 << 28;
+const LONGEST_LIST = 1 << 22; // of metadata: the largest vocabularies have a quarter of a million tokens
 const halves = (bytes: Uint8Array) => new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
 /** By ggml's number. */
 const TYPES = new Map<number, TensorType>([
@@ -147,6 +149,14 @@ function parseHeader(bytes: Buffer, fileSize: number, path: string): Header {
     const length = u64();
     return bytes.toString('utf8', take(length), at);
   };
+  /** Where it matters which text it is. */
+  const exactText = (what: string) => {
+    const length = u64();
+    const part = bytes.subarray(take(length), at);
+    return isUtf8(part) ? part.toString('utf8') : fail(`${what} is not UTF-8 text`);
+  };
+  /** The list being read, where its texts matter. */
+  let exact: string | null = null;
   /** By GGUF's number of a value type; 64-bit numbers become doubles. */
   const readers: (() => unknown)[] = [
     () => bytes.readUInt8(take(1)), () => bytes.readInt8(take(1)), () => bytes.readUInt16LE(take(2)), () => bytes.readInt16LE(take(2)),
@@ -155,6 +165,8 @@ function parseHeader(bytes: Buffer, fileSize: number, path: string): Header {
       const type = u32();
       const count = u64();
       if (type === 9 || !readers[type]) fail(`an array of value type ${type} stands in the metadata`);
+      if (count > LONGEST_LIST) fail(`a list of ${count} stands in the metadata, the most is ${LONGEST_LIST}`);
+      if (type === 8 && exact) return Array.from({ length: count }, (_, i) => exactText(`${exact}, entry ${i},`));
       const values: unknown[] = [];
       for (let i = 0; i < count; i++) values.push(readers[type]());
       return values;
@@ -168,14 +180,17 @@ function parseHeader(bytes: Buffer, fileSize: number, path: string): Header {
   const tensorCount = u64();
   const metadata = new Map<string, unknown>();
   for (let left = u64(); left > 0; left--) {
-    const key = text();
+    const key = exactText('the name of a metadata value');
+    if (metadata.has(key)) fail(`metadata ${key} is there twice`);
+    exact = key.startsWith('tokenizer.') ? key : null;
     const type = u32();
     metadata.set(key, (readers[type] ?? (() => fail(`metadata ${key} has value type ${type}`)))());
   }
-  const alignment = (metadata.get('general.alignment') as number | undefined) ?? ALIGNMENT;
+  const alignment = metadata.get('general.alignment') ?? ALIGNMENT;
+  if (typeof alignment !== 'number' || !Number.isInteger(alignment) || alignment < 8 || alignment % 8 !== 0) return fail(`general.alignment is ${String(alignment).slice(0, 40)}, expected a multiple of 8`);
   const infos: { name: string; shape: number[]; type: TensorType; offset: number }[] = [];
   for (let i = 0; i < tensorCount; i++) {
-    const name = text();
+    const name = exactText(`the name of tensor ${i + 1} of ${tensorCount}`);
     const dims = u32();
     if (dims < 1 || dims > 4) fail(`tensor ${name} has ${dims} dimensions`);
     const shape = Array.from({ length: dims }, u64).reverse();
@@ -190,7 +205,14 @@ function parseHeader(bytes: Buffer, fileSize: number, path: string): Header {
     if (shape[shape.length - 1] % type.numbers !== 0) fail(`tensor ${name} is ${type.name} with rows of ${shape[shape.length - 1]}`);
     const stored = (count / type.numbers) * type.bytes;
     if (start + offset + stored > fileSize) fail(`tensor ${name} would end after the file does`);
+    if (offset % alignment !== 0) fail(`tensor ${name} begins at ${offset}, no multiple of ${alignment}`);
+    if (tensors.has(name)) fail(`tensor ${name} is there twice`);
     tensors.set(name, { name, shape, type, begin: start + offset, bytes: stored });
+  }
+  const inOrder = [...tensors.values()].sort((a, b) => a.begin - b.begin || a.bytes - b.bytes);
+  for (const [i, { name, begin }] of inOrder.entries()) {
+    const before = inOrder[i - 1];
+    if (before && before.begin + before.bytes > begin) fail(`tensor ${name} overlaps ${before.name}`);
   }
   return { metadata, tensors };
 }

@@ -5,6 +5,9 @@
 import { readFile } from 'node:fs/promises';
 import { writeFileBeside } from './write-beside.ts';
 
+/** Levels of objects and lists; what works through a value may do so by recursion. */
+const DEEPEST = 200;
+
 /** `where` starts every message: a file, or a file and its part. */
 export function parseJsonObject(bytes: Uint8Array, where: string): Record<string, unknown> {
   let text: string;
@@ -21,6 +24,7 @@ export function parseJsonObject(bytes: Uint8Array, where: string): Record<string
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new Error(`${where} is JSON but not an object: download it again`);
+  if (isDeeperThan(text, DEEPEST)) throw new Error(`${where} is nested more than ${DEEPEST} deep: download it again`);
   const twice = duplicateKey(text);
   if (twice !== null) throw new Error(`${where} names ${twice.slice(0, 120)} twice: remove one of the two or download it again`);
   return value as Record<string, unknown>;
@@ -46,6 +50,19 @@ export async function readJsonFile(path: string, optional = false): Promise<Reco
 /** Indented by two, keys in the order they have; the file appears whole or not at all. */
 export async function writeJsonFile(path: string, value: unknown): Promise<{ bytes: number; sha256: string }> {
   return writeFileBeside(path, (write) => write(`${JSON.stringify(value, null, 2)}\n`));
+}
+
+/** Of text already known to be valid JSON. */
+function isDeeperThan(text: string, most: number): boolean {
+  let depth = 0;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (c === 0x22) for (i++; text.charCodeAt(i) !== 0x22; i++) i += text.charCodeAt(i) === 0x5c ? 1 : 0;
+    else if (c === 0x7b || c === 0x5b) depth++;
+    else if (c === 0x7d || c === 0x5d) depth--;
+    if (depth > most) return true;
+  }
+  return false;
 }
 
 /** The first key some object holds twice, in text already known to be valid JSON. */

@@ -4,6 +4,7 @@
  * Legend: r rank, I inputs, O outputs; the update of a weight (O, I) is scale · B A with A (r, I) and B (O, r).
  */
 import { join } from 'node:path';
+import { brief } from '../../shared/brief.ts';
 import type { Lora } from '../../shared/recipe.ts';
 import { readScoreHead, type ScoreHead } from '../model/heads.ts';
 import type { ModuleUpdate, ReadAdapter as Adapter } from '../model/lora.ts';
@@ -45,7 +46,7 @@ export async function readAdapter(folder: string): Promise<ReadAdapter> {
   const path = join(folder, CONFIG);
   const config = await readJsonFile(path);
   const fail = (what: string): never => {
-    throw new Error(`${path}: ${what}`);
+    throw new Error(`${path}: ${brief(what)}`);
   };
   if (config.peft_type !== 'LORA') fail(`peft_type is ${JSON.stringify(config.peft_type)}; only LORA adapters are read`);
   for (const [field, off] of Object.entries(UNSUPPORTED)) {
@@ -110,13 +111,13 @@ export async function readAdapter(folder: string): Promise<ReadAdapter> {
 /** PEFT's rank_pattern and alpha_pattern: the first key whose regular expression is the end of the module's name, from a dot on. */
 function readPattern(value: unknown, field: string, path: string): (module: string) => number | undefined {
   if (value === undefined || value === null) return () => undefined;
-  if (typeof value !== 'object' || Array.isArray(value)) throw new Error(`${path}: ${field} is ${JSON.stringify(value)}; expected numbers by module`);
+  if (typeof value !== 'object' || Array.isArray(value)) throw new Error(`${path}: ${brief(`${field} is ${JSON.stringify(value)}; expected numbers by module`)}`);
   const rules = Object.entries(value).map(([key, number]): [RegExp, number] => {
-    if (typeof number !== 'number' || !(number > 0) || (field === 'rank_pattern' && !Number.isSafeInteger(number))) throw new Error(`${path}: ${field} gives ${key} ${JSON.stringify(number)}; expected a ${field === 'rank_pattern' ? 'whole ' : ''}number above 0`);
+    if (typeof number !== 'number' || !(number > 0) || (field === 'rank_pattern' && !Number.isSafeInteger(number))) throw new Error(`${path}: ${brief(`${field} gives ${key} ${JSON.stringify(number)}; expected a ${field === 'rank_pattern' ? 'whole ' : ''}number above 0`)}`);
     try {
       return [new RegExp(`^(.*\\.)?(${key})$`), number];
     } catch (error) {
-      throw new Error(`${path}: ${field} names modules by ${JSON.stringify(key)}, which is no regular expression here (${(error as Error).message})`, { cause: error });
+      throw new Error(`${path}: ${brief(`${field} names modules by ${JSON.stringify(key)}, which is no regular expression here (${(error as Error).message})`)}`, { cause: error });
     }
   });
   return (module) => rules.find(([rule]) => rule.test(module))?.[1];

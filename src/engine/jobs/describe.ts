@@ -12,13 +12,14 @@ import { isFile } from '../formats/write-beside.ts';
 import { parseModelConfig } from '../model/config.ts';
 import { readScoreHead } from '../model/heads.ts';
 import { checkTensors } from '../model/parameters.ts';
+import { findTemplateProblems } from '../tokenizer/template-problems.ts';
 
 /** What training needs beside the model and nobody else does. */
 const NOT_THE_MODEL = /^(optimizer\.safetensors|state\.json|manifest\.json|recipe\.json)$/;
 
 const NOTHING: FolderFacts = {
   family: null, parameters: null, activeParameters: null, adapter: null, bytes: null, dtype: null, contextLength: null, vocabularySize: null, layers: null, hiddenSize: null,
-  hasChatTemplate: false, labels: null, problem: null,
+  hasChatTemplate: false, templateProblems: [], labels: null, problem: null,
 };
 
 /** One answer a folder; a folder that cannot be used says why in its `problem`. */
@@ -37,13 +38,13 @@ export function describe(folders: string[]): Promise<FolderFacts[]> {
 
 async function describeModel(folder: string): Promise<FolderFacts> {
   const files = await readdir(folder);
-  const [config, bytes, hasChatTemplate] = await Promise.all([
-    readJsonFile(join(folder, 'config.json')), folderBytes(folder), findChatTemplate(folder, files),
+  const [config, bytes, hasChatTemplate, templateProblems] = await Promise.all([
+    readJsonFile(join(folder, 'config.json')), folderBytes(folder), findChatTemplate(folder, files), findTemplateProblems(folder),
   ]);
   const parsed = parseModelConfig(config, join(folder, 'config.json'));
   const known: FolderFacts = {
     ...NOTHING, family: parsed.modelType, contextLength: parsed.maxPositionEmbeddings, vocabularySize: parsed.vocabSize,
-    layers: parsed.numHiddenLayers, hiddenSize: parsed.hiddenSize, bytes, hasChatTemplate,
+    layers: parsed.numHiddenLayers, hiddenSize: parsed.hiddenSize, bytes, hasChatTemplate, templateProblems,
     labels: parsed.numLabels === null ? null : readScoreHead(config).labels,
   };
   try {
@@ -67,6 +68,7 @@ async function describeGguf(path: string): Promise<FolderFacts> {
   return {
     ...NOTHING, family: parsed.modelType, contextLength: parsed.maxPositionEmbeddings, vocabularySize: parsed.vocabSize, layers: parsed.numHiddenLayers,
     hiddenSize: parsed.hiddenSize, bytes: (await stat(path)).size, hasChatTemplate: (await readGgufMetadata(path)).has('tokenizer.chat_template'),
+    templateProblems: await findTemplateProblems(path),
     parameters: countElements(tensors), activeParameters: activeParameters(parsed), dtype: mostCommonType(tensors),
   };
 }

@@ -3,6 +3,7 @@
  * transformer.ts; what makes a family is the row it has in families.ts, and nothing else anywhere.
  * Defaults of absent keys are those of transformers' config classes. What we cannot compute the same way is refused, never approximated.
  */
+import { brief } from '../../shared/brief.ts';
 import type { Activation, PlainActivation } from '../device/device.ts';
 import { families, type Family, type Names, type Reader, type Traits } from './families.ts';
 import { isScorer, readScoreHead, stemOf } from './heads.ts';
@@ -50,8 +51,20 @@ export type ModelConfig = Traits & {
 const GATED = { silu: 'silu', gelu_pytorch_tanh: 'gelu_pytorch_tanh', gelu_new: 'gelu_pytorch_tanh' } as const;
 const PLAIN = { gelu: 'gelu', gelu_pytorch_tanh: 'gelu_pytorch_tanh', gelu_new: 'gelu_pytorch_tanh' } as const;
 
+/** A count beyond is a mistake, and would take memory before any tensor is looked at. */
+const MOST_LAYERS = 10_000;
+
 /** @param where the file, for error sentences, e.g. `config.json` */
 export function parseModelConfig(config: Record<string, unknown>, where: string): ModelConfig {
+  try {
+    return readModelConfig(config, where);
+  } catch (error) {
+    const { message } = error as Error;
+    throw new Error(brief(message.startsWith(where) ? message : `${where}: it cannot be understood (${message}); download it again`), { cause: error });
+  }
+}
+
+function readModelConfig(config: Record<string, unknown>, where: string): ModelConfig {
   const [architecture, family] = familyOf(config, where);
   const spelled = (key: string) => family.keys?.[key] ?? key;
   const fail = (text: string): never => {
@@ -76,6 +89,7 @@ export function parseModelConfig(config: Record<string, unknown>, where: string)
 
   const hiddenSize = integer('hidden_size');
   const numHiddenLayers = integer('num_hidden_layers');
+  if (numHiddenLayers > MOST_LAYERS) fail(`${spelled('num_hidden_layers')} is ${numHiddenLayers}; no model has more than ${MOST_LAYERS}`);
   const numAttentionHeads = integer('num_attention_heads');
   const numKeyValueHeads = integer('num_key_value_heads', numAttentionHeads);
   if (numAttentionHeads % numKeyValueHeads !== 0) fail(`num_attention_heads (${numAttentionHeads}) is not a multiple of num_key_value_heads (${numKeyValueHeads})`);

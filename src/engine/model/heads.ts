@@ -27,6 +27,8 @@ export function stemOf(architecture: string): string | null {
   return ending === undefined ? null : architecture.slice(0, -ending.length);
 }
 
+const MOST_LABELS = 1_000_000;
+
 export const isScorer = (architecture: string): boolean => architecture.endsWith(CLASSIFIER);
 
 /** The config.json of the same trunk with a score head. `architecture` is the family's, `LlamaForCausalLM` or already a classifier's. */
@@ -45,6 +47,7 @@ export function readScoreHead(config: Record<string, unknown>): ScoreHead {
   const names = (config['id2label'] ?? {}) as Record<string, unknown>;
   const count = Object.keys(names).length || ((config['num_labels'] ?? 2) as number);
   const pad = config['pad_token_id'];
+  if (!Number.isInteger(count) || count < 1 || count > MOST_LABELS) throw new Error(`num_labels is ${JSON.stringify(count)}; expected a whole number from 1 to ${MOST_LABELS}`);
   return {
     labels: Array.from({ length: count }, (_, id) => String(names[id] ?? `LABEL_${id}`)),
     padTokenId: typeof pad === 'number' ? pad : null,

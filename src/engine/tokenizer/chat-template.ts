@@ -5,7 +5,7 @@
  * told for sure is refused. Special-token strings in messages ride through the template as placeholders and stay plain text.
  */
 import { Template as Jinja } from '@huggingface/jinja';
-import type { Message } from '../../shared/dataset.ts';
+import type { Message, TemplateProblem } from '../../shared/dataset.ts';
 import type { Piece, Tokenizer } from './tokenizer.ts';
 
 export type ChatTemplate = {
@@ -13,15 +13,18 @@ export type ChatTemplate = {
   prompt(messages: Message[]): Piece[];
   conversation(messages: Message[]): Piece[];
   /** What a person should know about this template, one sentence each. */
-  warnings: string[];
+  problems: { kind: TemplateProblem; text: string }[];
 };
+
+/** What of a tokenizer a template knows. */
+export type TemplateTokens = Pick<Tokenizer, 'specialTokens' | 'namedTokens' | 'eosIds' | 'token'>;
 
 // Unicode noncharacters: for a program's own use, never part of interchanged text (and escaped where a message holds one all the same)
 const MARKS = { open: '\uFDD0', close: '\uFDD1', generation: '\uFDD2', endGeneration: '\uFDD3', answerEnd: '\uFDD4' };
 
-export function compileChatTemplate(source: string, tokenizer: Tokenizer): ChatTemplate {
+export function compileChatTemplate(source: string, tokenizer: TemplateTokens): ChatTemplate {
   const marked = /\{%-?\s*generation\s*-?%\}/.test(source);
-  const jinja = parse(source);
+  const jinja = compileJinja(source);
   const specials = [...tokenizer.specialTokens, ...Object.values(MARKS)];
   const specialPattern = alternatives(specials);
   const closing = new RegExp(`^\\s*(?:${alternatives([...tokenizer.specialTokens, '\uFFFF']).source})`);
@@ -36,16 +39,7 @@ export function compileChatTemplate(source: string, tokenizer: Tokenizer): ChatT
 
   function render(messages: Message[], addGenerationPrompt: boolean): string {
     try {
-      return jinja.render({
-        bos_token: '',
-        eos_token: '',
-        ...tokenizer.namedTokens,
-        messages,
-        tools: null,
-        documents: null,
-        add_generation_prompt: addGenerationPrompt,
-        strftime_now_in_english: strftimeNow,
-      });
+      return jinja({ ...tokenizer.namedTokens, messages, add_generation_prompt: addGenerationPrompt });
     } catch (error) {
       throw new Error(`the chat template refuses this conversation (${(error as Error).message}): mend the row, or choose template: chatml`, {
         cause: error,
@@ -126,23 +120,23 @@ export function compileChatTemplate(source: string, tokenizer: Tokenizer): ChatT
       const { text, spans } = readMarkedSpans(full);
       return pieces(text, spans.map((span, i) => (spans[i + 1]?.begin === span.end ? span : withEnd(text, span))));
     },
-    get warnings() {
-      const warnings: string[] = [];
+    get problems() {
+      const problems: ChatTemplate['problems'] = [];
       try {
         if (!render([{ role: 'system', content: 'Attend.' }, USER], true).includes('Attend.')) {
-          warnings.push('the chat template drops system messages: they are not trained on');
+          problems.push({ kind: 'drops-system', text: 'the chat template drops system messages: they are not trained on' });
         }
       } catch {
-        warnings.push('the chat template refuses system messages');
+        problems.push({ kind: 'refuses-system', text: 'the chat template refuses system messages' });
       }
       try {
         if (!marked && !closes()) {
-          warnings.push(`the chat template does not close an answer with an end-of-turn token: ${eos ?? 'the eos token'} is added after each`);
+          problems.push({ kind: 'no-end-of-turn', text: `the chat template does not close an answer with an end-of-turn token: ${eos ?? 'the eos token'} is added after each` });
         }
       } catch (error) {
-        warnings.push((error as Error).message);
+        problems.push({ kind: 'fails', text: (error as Error).message });
       }
-      return warnings;
+      return problems;
     },
   };
 }
@@ -154,7 +148,8 @@ const USER: Message = { role: 'user', content: 'q' };
 
 const unstable = (i: number): string => `the chat template gives no sure loss mask for message ${i + 1} (choose template: chatml, or mark answers with {% generation %})`;
 
-function parse(source: string): Jinja {
+/** A template as a function of what transformers' apply_chat_template gives it: messages, tools, documents, named tokens and whatever else it asks for. What {% generation %} holds is between marks. */
+export function compileJinja(source: string): (context: Record<string, unknown>) => string {
   // {% generation %} as a block that also writes a mark; blocks keep the whitespace rules of the tag they stand for
   const prepared = source
     .replace(/\r\n?/g, '\n') // as jinja2 does
@@ -162,7 +157,8 @@ function parse(source: string): Jinja {
     .replace(/\{%(-?)\s*endgeneration\s*(-?)%\}/g, (_, left, right) => `{%${left} if true %}{{ '${MARKS.endGeneration}' }}{% endif ${right}%}`)
     .replace(/\bstrftime_now\b/g, 'strftime_now_in_english'); // the library's own speaks the machine's language
   try {
-    return new Jinja(prepared);
+    const jinja = new Jinja(prepared);
+    return (context) => jinja.render({ bos_token: '', eos_token: '', tools: null, documents: null, strftime_now_in_english: strftimeNow, ...context });
   } catch (error) {
     throw new Error(`the chat template is not readable jinja (${(error as Error).message}): mend it, or choose template: chatml`, { cause: error });
   }

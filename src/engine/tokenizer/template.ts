@@ -45,7 +45,7 @@ export function renderConversation(messages: Message[], template: Template, toke
 
 /** What a person should know before training with this template, one sentence each. */
 export function templateWarnings(template: Template, tokenizer: Tokenizer): string[] {
-  if (template === 'chat') return chatTemplate(tokenizer).warnings;
+  if (template === 'chat') return chatTemplate(tokenizer).problems.map(({ text }) => text);
   if (template === 'chatml' && !tokenizer.specialTokens.includes('<|im_end|>')) {
     return ["the tokenizer has no <|im_start|> and <|im_end|>: ChatML's marks are ordinary text here, and answers end with the eos token"];
   }

@@ -6,6 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Tokenizer as Library } from '@huggingface/tokenizers';
+import { brief } from '../../shared/brief.ts';
 import { readGgufMetadata } from '../formats/gguf-reader.ts';
 import { readVocabulary } from '../formats/gguf-vocabulary.ts';
 import { readJsonFile } from '../formats/json.ts';
@@ -78,12 +79,20 @@ export async function openTokenizer(folder: string): Promise<{ tokenizer: Tokeni
   return { tokenizer: createTokenizer(made.json, made.config, { where: piecesPath, ...extra }), json: made.json };
 }
 
+type Extra = { where: string; eos: number[]; chatTemplate: string | null };
+
 /** @param extra.eos ids other files call the end of an answer */
-export function createTokenizer(
-  json: Record<string, unknown>,
-  config: Record<string, unknown>,
-  extra: { where: string; eos: number[]; chatTemplate: string | null },
-): Tokenizer {
+export function createTokenizer(json: Record<string, unknown>, config: Record<string, unknown>, extra: Extra): Tokenizer {
+  try {
+    return buildTokenizer(json, config, extra);
+  } catch (error) {
+    const message = brief((error as Error).message);
+    // what nobody thought of to check, a part of another kind than it should be, is still told with its file
+    throw message.startsWith(extra.where) ? new Error(message, { cause: error }) : new Error(`${extra.where}: it cannot be understood (${message}); download it again, or save it anew with transformers`, { cause: error });
+  }
+}
+
+function buildTokenizer(json: Record<string, unknown>, config: Record<string, unknown>, extra: Extra): Tokenizer {
   const added = checkTokenizerJson(json, extra.where);
   const words = wordsOf(json as { model: unknown });
   const namedTokens = namedTokensOf(config);
@@ -274,7 +283,8 @@ function splitMerge(merge: string, vocab: Record<string, unknown>): string[] {
   return [];
 }
 
-function namedTokensOf(config: Record<string, unknown>): Record<string, string> {
+/** Those of the special tokens that have a name: bos_token, eos_token, … */
+export function namedTokensOf(config: Record<string, unknown>): Record<string, string> {
   const named: Record<string, string> = {};
   for (const name of ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token']) {
     const token = config[name] as string | { content?: unknown } | null | undefined;
@@ -284,7 +294,8 @@ function namedTokensOf(config: Record<string, unknown>): Record<string, string> 
   return named;
 }
 
-function chatTemplateOf(config: Record<string, unknown> | null): string | null {
+/** The one called default, where a tokenizer_config.json has several. */
+export function chatTemplateOf(config: Record<string, unknown> | null): string | null {
   const template = config?.chat_template;
   if (typeof template === 'string') return template;
   if (!Array.isArray(template)) return null;

@@ -1,11 +1,20 @@
 /** `attune models` and `export`: what there is to train and sample from, and the way out of the library. */
 import { type Command, Option } from 'commander';
 import { resolve } from 'node:path';
+import type { TemplateProblem } from '../../shared/dataset.ts';
 import type { ExportJob } from '../../shared/job.ts';
 import { exportModel } from '../exports/index.ts';
+import { readFacts } from '../models/facts.ts';
 import { addModel, listModels, removeModel, resolveModel } from '../models/index.ts';
 import { formatBytes, print, printJson, table, tell } from '../terminal.ts';
 import { withLibrary } from './with-library.ts';
+
+const TEMPLATE_PROBLEMS: Record<TemplateProblem, string> = {
+  'drops-system': 'its chat template leaves system messages out: what they say is neither trained nor heard',
+  'refuses-system': 'its chat template refuses system messages: rows that have one are left out',
+  'no-end-of-turn': 'its chat template forgets the end-of-turn token: training adds it after each answer, but elsewhere the model may not know where to stop',
+  fails: 'its chat template cannot be used: choose template chatml or alpaca',
+};
 
 export function addModelCommands(program: Command): void {
   const models = program
@@ -14,7 +23,7 @@ export function addModelCommands(program: Command): void {
     .option('--json', 'as JSON')
     .addHelpText('after', `
 Wherever a command wants a MODEL it takes a name from this list, RUN@STEP for one of a run's other checkpoints,
-a Hugging Face folder (config.json, model.safetensors, tokenizer.json), or a PEFT adapter folder.
+a Hugging Face folder (config.json, model.safetensors, tokenizer.json), a GGUF file, or a PEFT adapter folder.
 
 Examples:
   attune models
@@ -31,12 +40,15 @@ Examples:
   models
     .command('add')
     .description('give a model folder a name; its files stay where they are')
-    .argument('<folder>', 'Hugging Face model folder or PEFT adapter folder')
+    .argument('<folder>', 'Hugging Face model folder, GGUF file, or PEFT adapter folder')
     .option('--name <name>', "by default the folder's name")
     .action((folder: string, options: { name?: string }) =>
-      withLibrary((library) => {
+      withLibrary(async (library) => {
         const model = addModel(library, folder, options.name);
         print(`${model.name}: ${model.path.adapter ?? model.path.folder}`);
+        const { problem, templateProblems } = (await readFacts(library, [model.path.folder])).get(model.path.folder)!;
+        if (problem) tell(`warning: ${problem}`);
+        for (const kind of templateProblems) tell(`warning: ${TEMPLATE_PROBLEMS[kind]}`);
       }),
     );
   models

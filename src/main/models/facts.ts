@@ -15,8 +15,8 @@ const FILES = [
   'adapter_config.json', 'adapter_model.safetensors', 'score_head.json',
 ];
 
-/** Raised when the engine tells more of a folder than before: what was kept is then asked for anew. 2: mixtures of experts. */
-const TOLD = 2;
+/** Raised when the engine tells more of a folder than before: what was kept is then asked for anew. 3: mixtures of experts, problems of chat templates. */
+const TOLD = 3;
 
 /** By folder, for all that are asked for. */
 export async function readFacts({ db }: Library, folders: Iterable<string>): Promise<Map<string, FolderFacts>> {

@@ -117,6 +117,7 @@ function summarize({ path, problem, ...entry }: Entry, facts: Map<string, Folder
     folder: path.folder,
     adapter: path.adapter ?? null,
     hasChatTemplate: base.hasChatTemplate,
+    templateProblems: base.templateProblems,
     labels: own.labels ?? base.labels ?? null,
     problem: problem ?? own.problem ?? base.problem,
   };

@@ -6,6 +6,7 @@ import { api, workbench } from './workbench.svelte.ts';
 
 export type Confirmation = { title: string; text: string; /** what goes, what stays */ details?: string[]; action: string; danger?: boolean };
 export type TextQuestion = { title: string; label: string; value?: string; action: string; /** a sentence when the text will not do */ check?: (text: string) => string | null };
+/** A `folder` with `extensions` may be a file of one of these as well. */
 export type PathQuestion = { kind: 'file' | 'folder' | 'save'; title: string; defaultName?: string; extensions?: string[] };
 export type Notice = { id: number; tone: 'good' | 'bad' | 'info'; text: string; action?: { label: string; run: () => void } };
 
@@ -30,9 +31,10 @@ export function askText(question: TextQuestion): Promise<string | null> {
   });
 }
 
-/** The system's dialog where there is one, else the workbench's own; null when cancelled. */
+/** The system's dialog where there is one that can, else the workbench's own; null when cancelled. */
 export function choosePath(question: PathQuestion): Promise<string | null> {
-  if (workbench.about?.shell.fileDialogs) return api.files.choose(question);
+  const either = question.kind === 'folder' && question.extensions !== undefined; // the systems' dialogs choose folders or files, not both
+  if (workbench.about?.shell.fileDialogs && !either) return api.files.choose(question);
   return new Promise((resolve) => {
     prompts.path = { ...question, answer: (path) => ((prompts.path = null), resolve(path)) };
   });

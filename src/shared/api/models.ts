@@ -1,7 +1,7 @@
 /** Models: what the library can start from, talk to and export, with where each came from. */
 import { oc, type } from '@orpc/contract';
 import { z } from 'zod';
-import type { Template } from '../dataset.ts';
+import type { Template, TemplateProblem } from '../dataset.ts';
 import type { Recipe } from '../recipe.ts';
 import { answers } from './answers.ts';
 
@@ -31,6 +31,7 @@ export type ModelSummary = {
   adapter: string | null;
   template: Template;
   hasChatTemplate: boolean;
+  templateProblems: TemplateProblem[];
   /** What it scores, one label for a reward model; null of a language model, which writes texts. */
   labels: string[] | null;
   /** Name of the model it was made from, when that is known. */

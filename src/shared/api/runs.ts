@@ -1,7 +1,7 @@
 /** Training runs: estimated, queued, watched live, steered, and read afterwards. One run trains at a time; the others wait in a queue. */
 import { eventIterator, oc, type } from '@orpc/contract';
 import { z } from 'zod';
-import { type Message, Template } from '../dataset.ts';
+import { type Message, Template, type TemplateProblem } from '../dataset.ts';
 import type { Fit } from '../fitting.ts';
 import type { TryRewardsResult } from '../job.ts';
 import { Recipe, Reward } from '../recipe.ts';
@@ -104,6 +104,8 @@ export type Estimate = {
   speedFrom: 'runs' | 'kernels' | null;
   /** One sentence each: memory that will not fit, rows that are cut, a learning rate that is unusual for the method. */
   warnings: string[];
+  /** Of the model's own chat template, where the recipe uses it. */
+  templateProblems: TemplateProblem[];
 };
 
 const run = z.strictObject({ id: z.int() });

@@ -57,7 +57,7 @@ export type Task = {
   startedAt: string;
 };
 
-export type FolderEntry = { name: string; path: string; kind: 'folder' | 'file'; bytes: number | null; modifiedAt: string; /** config.json or adapter_config.json lies in it */ isModel: boolean };
+export type FolderEntry = { name: string; path: string; kind: 'folder' | 'file'; bytes: number | null; modifiedAt: string; /** a GGUF file, or config.json or adapter_config.json lies in it */ isModel: boolean };
 
 /** The quickstart as a project: two runs and a comparison, each an ordinary one. */
 export type QuickstartState = {

@@ -1,11 +1,11 @@
-/** Bringing models in by dialog or drop: each folder gets a name in the library; where the name is taken, another is asked for. */
+/** Bringing models in by dialog or drop: each folder or GGUF file gets a name in the library; where the name is taken, another is asked for. */
 import * as m from '../../paraglide/messages.js';
 import { askText, choosePath, notify } from '../../state/prompts.svelte.ts';
 import { api } from '../../state/workbench.svelte.ts';
 
 /** Empty when cancelled. */
 export async function chooseModel(): Promise<string[]> {
-  const folder = await choosePath({ kind: 'folder', title: m.library_add_title() });
+  const folder = await choosePath({ kind: 'folder', extensions: ['gguf'], title: m.library_add_title() });
   return folder === null ? [] : [folder];
 }
 

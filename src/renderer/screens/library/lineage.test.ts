@@ -5,7 +5,7 @@ import { chainOf, countKinds, listRows } from './model-list.ts';
 
 const model = (name: string, kind: ModelSummary['kind'], parent: string | null, more: Partial<ModelSummary> = {}): ModelSummary => ({
   name, kind, parent, form: 'full', family: 'llama', parameters: 1, activeParameters: null, adapterParameters: null, adapterRank: null, bytes: 1, dtype: 'F32', contextLength: 1, vocabularySize: 1,
-  layers: 1, hiddenSize: 1, folder: '/', adapter: null, template: 'chat', hasChatTemplate: true, labels: null, method: null, runId: null, step: null, best: false, createdAt: null, problem: null, ...more,
+  layers: 1, hiddenSize: 1, folder: '/', adapter: null, template: 'chat', hasChatTemplate: true, templateProblems: [], labels: null, method: null, runId: null, step: null, best: false, createdAt: null, problem: null, ...more,
 });
 const models = [
   model('base', 'embedded', null),
