@@ -7,6 +7,7 @@ import type { Device } from '../device/device.ts';
 import { type ModelFolder, openModelFolder } from '../formats/model-folder.ts';
 import { type ReadAdapter, readAdapter } from '../formats/peft.ts';
 import { type ModelConfig, parseModelConfig } from '../model/config.ts';
+import { unfused } from '../model/fused-experts.ts';
 import { checkAdapter, mergedWeight } from '../model/lora.ts';
 import { buildWeights, checkTensors, decoderLinears, type Linear, type Parameter, readStored, SCORE, storedName } from '../model/parameters.ts';
 import { type Outlined, outlineParts } from '../model/parts.ts';
@@ -17,8 +18,8 @@ export type OpenedTensors = {
   adapter: ReadAdapter | null;
   /** Of the base, in the order of the model. */
   outlined: Outlined[];
-  /** As the base's file names it. */
-  storedName(name: string): string;
+  /** The type a tensor of the base is stored in. */
+  dtypeOf(tensor: Outlined): string;
   /** The base's values. */
   read(tensor: Outlined): Promise<Float32Array>;
   /** With the adapter folded in, f32, as it is for sampling. */
@@ -35,11 +36,12 @@ export async function openTensors(path: ModelPath): Promise<OpenedTensors> {
     const adapter = path.adapter === undefined ? null : await readAdapter(path.adapter);
     const linears = linearsOf(config);
     if (adapter) checkAdapter([...linears.values()], adapter);
-    const read = ({ name, shape }: Outlined) => readStored(config, folder, name, shape);
+    const stored = unfused(config, folder);
+    const read = ({ name, shape }: Outlined) => readStored(config, stored, name, shape);
     return {
       folder, config, adapter, read,
       outlined: outlineParts(config),
-      storedName: (name) => storedName(config, folder, name),
+      dtypeOf: ({ name }) => stored.tensors.get(storedName(config, stored, name))!.dtype!,
       async readMerged(tensor, device) {
         const linear = linears.get(tensor.name);
         const update = linear && adapter?.tensors.get(linear.name);

@@ -93,7 +93,7 @@ test('tensors that one of two models lacks, or has in another shape, are named a
 test('parts of every family add up to what its file holds', async () => {
   // llama: embedding and head 128·32 each; a layer: q and o 32·32, k and v 16·32, three of 48·32; two norms of 32; and the last
   expect(parameters(await inspect(LLAMA))).toEqual({ embedding: 4096, attention: 2 * 3072, mlp: 2 * 4608, norms: 5 * 32, head: 4096 });
-  for (const name of ['gemma3', 'gpt2', 'neox', 'phi3', 'olmo2', 'stablelm', 'mistral', 'qwen2-window']) {
+  for (const name of ['gemma3', 'gpt2', 'neox', 'phi3', 'olmo2', 'stablelm', 'mistral', 'qwen2-window', 'mixtral', 'qwen2-moe', 'qwen3-moe']) {
     const found = await inspect(family(name));
     const file = await openSafetensors(join(family(name), 'model.safetensors'));
     await file.close();
@@ -103,6 +103,19 @@ test('parts of every family add up to what its file holds', async () => {
     expect(found.parts.find(({ part }) => part === 'norms')!.tensors, name).toBe(found.tensors.filter(({ module }) => /norm|ln_/.test(module)).length);
     expect(found.memory[0]!.bytes, name).toBe(4 * found.parts.reduce((sum, part) => sum + part.parameters, 0));
   }
+});
+
+test('of a mixture of experts a token meets those it is routed to, and everything else', async () => {
+  const { experts, tensors, parts } = await inspect(family('mixtral'));
+  const { num_local_experts: count, num_experts_per_tok: perToken } = JSON.parse(readFileSync(join(family('mixtral'), 'config.json'), 'utf8')) as Record<string, number>;
+  const sizes = (of: (name: string) => boolean) => tensors.filter(({ name }) => of(name)).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  const [inExperts, elsewhere] = [sizes((name) => name.includes('.experts.')), sizes((name) => !name.includes('.experts.'))];
+  expect(experts).toEqual({ count, perToken, activeParameters: elsewhere + (inExperts * perToken!) / count! });
+  expect(parts.reduce((sum, part) => sum + part.parameters, 0)).toBe(inExperts + elsewhere);
+  expect((await inspect(LLAMA)).experts).toBeNull();
+  // a fused file's experts are weighed one by one
+  const weighed = await weighModel({ type: 'weigh', model: { folder: family('qwen3-moe') } }, () => {});
+  expect(weighed.map(({ name }) => name)).toEqual((await inspect(family('qwen3-moe'))).tensors.map(({ name }) => name));
 });
 
 test('the cache takes on the device what is told of it; windows and shared heads count', async () => {

@@ -27,19 +27,18 @@ const LORA_RANK = 16;
 export async function inspectModel(job: InspectJob): Promise<Inspection> {
   const opened = await openTensors(job.model);
   await opened.close();
-  const { config, outlined, adapter, folder } = opened;
+  const { config, outlined, adapter } = opened;
   const stored = outlined.map((tensor): InspectedTensor => {
-    const { dtype } = folder.tensors.get(opened.storedName(tensor.name))!;
+    const dtype = opened.dtypeOf(tensor);
     return { ...tensor, dtype, bytes: storedBytes(dtype, sizeOf(tensor)) };
   });
   const tensors = [...stored, ...(job.model.adapter === undefined ? [] : await adapterTensors(config, job.model.adapter))];
-  const total = stored.reduce((sum, tensor) => sum + sizeOf(tensor), 0);
   return {
     architecture: config.architecture, family: config.modelType, hiddenSize: config.hiddenSize, intermediateSize: config.intermediateSize,
     vocabularySize: config.vocabSize, contextLength: config.maxPositionEmbeddings, activation: config.hiddenAct, gated: config.gated, norm: config.norm,
     tied: config.tieWordEmbeddings && config.numLabels === null, labels: adapter?.score?.head.labels.length ?? config.numLabels,
     attention: attentionOf(config),
-    experts: expertsOf(folder.config, stored, total),
+    experts: expertsOf(config, stored),
     tensors,
     adapter: adapter && { rank: adapter.r, alpha: adapter.loraAlpha, modules: adapter.targetModules },
     parts: PARTS.flatMap((part) => {
@@ -139,12 +138,12 @@ function describeRope({ theta, scaling }: Rope): InspectedRope {
   };
 }
 
-/** By the keys that mixtures of experts have in config.json; their tensors are those under `experts`. */
-function expertsOf(config: Record<string, unknown>, tensors: InspectedTensor[], total: number): Inspection['experts'] {
-  const [count, perToken] = [config.num_local_experts ?? config.num_experts, config.num_experts_per_tok];
-  if (typeof count !== 'number' || typeof perToken !== 'number') return null;
-  const inExperts = tensors.filter(({ name }) => /\.experts\./.test(name)).reduce((sum, tensor) => sum + sizeOf(tensor), 0);
-  return { count, perToken, activeParameters: total - inExperts + (inExperts * perToken) / count };
+/** Of its experts a token meets as many as it is routed to, of everything else all. */
+function expertsOf({ mixture, names }: ModelConfig, tensors: InspectedTensor[]): Inspection['experts'] {
+  if (!mixture) return null;
+  const { numExperts: count, numExpertsPerTok: perToken } = mixture;
+  const share = ({ module }: InspectedTensor) => (module.startsWith(`${names.mixture!.experts}.`) ? perToken / count : 1);
+  return { count, perToken, activeParameters: Math.round(tensors.reduce((sum, tensor) => sum + share(tensor) * sizeOf(tensor), 0)) };
 }
 
 function trainingOf(config: ModelConfig, bf16: boolean): Inspection['training'] {

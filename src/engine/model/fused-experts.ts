@@ -33,7 +33,7 @@ export function unfused(config: ModelConfig, folder: TensorFolder): TensorFolder
       tensors.delete(fused);
       for (let part = 0; part < E * spelled.length; part++) {
         const single = `${at(names.experts)}.${Math.floor(part / spelled.length)}.${spelled[part % spelled.length]}.weight`;
-        tensors.set(single, { shape: [info.shape[1]! / spelled.length, info.shape[2]!], file: info.file });
+        tensors.set(single, { ...info, shape: [info.shape[1]! / spelled.length, info.shape[2]!] });
         pieces.set(single, { fused, part, parts: E * spelled.length });
       }
     }
