@@ -52,7 +52,7 @@ export async function inspectModel(job: InspectJob): Promise<Inspection> {
 }
 
 export async function listVocabulary(job: VocabularyJob): Promise<Vocabulary> {
-  const folder = await openModelFolder(job.model.folder);
+  const folder = await openModelFolder(job.model.folder, { weights: false });
   await folder.close();
   const { vocabSize } = parseModelConfig(folder.config, join(job.model.folder, 'config.json'));
   const { json, tokenizer } = await openTokenizer(job.model.folder);
