@@ -5,19 +5,18 @@
 import type { Precision } from '../../shared/inspection.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { cacheBytes } from '../model/kv-cache.ts';
+import { isRouter } from '../model/parameters.ts';
 import type { Outlined } from '../model/parts.ts';
 
 type Block = { numbers: number; bytes: number };
 const PLAIN = { f32: { numbers: 1, bytes: 4 }, f16: { numbers: 1, bytes: 2 } };
 const Q4_0: Block = { numbers: 32, bytes: 18 };
 const Q5_0: Block = { numbers: 32, bytes: 22 };
-const Q5_1: Block = { numbers: 32, bytes: 24 };
 const Q8_0: Block = { numbers: 32, bytes: 34 };
 const Q4_K: Block = { numbers: 256, bytes: 144 };
-const Q5_K: Block = { numbers: 256, bytes: 176 };
 const Q6_K: Block = { numbers: 256, bytes: 210 };
 /** What llama.cpp takes where rows are no whole blocks of 256. */
-const SMALLER = new Map([[Q4_K, Q5_0], [Q5_K, Q5_1], [Q6_K, Q8_0]]);
+const SMALLER = new Map([[Q4_K, Q5_0], [Q6_K, Q8_0]]);
 
 /** Of every tensor that is stored; a tied head once. */
 export function weightBytes(config: ModelConfig, tensors: Outlined[], precision: Precision): number {
@@ -28,7 +27,7 @@ export function weightBytes(config: ModelConfig, tensors: Outlined[], precision:
 }
 
 function typeOf(config: ModelConfig, tensor: Outlined, precision: Precision): Block {
-  if (tensor.shape.length < 2 || precision === 'f32') return PLAIN.f32;
+  if (tensor.shape.length < 2 || precision === 'f32' || isExact(config, tensor)) return PLAIN.f32;
   if (precision === 'bf16' || precision === 'f16') return PLAIN.f16; // of the same size
   const columns = tensor.shape.at(-1)!;
   const wanted = precision === 'q8_0' ? Q8_0 : precision === 'q4_0' ? fourBits(config, tensor) : mixed(config, tensor);
@@ -36,6 +35,9 @@ function typeOf(config: ModelConfig, tensor: Outlined, precision: Precision): Bl
   const instead = SMALLER.get(wanted);
   return instead && columns % instead.numbers === 0 ? instead : PLAIN.f16;
 }
+
+/** Routers and embeddings of positions are never rounded. */
+const isExact = (config: ModelConfig, { name }: Outlined) => isRouter(config, name) || (config.names.positions !== null && name === `${config.names.positions}.weight`);
 
 /** The head, or the embedding that is also the head. */
 const isOutput = ({ tieWordEmbeddings }: ModelConfig, { part }: Outlined) => part === 'head' || (tieWordEmbeddings && part === 'embedding');
@@ -46,10 +48,8 @@ function mixed(config: ModelConfig, tensor: Outlined): Block {
   const { names, numHiddenLayers: L } = config;
   if (isOutput(config, tensor)) return Q6_K;
   if (tensor.layer === null) return Q4_K;
-  const more = moreBits(tensor.layer, L);
-  if (names.qkv !== null && tensor.module === `${names.qkv}.weight`) return Q5_K;
-  const generous = [names.v, names.down].some((module) => tensor.module === `${module}.weight`);
-  return generous && more ? Q6_K : Q4_K;
+  const generous = [names.qkv ?? names.v, names.mixture?.down ?? names.down].some((module) => `.${tensor.module}`.endsWith(`.${module}.weight`));
+  return generous && moreBits(tensor.layer, L) ? Q6_K : Q4_K;
 }
 
 /** The first and the last eighth of the layers, and every third between them. */

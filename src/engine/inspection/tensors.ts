@@ -8,7 +8,7 @@ import { type ModelFolder, openModelFolder } from '../formats/model-folder.ts';
 import { type ReadAdapter, readAdapter } from '../formats/peft.ts';
 import { type ModelConfig, parseModelConfig } from '../model/config.ts';
 import { unfused } from '../model/fused-experts.ts';
-import { checkAdapter, mergedWeight } from '../model/lora.ts';
+import { checkAdapter, checkSaved, mergedWeight } from '../model/lora.ts';
 import { buildWeights, checkTensors, decoderLinears, type Linear, type Parameter, readStored, SCORE, storedName } from '../model/parameters.ts';
 import { type Outlined, outlineParts } from '../model/parts.ts';
 
@@ -18,8 +18,8 @@ export type OpenedTensors = {
   adapter: ReadAdapter | null;
   /** Of the base, in the order of the model. */
   outlined: Outlined[];
-  /** As the base's file names it. */
-  storedName(name: string): string;
+  /** The type a tensor of the base is stored in. */
+  dtypeOf(tensor: Outlined): string;
   /** The base's values. */
   read(tensor: Outlined): Promise<Float32Array>;
   /** With the adapter folded in, f32, as it is for sampling. */
@@ -36,18 +36,20 @@ export async function openTensors(path: ModelPath): Promise<OpenedTensors> {
     checkTensors(config, folder);
     const adapter = path.adapter === undefined ? null : await readAdapter(path.adapter);
     const linears = linearsOf(config);
+    const outlined = outlineParts(config);
     if (adapter) checkAdapter([...linears.values()], adapter);
-    const read = ({ name, shape }: Outlined) => readStored(config, folder, name, shape);
+    if (adapter) checkSaved(outlined, config, adapter);
+    const stored = unfused(config, folder);
+    const read = ({ name, shape }: Outlined) => readStored(config, stored, name, shape);
     return {
-      folder, config, adapter, read,
-      outlined: outlineParts(config),
-      storedName: (name) => storedName(config, folder, name),
+      folder, config, adapter, outlined, read,
+      dtypeOf: ({ name }) => stored.tensors.get(storedName(config, stored, name))!.dtype!,
       async readMerged(tensor, device) {
         const linear = linears.get(tensor.name);
         const update = linear && adapter?.tensors.get(linear.name);
         if (tensor.name === SCORE && adapter?.score) return adapter.score.values;
-        const values = await read(tensor);
-        return update ? mergedWeight(device, linear, values, { ...update, r: adapter!.r, scale: adapter!.loraAlpha / adapter!.r }) : values;
+        const values = adapter?.saved.get(tensor.name)?.values ?? (await read(tensor));
+        return update ? mergedWeight(device, linear, values, update) : values;
       },
       close: () => folder.close(),
     };

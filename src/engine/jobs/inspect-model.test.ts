@@ -24,7 +24,8 @@ const family = (name: string) => join(FIXTURES, 'families', name);
 const golden = JSON.parse(readFileSync(join(FIXTURES, 'inspection.json'), 'utf8')) as {
   numbers: Record<string, TensorNumbers>;
   trained: Record<string, TensorChange>;
-  merged: Record<string, TensorChange>;
+  /** By adapter. */
+  merged: Record<string, Record<string, TensorChange>>;
 };
 const place = mkdtempSync(join(tmpdir(), 'attune-inspect-'));
 afterAll(() => rmSync(place, { recursive: true, force: true }));
@@ -69,7 +70,7 @@ test('a trained model against the one it was made from, tensor by tensor as nump
 test("an adapter against its base is merged on the fly, as PEFT merges it; what it does not touch has not changed", async () => {
   const adapter = join(FIXTURES, 'trl', 'sft-lora', 'final');
   const { tensors } = await diffModels({ type: 'diff', model: { folder: LLAMA, adapter }, other: { folder: LLAMA } }, createReferenceDevice, () => {});
-  checkChanges(tensors, golden.merged);
+  checkChanges(tensors, golden.merged['trl/sft-lora/final']!);
   expect(tensors.filter(({ relative }) => relative! > 0).map(({ module }) => module.split('.')[1])).toEqual(
     [0, 1].flatMap(() => ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']),
   );
@@ -79,6 +80,11 @@ test("an adapter against its base is merged on the fly, as PEFT merges it; what 
   expect(found.tensors.at(-1)).toMatchObject({ part: 'adapter', layer: 1, dtype: 'F32' });
   const weighed = await weighModel({ type: 'weigh', model: { folder: LLAMA, adapter } }, () => {});
   expect(weighed.map(({ name }) => name)).toEqual(found.tensors.map(({ name }) => name));
+});
+
+test.each(['peft/dora', 'peft/patterns'])("%s: magnitudes, ranks and alphas of single modules, and a head brought whole are merged as PEFT does", async (name) => {
+  const { tensors } = await diffModels({ type: 'diff', model: { folder: LLAMA, adapter: join(FIXTURES, name) }, other: { folder: LLAMA } }, createReferenceDevice, () => {});
+  checkChanges(tensors, golden.merged[name]!);
 });
 
 test('tensors that one of two models lacks, or has in another shape, are named and not compared', async () => {
@@ -93,7 +99,7 @@ test('tensors that one of two models lacks, or has in another shape, are named a
 test('parts of every family add up to what its file holds', async () => {
   // llama: embedding and head 128·32 each; a layer: q and o 32·32, k and v 16·32, three of 48·32; two norms of 32; and the last
   expect(parameters(await inspect(LLAMA))).toEqual({ embedding: 4096, attention: 2 * 3072, mlp: 2 * 4608, norms: 5 * 32, head: 4096 });
-  for (const name of ['gemma3', 'gpt2', 'neox', 'phi3', 'olmo2', 'stablelm', 'mistral', 'qwen2-window']) {
+  for (const name of ['gemma3', 'gpt2', 'neox', 'phi3', 'olmo2', 'stablelm', 'mistral', 'qwen2-window', 'mixtral', 'qwen2-moe', 'qwen3-moe']) {
     const found = await inspect(family(name));
     const file = await openSafetensors(join(family(name), 'model.safetensors'));
     await file.close();
@@ -103,6 +109,25 @@ test('parts of every family add up to what its file holds', async () => {
     expect(found.parts.find(({ part }) => part === 'norms')!.tensors, name).toBe(found.tensors.filter(({ module }) => /norm|ln_/.test(module)).length);
     expect(found.memory[0]!.bytes, name).toBe(4 * found.parts.reduce((sum, part) => sum + part.parameters, 0));
   }
+});
+
+test('of a mixture of experts a token meets those it is routed to, and everything else', async () => {
+  const { experts, tensors, parts } = await inspect(family('mixtral'));
+  const { num_local_experts: count, num_experts_per_tok: perToken } = JSON.parse(readFileSync(join(family('mixtral'), 'config.json'), 'utf8')) as Record<string, number>;
+  const sizes = (of: (name: string) => boolean) => tensors.filter(({ name }) => of(name)).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  const [inExperts, elsewhere] = [sizes((name) => name.includes('.experts.')), sizes((name) => !name.includes('.experts.'))];
+  expect(experts).toEqual({ count, perToken, activeParameters: elsewhere + (inExperts * perToken!) / count! });
+  expect(parts.reduce((sum, part) => sum + part.parameters, 0)).toBe(inExperts + elsewhere);
+  expect((await inspect(LLAMA)).experts).toBeNull();
+});
+
+test('experts that lie fused in a file are told of and compared one by one', async () => {
+  const single = family('qwen3-moe');
+  const fused = await fusedModel(single);
+  expect((await inspect(fused)).parts).toEqual((await inspect(single)).parts);
+  const { tensors } = await diffModels({ type: 'diff', model: { folder: fused }, other: { folder: single } }, noDevice, () => {});
+  expect(tensors.filter(({ module }) => module.includes('.experts.')).length).toBeGreaterThan(0);
+  expect(tensors.every(({ found, relative }) => found === 'both' && relative === 0)).toBe(true);
 });
 
 test('the cache takes on the device what is told of it; windows and shared heads count', async () => {
@@ -180,6 +205,27 @@ async function trainedModel(): Promise<string> {
   const tensors = after.map(({ name, shape }): TensorSource => ({ name: name.slice('after.'.length), shape, dtype: 'F32', read: () => file.read(name) }));
   await writeModelFolder(out, { config, generationConfig: null, tensors, copyFrom: LLAMA });
   await file.close();
+  return out;
+}
+
+/** With all experts of a layer in two tensors, as transformers 5 holds them. */
+async function fusedModel(single: string): Promise<string> {
+  const model = await openModelFolder(single);
+  const names = [...model.tensors.keys()];
+  const tensors: TensorSource[] = names.filter((name) => !name.includes('.experts.')).map((name) => ({ name, shape: model.tensors.get(name)!.shape, dtype: 'F32', read: () => model.read(name) }));
+  const layers = new Set(names.flatMap((name) => /^(.+)\.0\.up_proj\.weight$/.exec(name)?.[1] ?? []));
+  for (const at of layers) {
+    const count = names.filter((name) => name.startsWith(`${at}.`) && name.endsWith('.up_proj.weight')).length;
+    for (const [name, parts] of [['gate_up_proj', ['gate_proj', 'up_proj']], ['down_proj', ['down_proj']]] as const) {
+      const pieces = Array.from({ length: count }, (_, e) => parts.map((part) => `${at}.${e}.${part}.weight`)).flat();
+      const [rows, columns] = model.tensors.get(pieces[0]!)!.shape as [number, number];
+      const read = async () => Float32Array.from((await Promise.all(pieces.map((piece) => model.read(piece)))).flatMap((values) => [...values]));
+      tensors.push({ name: `${at}.${name}`, shape: [count, rows * parts.length, columns], dtype: 'F32', read });
+    }
+  }
+  const out = join(place, 'fused');
+  await writeModelFolder(out, { config: model.config, generationConfig: null, tensors });
+  await model.close();
   return out;
 }
 

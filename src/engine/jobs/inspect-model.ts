@@ -27,9 +27,9 @@ const LORA_RANK = 16;
 export async function inspectModel(job: InspectJob): Promise<Inspection> {
   const opened = await openTensors(job.model);
   await opened.close();
-  const { config, outlined, adapter, folder } = opened;
+  const { config, outlined, adapter } = opened;
   const stored = outlined.map((tensor): InspectedTensor => {
-    const { dtype } = folder.tensors.get(opened.storedName(tensor.name))!;
+    const dtype = opened.dtypeOf(tensor);
     return { ...tensor, dtype, bytes: storedBytes(dtype, sizeOf(tensor)) };
   });
   const tensors = [...stored, ...(job.model.adapter === undefined ? [] : await adapterTensors(config, job.model.adapter))];
@@ -52,7 +52,7 @@ export async function inspectModel(job: InspectJob): Promise<Inspection> {
 }
 
 export async function listVocabulary(job: VocabularyJob): Promise<Vocabulary> {
-  const folder = await openModelFolder(job.model.folder);
+  const folder = await openModelFolder(job.model.folder, { weights: false });
   await folder.close();
   const { vocabSize } = parseModelConfig(folder.config, join(job.model.folder, 'config.json'));
   const { json, tokenizer } = await openTokenizer(job.model.folder);

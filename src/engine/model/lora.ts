@@ -111,7 +111,7 @@ export function checkExperts({ layers }: Weights): void {
 }
 
 /** Throws unless every tensor the adapter brings whole is one of the model's, in its shape. */
-export function checkSaved(parameters: Parameter[], config: ModelConfig, { saved }: ReadAdapter): void {
+export function checkSaved(parameters: Pick<Parameter, 'name' | 'shape'>[], config: ModelConfig, { saved }: ReadAdapter): void {
   const byName = new Map(parameters.map((parameter) => [parameter.name, parameter]));
   for (const [name, { shape }] of saved) {
     const parameter = byName.get(name);
