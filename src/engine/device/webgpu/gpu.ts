@@ -61,10 +61,7 @@ export async function openGpu() {
   const fail = (sentence: string): void => {
     failure ??= new Error(`webgpu: ${sentence}`);
   };
-  let closed = false;
-  void device.lost.then(({ message }) => {
-    if (!closed) fail(`the graphics card was lost (its driver was reset or stopped: ${message.split('\n')[0]}); the run can be resumed from its last checkpoint`);
-  });
+  void device.lost.then(({ message }) => fail(`the graphics card was lost (${message.split('\n')[0]}); a run goes on from its last checkpoint`));
   device.addEventListener('uncapturederror', ({ error }) => fail(`the graphics card refused a call: ${error.message.split('\n')[0]}`));
   /** Answers of error scopes that are still to come. */
   const scopes = new Set<Promise<void>>();
@@ -96,7 +93,6 @@ export async function openGpu() {
   let encoder: GPUCommandEncoder | null = null;
   let pass: GPUComputePassEncoder | null = null;
   let calls = 0;
-  let submissions = 0;
   let doomed: GPUBuffer[] = [];
 
   function layoutOf(storages: number): GPUBindGroupLayout {
@@ -188,7 +184,6 @@ export async function openGpu() {
       pass?.end();
       device.queue.writeBuffer(uniforms, 0, parameters, 0, calls * SLOT);
       device.queue.submit([encoder.finish()]);
-      submissions++;
       [encoder, pass, calls] = [null, null, 0];
     }
     for (const buffer of doomed) buffer.destroy();
@@ -246,14 +241,8 @@ export async function openGpu() {
     run,
     write,
     read,
-    /** Submissions and pipelines so far, for tests. */
-    counts: () => ({ submissions, pipelines: pipelines.size }),
-    /** Ends the use of the graphics card. */
-    close(): void {
-      closed = true;
-      device.destroy();
-      void instance; // Dawn ends with its instance, which must live as long as the device
-    },
+    /** Dawn ends with its instance, which must be held as long as the device. */
+    instance,
   };
 }
 
@@ -263,7 +252,7 @@ const GPU_MAP_READ = 0x1;
 const GPU_COMPUTE = 0x4;
 
 /** Adapter, backend, what it lets kernels have, and what it could do besides: one line for people. */
-function describe({ info, features, limits, }: GPUAdapter, backend: string): string {
+function describe({ info, features, limits }: GPUAdapter, backend: string): string {
   const name = [info.vendor, info.architecture].every((part) => info.description.toLowerCase().includes(part)) ? info.description : `${info.vendor} ${info.architecture} ${info.description}`.trim();
   const has = ['subgroups', 'shader-f16'].filter((feature) => features.has(feature));
   const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
