@@ -26,6 +26,11 @@ fn activate(x: f32) -> vec2f {
   let cdf = 0.5 * (1.0 + sign(x) * (1.0 - tail));
   return vec2f(x * cdf, cdf + x * exp(-size * size) * ${1 / Math.sqrt(2 * Math.PI)});
 }`,
+  sigmoid: `
+fn activate(x: f32) -> vec2f {
+  let sigmoid = 1.0 / (1.0 + exp(min(-x, 80.0)));
+  return vec2f(sigmoid, sigmoid * (1.0 - sigmoid));
+}`,
 };
 
 const gated = (activation: Activation): { forward: Kernel; backward: Kernel } => ({
@@ -51,7 +56,7 @@ const plain = (activation: PlainActivation): { forward: Kernel; backward: Kernel
   }),
 });
 const GATED = { silu: gated('silu'), gelu_pytorch_tanh: gated('gelu_pytorch_tanh') };
-const PLAIN = { gelu: plain('gelu'), gelu_pytorch_tanh: plain('gelu_pytorch_tanh') };
+const PLAIN = { gelu: plain('gelu'), gelu_pytorch_tanh: plain('gelu_pytorch_tanh'), sigmoid: plain('sigmoid') };
 
 const ROPE = elementwise({
   name: 'rope', buffers: { x: 'f32', cosSin: 'f32', positions: 'i32' }, numbers: { H: 'u32', D: 'u32', R: 'u32', direction: 'f32' },

@@ -3,7 +3,7 @@
  * without tiles. f16 and cooperative matrices of a graphics card would not come as close to the reference as a device must, so they are not used.
  */
 import { Q8_0_BLOCK } from '../../formats/q8-0.ts';
-import type { Device, Storage } from '../device.ts';
+import type { Device, Group, Storage } from '../device.ts';
 import type { Gpu, Part } from './gpu.ts';
 import { blocksOf, elementwise, type Kernel, reductions, weightReader, wordsOf } from './kernel.ts';
 import type { Memory } from './memory.ts';
@@ -28,15 +28,17 @@ function kept(name: string, make: (name: string) => Kernel): Kernel {
   return kernel;
 }
 
-const NUMBERS: Kernel['numbers'] = { M: 'u32', N: 'u32', K: 'u32', aAt: 'u32', wAt: 'u32', cAt: 'u32', alpha: 'f32', beta: 'f32' };
-const buffersOf = (storage: Storage, biased: boolean): Kernel['buffers'] => ({ c: 'f32', a: 'f32', w: wordsOf(storage), ...(biased ? { bias: 'f32' } : {}) });
+const NUMBERS: Kernel['numbers'] = { M: 'u32', N: 'u32', K: 'u32', aAt: 'u32', wAt: 'u32', cAt: 'u32', alpha: 'f32', beta: 'f32', group: 'u32' };
+const buffersOf = (storage: Storage, biased: boolean, grouped: boolean): Kernel['buffers'] =>
+  ({ c: 'f32', a: 'f32', w: wordsOf(storage), ...(biased ? { bias: 'f32' } : {}), ...(grouped ? { bounds: 'i32' } : {}) });
 /** What becomes of a sum at `at`, column n; beta 0 never reads c. */
 const store = (sum: string, biased: boolean): string => `
     var value = P.alpha * ${sum}${biased ? ' + bias[n]' : ''};
     if (P.beta != 0.0) { value += P.beta * c[at]; }
     c[at] = value;`;
 
-function product(kind: Kind, storage: WeightStorage, side: Side, biased: boolean): Kernel {
+/** `grouped`: of the rows of tokens, which are M or, of the gradient of a weight, K, only those that the bounds on the GPU say. */
+function product(kind: Kind, storage: WeightStorage, side: Side, biased: boolean, grouped: boolean): Kernel {
   const tile = 16 * side;
   // one more than a tile wide, so that threads side by side use different banks of memory
   const width = tile + 1;
@@ -46,24 +48,28 @@ function product(kind: Kind, storage: WeightStorage, side: Side, biased: boolean
   /** Threads side by side read neighbours in memory: along k where rows hold it, along the other dimension where not. */
   const load = (into: string, alongK: boolean, first: string, end: string, read: (r: string) => string): string => sides.map((i) => {
     const [k, r] = alongK ? [`lane % ${DEPTH}u`, `lane / ${DEPTH}u + ${16 * i}u`] : [`(lane + ${256 * i}u) / ${tile}u`, `(lane + ${256 * i}u) % ${tile}u`];
-    return `{ let k = ${k}; let r = ${r}; let inside = k0 + k < P.K && ${first} + r < ${end}; if (inside) { ${into}[k * ${width}u + r] = ${read(`(${first} + r)`)}; } else { ${into}[k * ${width}u + r] = 0.0; } }`;
+    return `{ let k = ${k}; let r = ${r}; let inside = k0 + k < kEnd && ${first} + r < ${end}; if (inside) { ${into}[k * ${width}u + r] = ${read(`(${first} + r)`)}; } else { ${into}[k * ${width}u + r] = 0.0; } }`;
   }).join('\n    ');
   return {
-    name: `product ${kind} ${storage} ${side}${biased ? ' bias' : ''}`,
-    buffers: buffersOf(storage, biased), numbers: NUMBERS, threads: 256,
+    name: `product ${kind} ${storage} ${side}${biased ? ' bias' : ''}${grouped ? ' grouped' : ''}`,
+    buffers: buffersOf(storage, biased, grouped), numbers: NUMBERS, threads: 256,
     shared: `
 ${weightReader(storage)}
+${grouped ? 'var<workgroup> span: vec2u;' : ''}
 var<workgroup> left: array<f32, ${DEPTH * width}>;
 var<workgroup> right: array<f32, ${DEPTH * width}>;`,
     main: `
+  ${grouped ? 'if (lane == 0u) { span = vec2u(vec2i(bounds[P.group], bounds[P.group + 1u])); }\n  let rows = workgroupUniformLoad(&span);' : ''}
+  ${kind === 'weight' ? `let mStart = 0u; let mEnd = P.M; let kStart = ${grouped ? 'rows.x' : '0u'}; let kEnd = ${grouped ? 'rows.y' : 'P.K'};` : `let mStart = ${grouped ? 'rows.x' : '0u'}; let mEnd = ${grouped ? 'rows.y' : 'P.M'}; let kStart = 0u; let kEnd = P.K;`}
   let across = (P.N + ${tile - 1}u) / ${tile}u;
-  let m0 = (block / across) * ${tile}u;
+  let m0 = mStart + (block / across) * ${tile}u;
+  if (m0 >= mEnd) { return; }
   let n0 = (block % across) * ${tile}u;
   let tx = lane % 16u;
   let ty = lane / 16u;
   ${sides.map((i) => `var sum${i} = ${vector}(0.0);`).join(' ')}
-  for (var k0 = 0u; k0 < P.K; k0 += ${DEPTH}u) {
-    ${load('left', kind !== 'weight', 'm0', 'P.M', (m) => (kind === 'weight' ? `a[P.aAt + (k0 + k) * P.M + ${m}]` : `a[P.aAt + ${m} * P.K + k0 + k]`))}
+  for (var k0 = kStart; k0 < kEnd; k0 += ${DEPTH}u) {
+    ${load('left', kind !== 'weight', 'm0', 'mEnd', (m) => (kind === 'weight' ? `a[P.aAt + (k0 + k) * P.M + ${m}]` : `a[P.aAt + ${m} * P.K + k0 + k]`))}
     ${load('right', kind === 'forward', 'n0', 'P.N', (n) => (kind === 'forward' ? `weight(P.wAt + ${n} * P.K + k0 + k)` : `weight(P.wAt + (k0 + k) * P.N + ${n})`))}
     workgroupBarrier();
     for (var k = 0u; k < ${DEPTH}u; k++) {
@@ -76,7 +82,7 @@ var<workgroup> right: array<f32, ${DEPTH * width}>;`,
     let m = m0 + ty + ${16 * i}u;
     let n = n0 + tx + ${16 * j}u;
     let at = P.cAt + m * P.N + n;
-    if (m < P.M && n < P.N) {${store(side === 1 ? `sum${i}` : `sum${i}[${j}]`, biased)} }
+    if (m < mEnd && n < P.N) {${store(side === 1 ? `sum${i}` : `sum${i}[${j}]`, biased)} }
   }`)).join('\n  ')}`,
   };
 }
@@ -86,7 +92,7 @@ function fewRows(storage: WeightStorage, rows: number, biased: boolean): Kernel 
   const all = Array.from({ length: rows }, (_, m) => m);
   return {
     name: `few rows ${storage} ${rows}${biased ? ' bias' : ''}`,
-    buffers: buffersOf(storage, biased), numbers: NUMBERS, threads: 64, shared: `${weightReader(storage)}\n${reductions(64)}`,
+    buffers: buffersOf(storage, biased, false), numbers: NUMBERS, threads: 64, shared: `${weightReader(storage)}\n${reductions(64)}`,
     main: `
   let n = block;
   ${all.map((m) => `var sum${m} = 0.0;`).join(' ')}
@@ -104,17 +110,18 @@ function fewRows(storage: WeightStorage, rows: number, biased: boolean): Kernel 
 
 export type Matrix = { part: Part; at: number };
 /** Elements; see Kind. */
-type Product = { c: Matrix; a: Matrix; w: Matrix; storage: WeightStorage; bias?: Part | null; M: number; N: number; K: number; alpha: number; beta: number };
+type Product = { c: Matrix; a: Matrix; w: Matrix; storage: WeightStorage; bias?: Part | null; group?: { bounds: Part; at: number }; M: number; N: number; K: number; alpha: number; beta: number };
 
-export function multiply(gpu: Gpu, kind: Kind, { c, a, w, storage, bias = null, M, N, K, alpha, beta }: Product): void {
+export function multiply(gpu: Gpu, kind: Kind, { c, a, w, storage, bias = null, group, M, N, K, alpha, beta }: Product): void {
   if (M === 0 || N === 0) return;
-  const buffers = { c: c.part, a: a.part, w: w.part, ...(bias ? { bias } : {}) };
-  const numbers = { M, N, K, aAt: a.at, wAt: w.at, cAt: c.at, alpha, beta };
+  const buffers = { c: c.part, a: a.part, w: w.part, ...(bias ? { bias } : {}), ...(group ? { bounds: group.bounds } : {}) };
+  const numbers = { M, N, K, aAt: a.at, wAt: w.at, cAt: c.at, alpha, beta, group: group?.at ?? 0 };
+  const grouped = group !== undefined;
   const biased = bias !== null;
-  if (kind === 'forward' && M <= FEW) return gpu.run(kept(`few ${storage} ${M} ${biased}`, () => fewRows(storage, M, biased)), buffers, numbers, N);
+  if (kind === 'forward' && M <= FEW && !grouped) return gpu.run(kept(`few ${storage} ${M} ${biased}`, () => fewRows(storage, M, biased)), buffers, numbers, N);
   const blocks = (side: Side): number => blocksOf(M, 16 * side) * blocksOf(N, 16 * side);
   const side = ([4, 2] satisfies Side[]).find((side) => blocks(side) >= BUSY) ?? (Math.min(M, N) <= 16 ? 1 : 2);
-  gpu.run(kept(`${kind} ${storage} ${side} ${biased}`, () => product(kind, storage, side, biased)), buffers, numbers, blocks(side));
+  gpu.run(kept(`${kind} ${storage} ${side} ${biased} ${grouped}`, () => product(kind, storage, side, biased, grouped)), buffers, numbers, blocks(side));
 }
 
 // ── q8_0 ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -175,9 +182,10 @@ const ROUND_TO_BYTES = elementwise({
 export function createLinearKernels(gpu: Gpu, memory: Memory): Pick<Device, 'quantize' | 'linear' | 'linearBackwardInput' | 'linearBackwardWeight'> {
   const { part, scratch } = memory;
   const all = (x: Part): Matrix => ({ part: x, at: 0 });
+  const spanOf = (group: Group | undefined): Product['group'] => group && { bounds: part(group.bounds, 'i32'), at: group.at };
   return {
     quantize: (w, x, O, I) => gpu.run(QUANTIZE, { w: part(w, 'q8_0'), x: part(x, 'f32') }, { n: (O * I) / Q8_0_BLOCK }, blocksOf((O * I) / Q8_0_BLOCK)),
-    linear(out, x, w, bias, N, I, O, alpha, beta) {
+    linear(out, x, w, bias, N, I, O, alpha, beta, group) {
       let a = part(x, 'f32');
       const storage = w.storage as WeightStorage;
       if (storage === 'q8_0') {
@@ -187,17 +195,20 @@ export function createLinearKernels(gpu: Gpu, memory: Memory): Pick<Device, 'qua
         a = rounded;
       }
       multiply(gpu, 'forward', {
-        c: all(part(out, 'f32')), a: all(a), w: all(part(w, 'f32', 'bf16', 'q8_0')), storage, bias: bias && part(bias, 'f32'), M: N, N: O, K: I, alpha, beta,
+        c: all(part(out, 'f32')), a: all(a), w: all(part(w, 'f32', 'bf16', 'q8_0')), storage, bias: bias && part(bias, 'f32'),
+        group: spanOf(group), M: N, N: O, K: I, alpha, beta,
       });
     },
     // undoes, through x: out = alpha · x · wᵀ
-    linearBackwardInput: (dx, dout, w, N, I, O, alpha, beta) =>
+    linearBackwardInput: (dx, dout, w, N, I, O, alpha, beta, group) =>
       multiply(gpu, 'input', {
-        c: all(part(dx, 'f32')), a: all(part(dout, 'f32')), w: all(part(w, 'f32', 'bf16')), storage: w.storage as WeightStorage, M: N, N: I, K: O, alpha, beta,
+        c: all(part(dx, 'f32')), a: all(part(dout, 'f32')), w: all(part(w, 'f32', 'bf16')), storage: w.storage as WeightStorage,
+        group: spanOf(group), M: N, N: I, K: O, alpha, beta,
       }),
     // undoes, through w: out = alpha · x · wᵀ
-    linearBackwardWeight(dw, dout, x, N, I, O, alpha) {
-      if (N > 0) multiply(gpu, 'weight', { c: all(part(dw, 'f32')), a: all(part(dout, 'f32')), w: all(part(x, 'f32')), storage: 'f32', M: O, N: I, K: N, alpha, beta: 1 });
+    linearBackwardWeight(dw, dout, x, N, I, O, alpha, group) {
+      if (N === 0) return;
+      multiply(gpu, 'weight', { c: all(part(dw, 'f32')), a: all(part(dout, 'f32')), w: all(part(x, 'f32')), storage: 'f32', group: spanOf(group), M: O, N: I, K: N, alpha, beta: 1 });
     },
   };
 }

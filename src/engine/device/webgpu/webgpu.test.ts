@@ -56,7 +56,7 @@ onGpu('a lost graphics card ends what runs on it with a sentence', async () => {
   const made = vi.spyOn(dawn.GPUDevice.prototype, 'createBuffer');
   const device = await createWebgpuDevice();
   const x = device.alloc(64);
-  const gpu = made.mock.contexts[0];
+  const gpu = made.mock.contexts[0] as GPUDevice;
   gpu.destroy();
   await gpu.lost;
   await expect(device.read(x)).rejects.toThrow(/^webgpu: the graphics card was lost \(.*\); a run goes on from its last checkpoint$/);

@@ -6,6 +6,7 @@
 import type { Device } from '../device.ts';
 import { createActivationKernels } from './activations.ts';
 import { createAttentionKernels } from './attention.ts';
+import { createExpertKernels } from './experts.ts';
 import { openGpu } from './gpu.ts';
 import { createLinearKernels } from './linear.ts';
 import { createLogprobKernels } from './logprob.ts';
@@ -35,5 +36,6 @@ export async function createWebgpuDevice(): Promise<Device> {
     ...createActivationKernels(gpu, memory),
     ...createAttentionKernels(gpu, memory),
     ...createLogprobKernels(gpu, memory),
+    ...createExpertKernels(gpu, memory),
   };
 }
