@@ -52,7 +52,7 @@ describe('webgpu', () => {
   test.for(Object.entries(tiny))('%s takes the same way as on the native device', { timeout: PATIENCE }, async ([, recipe], { skip }) => {
     const { problem } = installed.find(({ name }) => name === 'webgpu')!;
     if (problem) return skip(problem);
-    await expectSameWay(recipe, 'webgpu');
+    await expectSameWay({ ...recipe, perDeviceTrainBatchSize: 1 }, 'webgpu'); // software takes a second a row
   });
 });
 

@@ -251,13 +251,14 @@ const GPU_BUFFER = { MAP_READ: 0x1, COPY_SRC: 0x4, COPY_DST: 0x8, UNIFORM: 0x40,
 const GPU_MAP_READ = 0x1;
 const GPU_COMPUTE = 0x4;
 
-/** Adapter, backend, what it lets kernels have, and what it could do besides: one line for people. */
+/** Adapter and driver, backend, what it lets kernels have, and what it could do besides: one line for people. WebGPU tells no adapter's memory. */
 function describe({ info, features, limits }: GPUAdapter, backend: string): string {
-  const name = [info.vendor, info.architecture].every((part) => info.description.toLowerCase().includes(part)) ? info.description : `${info.vendor} ${info.architecture} ${info.description}`.trim();
+  const card = (info.device || `${info.vendor} ${info.architecture}`).replaceAll('-', ' ').trim(); // Dawn puts hyphens into names
+  const name = info.description ? `${card} (${info.description})` : card;
   const has = ['subgroups', 'shader-f16'].filter((feature) => features.has(feature));
   const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   return [
-    `${name}${info.isFallbackAdapter ? ' (software on the CPU, no graphics card)' : ''}, ${backend}`,
+    `${name}, ${backend}${info.isFallbackAdapter ? ', software on the CPU and no graphics card' : ''}`,
     `buffers to ${gib(limits.maxBufferSize)}, bindings to ${gib(limits.maxStorageBufferBindingSize)}`, ...has,
   ].join(', ');
 }
