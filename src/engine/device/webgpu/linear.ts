@@ -3,16 +3,15 @@
  * without tiles. f16 and cooperative matrices of a graphics card would not come as close to the reference as a device must, so they are not used.
  */
 import { Q8_0_BLOCK } from '../../formats/q8-0.ts';
-import type { Device, Group, Storage } from '../device.ts';
+import type { Device, Group, Tensor } from '../device.ts';
 import type { Gpu, Part } from './gpu.ts';
-import { blocksOf, elementwise, type Kernel, reductions, weightReader, wordsOf } from './kernel.ts';
+import { blocksOf, elementwise, FROZEN, type Kernel, reductions, weightReader, type WeightStorage, wordsOf } from './kernel.ts';
 import type { Memory } from './memory.ts';
 
 /** forward: c(M,N) = a(M,K) · w(N,K)ᵀ; input: c(M,N) = a(M,K) · w(K,N); weight: c(M,N) = a(K,M)ᵀ · w(K,N). */
 type Kind = 'forward' | 'input' | 'weight';
 /** Of a thread, both ways: the tile of a workgroup of 16 × 16 threads has 16 times as many rows and columns. */
 type Side = 1 | 2 | 4;
-type WeightStorage = 'f32' | 'bf16' | 'q8_0';
 
 /** Steps of k in workgroup memory at once. */
 const DEPTH = 16;
@@ -29,7 +28,7 @@ function kept(name: string, make: (name: string) => Kernel): Kernel {
 }
 
 const NUMBERS: Kernel['numbers'] = { M: 'u32', N: 'u32', K: 'u32', aAt: 'u32', wAt: 'u32', cAt: 'u32', alpha: 'f32', beta: 'f32', group: 'u32' };
-const buffersOf = (storage: Storage, biased: boolean, grouped: boolean): Kernel['buffers'] =>
+const buffersOf = (storage: WeightStorage, biased: boolean, grouped: boolean): Kernel['buffers'] =>
   ({ c: 'f32', a: 'f32', w: wordsOf(storage), ...(biased ? { bias: 'f32' } : {}), ...(grouped ? { bounds: 'i32' } : {}) });
 /** What becomes of a sum at `at`, column n; beta 0 never reads c. */
 const store = (sum: string, biased: boolean): string => `
@@ -109,11 +108,15 @@ function fewRows(storage: WeightStorage, rows: number, biased: boolean): Kernel 
 }
 
 export type Matrix = { part: Part; at: number };
+export type Weight = Matrix & { storage: WeightStorage };
+/** A weight as a matrix; storages other than those allowed are refused. */
+export const weightOf = ({ part }: Memory, w: Tensor, allowed: WeightStorage[]): Weight => ({ part: part(w, ...allowed), at: 0, storage: w.storage as WeightStorage });
 /** Elements; see Kind. */
-type Product = { c: Matrix; a: Matrix; w: Matrix; storage: WeightStorage; bias?: Part | null; group?: { bounds: Part; at: number }; M: number; N: number; K: number; alpha: number; beta: number };
+type Product = { c: Matrix; a: Matrix; w: Weight; bias?: Part | null; group?: { bounds: Part; at: number }; M: number; N: number; K: number; alpha: number; beta: number };
 
-export function multiply(gpu: Gpu, kind: Kind, { c, a, w, storage, bias = null, group, M, N, K, alpha, beta }: Product): void {
+export function multiply(gpu: Gpu, kind: Kind, { c, a, w, bias = null, group, M, N, K, alpha, beta }: Product): void {
   if (M === 0 || N === 0) return;
+  const { storage } = w;
   const buffers = { c: c.part, a: a.part, w: w.part, ...(bias ? { bias } : {}), ...(group ? { bounds: group.bounds } : {}) };
   const numbers = { M, N, K, aAt: a.at, wAt: w.at, cAt: c.at, alpha, beta, group: group?.at ?? 0 };
   const grouped = group !== undefined;
@@ -187,28 +190,27 @@ export function createLinearKernels(gpu: Gpu, memory: Memory): Pick<Device, 'qua
     quantize: (w, x, O, I) => gpu.run(QUANTIZE, { w: part(w, 'q8_0'), x: part(x, 'f32') }, { n: (O * I) / Q8_0_BLOCK }, blocksOf((O * I) / Q8_0_BLOCK)),
     linear(out, x, w, bias, N, I, O, alpha, beta, group) {
       let a = part(x, 'f32');
-      const storage = w.storage as WeightStorage;
-      if (storage === 'q8_0') {
+      if (w.storage === 'q8_0') {
         const n = (N * I) / Q8_0_BLOCK;
         const rounded = scratch('rounded', N * I);
         gpu.run(ROUND_TO_BYTES, { out: rounded, x: a }, { n }, blocksOf(n));
         a = rounded;
       }
       multiply(gpu, 'forward', {
-        c: all(part(out, 'f32')), a: all(a), w: all(part(w, 'f32', 'bf16', 'q8_0')), storage, bias: bias && part(bias, 'f32'),
+        c: all(part(out, 'f32')), a: all(a), w: weightOf(memory, w, [...FROZEN, 'q8_0']), bias: bias && part(bias, 'f32'),
         group: spanOf(group), M: N, N: O, K: I, alpha, beta,
       });
     },
     // undoes, through x: out = alpha · x · wᵀ
     linearBackwardInput: (dx, dout, w, N, I, O, alpha, beta, group) =>
       multiply(gpu, 'input', {
-        c: all(part(dx, 'f32')), a: all(part(dout, 'f32')), w: all(part(w, 'f32', 'bf16')), storage: w.storage as WeightStorage,
+        c: all(part(dx, 'f32')), a: all(part(dout, 'f32')), w: weightOf(memory, w, FROZEN),
         group: spanOf(group), M: N, N: I, K: O, alpha, beta,
       }),
     // undoes, through w: out = alpha · x · wᵀ
     linearBackwardWeight(dw, dout, x, N, I, O, alpha, group) {
       if (N === 0) return;
-      multiply(gpu, 'weight', { c: all(part(dw, 'f32')), a: all(part(dout, 'f32')), w: all(part(x, 'f32')), storage: 'f32', group: spanOf(group), M: O, N: I, K: N, alpha, beta: 1 });
+      multiply(gpu, 'weight', { c: all(part(dw, 'f32')), a: all(part(dout, 'f32')), w: weightOf(memory, x, ['f32']), group: spanOf(group), M: O, N: I, K: N, alpha, beta: 1 });
     },
   };
 }

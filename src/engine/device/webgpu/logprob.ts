@@ -1,8 +1,8 @@
 /** The LM head: logits by chunks of rows, then a workgroup a row; capped logits, whose product is made elsewhere, go the same way. */
 import type { Device, Tensor } from '../device.ts';
 import type { Gpu, Part } from './gpu.ts';
-import { blocksOf, elementwise, type Kernel, LOWEST, reductions, TANH, THREADS } from './kernel.ts';
-import { multiply } from './linear.ts';
+import { blocksOf, elementwise, FROZEN, type Kernel, LOWEST, reductions, TANH, THREADS } from './kernel.ts';
+import { multiply, weightOf } from './linear.ts';
 import type { Memory } from './memory.ts';
 
 /** Logits held at once while a head is computed: 128 MiB, the least that WebGPU lets a kernel see. */
@@ -83,7 +83,7 @@ export function createLogprobKernels(gpu: Gpu, memory: Memory): Pick<Device, 'lo
   }
   const logitsOf = ({ x, w, C, V }: Head, from: number, rows: number, logits: Part, at: number): void =>
     multiply(gpu, 'forward', {
-      c: { part: logits, at }, a: { part: f32(x), at: from * C }, w: { part: memory.part(w, 'f32', 'bf16'), at: 0 }, storage: w.storage as 'f32' | 'bf16',
+      c: { part: logits, at }, a: { part: f32(x), at: from * C }, w: weightOf(memory, w, FROZEN),
       M: rows, N: V, K: C, alpha: 1, beta: 0,
     });
   const softmax = (logprobs: Tensor, lse: Tensor, entropy: Tensor | null, best: Tensor | null, targets: Tensor, logits: Part, V: number, at: number, from: number, rows: number, cap: number): void =>
@@ -106,10 +106,10 @@ export function createLogprobKernels(gpu: Gpu, memory: Memory): Pick<Device, 'lo
         gpu.run(SOFTMAX_BACKWARD, { logits, dlogprobs: f32(dlogprobs), targets: i32(targets), lse: f32(lse) }, { n: rows * V, V, at, firstRow: from, cap: 0 }, blocksOf(rows * V));
         const dlogits = { part: logits, at };
         multiply(gpu, 'input', {
-          c: { part: f32(dx), at: from * C }, a: dlogits, w: { part: memory.part(w, 'f32', 'bf16'), at: 0 }, storage: w.storage as 'f32' | 'bf16',
+          c: { part: f32(dx), at: from * C }, a: dlogits, w: weightOf(memory, w, FROZEN),
           M: rows, N: C, K: V, alpha: 1, beta: 0,
         }); // undoes, through x: logit = x · w
-        if (dw) multiply(gpu, 'weight', { c: { part: f32(dw), at: 0 }, a: dlogits, w: { part: f32(x), at: from * C }, storage: 'f32', M: V, N: C, K: rows, alpha: 1, beta: 1 }); // … through w
+        if (dw) multiply(gpu, 'weight', { c: { part: f32(dw), at: 0 }, a: dlogits, w: { part: f32(x), at: from * C, storage: 'f32' }, M: V, N: C, K: rows, alpha: 1, beta: 1 }); // … through w
       });
     },
     cappedLogprob: (logprobs, lse, entropy, best, logits, targets, M, V, cap) => softmax(logprobs, lse, entropy, best, targets, f32(logits), V, 0, 0, M, cap),

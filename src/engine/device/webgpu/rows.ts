@@ -1,14 +1,14 @@
 /** Rows of tables by index, and sums of columns, whose rows add up in an order that is always the same. */
-import type { Device, Storage } from '../device.ts';
+import type { Device } from '../device.ts';
 import type { Gpu, Part } from './gpu.ts';
-import { blocksOf, elementwise, type Kernel, THREADS, weightReader, wordsOf } from './kernel.ts';
+import { blocksOf, elementwise, FROZEN, type Kernel, THREADS, weightReader, type WeightStorage, wordsOf } from './kernel.ts';
 import type { Memory } from './memory.ts';
 
-const gather = (storage: Storage): Kernel => elementwise({
+const gather = (storage: WeightStorage): Kernel => elementwise({
   name: `gather_rows ${storage}`, buffers: { out: 'f32', w: wordsOf(storage), index: 'i32' }, numbers: { C: 'u32' }, shared: weightReader(storage),
   main: 'out[i] = weight(u32(index[i / P.C]) * P.C + i % P.C);',
 });
-const GATHER = { f32: gather('f32'), bf16: gather('bf16'), q8_0: gather('q8_0') };
+const GATHER = new Map<string, Kernel>(([...FROZEN, 'q8_0'] satisfies WeightStorage[]).map((storage) => [storage, gather(storage)]));
 
 /** A workgroup a row: the first row of an index adds all rows of that index, in their order; the others leave it to it. */
 const SCATTER_ADD: Kernel = {
@@ -28,8 +28,8 @@ const SCATTER_ADD: Kernel = {
 export function createRowKernels(gpu: Gpu, { part }: Memory): Pick<Device, 'gatherRows' | 'scatterAddRows'> {
   return {
     gatherRows(out, table, index, N, C) {
-      const w = part(table, 'f32', 'bf16', 'q8_0');
-      gpu.run(GATHER[table.storage as keyof typeof GATHER], { out: part(out, 'f32'), w, index: part(index, 'i32') }, { n: N * C, C }, blocksOf(N * C));
+      const w = part(table, ...FROZEN, 'q8_0');
+      gpu.run(GATHER.get(table.storage)!, { out: part(out, 'f32'), w, index: part(index, 'i32') }, { n: N * C, C }, blocksOf(N * C));
     },
     scatterAddRows: (table, rows, index, N, C) => gpu.run(SCATTER_ADD, { table: part(table, 'f32'), rows: part(rows, 'f32'), index: part(index, 'i32') }, { N, C }, N),
   };
