@@ -3,6 +3,10 @@
  * e2e/slow are found only with ATTUNE_SLOW=1 (`npm test -- --slow`).
  */
 import { configDefaults, defineConfig } from 'vitest/config';
+import { offerSoftwareVulkan } from './scripts/software-vulkan.ts';
+
+// before a test's process starts: the system looks for libraries where it was told then
+offerSoftwareVulkan();
 
 export default defineConfig({
   test: {

@@ -1,6 +1,7 @@
 /**
  * The same runs on every device: SFT and DPO take the same way as on the native one for 50 steps. The tiny model on TensorFlow.js in JavaScript and
- * WebAssembly, the embedded one on TensorFlow where its package is installed (found where Node finds packages, NODE_PATH too).
+ * WebAssembly, and on WebGPU (a graphics card, or software: scripts/software-vulkan.ts); the embedded one on TensorFlow where its package is installed
+ * (found where Node finds packages, NODE_PATH too).
  */
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -45,6 +46,14 @@ async function expectSameWay(recipe: object, device: string): Promise<void> {
 
 describe.each(['tfjs-cpu', 'tfjs-wasm'])('%s', (device) => {
   test.each(Object.entries(tiny))('%s takes the same way as on the native device', (_, recipe) => expectSameWay(recipe, device), PATIENCE);
+});
+
+describe('webgpu', () => {
+  test.for(Object.entries(tiny))('%s takes the same way as on the native device', { timeout: PATIENCE }, async ([, recipe], { skip }) => {
+    const { problem } = installed.find(({ name }) => name === 'webgpu')!;
+    if (problem) return skip(problem);
+    await expectSameWay({ ...recipe, perDeviceTrainBatchSize: 1 }, 'webgpu'); // software takes a second a row
+  });
 });
 
 describe('tfjs-node', () => {

@@ -7,7 +7,7 @@ import { DeviceName, type DeviceState, type SelfTest } from '../shared/devices.t
 import { askEngine } from './engine.ts';
 import { UserError } from './user-error.ts';
 
-/** Of those whose memory is the machine's own. TensorFlow does not tell what a card has. */
+/** Of those whose memory is the machine's own. TensorFlow and WebGPU do not tell what a card has. */
 const HOST_MEMORY: DeviceName[] = ['native', 'tfjs-cpu', 'tfjs-wasm', 'tfjs-node', 'reference'];
 
 export async function describeDevice(name: DeviceName): Promise<DeviceState> {

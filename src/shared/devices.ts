@@ -1,7 +1,7 @@
 /** The devices a model can compute on, and what one says of itself. */
 import { z } from 'zod';
 
-export const DeviceName = z.enum(['native', 'tfjs-cpu', 'tfjs-wasm', 'tfjs-node', 'tfjs-node-gpu', 'reference']);
+export const DeviceName = z.enum(['native', 'webgpu', 'tfjs-cpu', 'tfjs-wasm', 'tfjs-node', 'tfjs-node-gpu', 'reference']);
 export type DeviceName = z.infer<typeof DeviceName>;
 
 /** What a self-test found: right first, then fast. */

@@ -17,6 +17,7 @@ import type { Device, HostArray, Storage, Tensor } from './device.ts';
 import { createNativeDevice } from './native.ts';
 import { createTfjsDevice } from './tfjs/tfjs.ts';
 import { createReferenceDevice, type ReferenceTensor } from './reference.ts';
+import { createWebgpuDevice } from './webgpu/webgpu.ts';
 
 const cases = [...commonCases, ...familyCases, ...expertCases];
 /** Elements after the end of every tensor: NaN, to poison what reads them and to show what writes them. */
@@ -145,13 +146,20 @@ describe('the reference', () => {
 const native = tryNative(1);
 // a person's own install, found where Node finds packages (NODE_PATH too); without it there is nothing to test
 const tensorflow = await createTfjsDevice('tfjs-node').catch((error: Error) => error.message);
+// a graphics card, or the software of Debian's chromium package (vitest.config.ts)
+const webgpu = await createWebgpuDevice().catch((error: Error) => error.message);
 const devices = [
-  createReferenceDevice(), native, await createTfjsDevice('tfjs-cpu'), await createTfjsDevice('tfjs-wasm'), tensorflow,
+  createReferenceDevice(), native, await createTfjsDevice('tfjs-cpu'), await createTfjsDevice('tfjs-wasm'), tensorflow, webgpu,
 ].filter((device) => typeof device !== 'string');
+
+/** SwiftShader takes seconds to compile a kernel and for what a graphics card does at once: small shapes, and all of them with the slow proofs. */
+const SMALL = 12_000;
+const isSmall = (c: Case): boolean => Object.values(c.tensors).reduce((sum, data) => sum + data.length, 0) <= SMALL;
+const casesOf = (device: Device): Case[] => (device.description.includes('software') && !process.env.ATTUNE_SLOW ? cases.filter(isSmall) : cases);
 
 for (const device of devices) {
   describe(device.description, () => {
-    test.for(cases)('$name', async (c) => {
+    test.for(casesOf(device))('$name', async (c) => {
       const [got, expected] = [await run(device, c), await want(c)];
       for (const name of Object.keys(c.tensors)) {
         if (c.scratch?.includes(name)) continue;
@@ -246,6 +254,10 @@ for (const device of devices) {
 
 describe('TensorFlow', () => {
   test.skipIf(typeof tensorflow !== 'string')('is installed', ({ skip }) => skip(tensorflow as string));
+});
+
+describe('WebGPU', () => {
+  test.skipIf(typeof webgpu !== 'string')('has a graphics card', ({ skip }) => skip(webgpu as string));
 });
 
 describe('native', () => {

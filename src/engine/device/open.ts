@@ -8,6 +8,10 @@ import { createReferenceDevice } from './reference.ts';
 export async function openDevice(name: DeviceName, threads: number): Promise<Device> {
   if (name === 'native') return createNativeDevice(threads);
   if (name === 'reference') return createReferenceDevice();
+  if (name === 'webgpu') {
+    const { createWebgpuDevice } = await import('./webgpu/webgpu.ts');
+    return createWebgpuDevice();
+  }
   const { createTfjsDevice } = await import('./tfjs/tfjs.ts');
   return createTfjsDevice(name);
 }

@@ -1,0 +1,93 @@
+/** A kernel as text: WGSL with its buffers and numbers named once, and the few pieces of WGSL that several kernels share. */
+import type { Storage } from '../device.ts';
+
+export type Kernel = {
+  /** One name, one text: pipelines are kept by it. */
+  name: string;
+  /** In order of their bindings; all may be written. */
+  buffers: Record<string, 'f32' | 'i32' | 'u32'>;
+  /** What the text reads as P.name. */
+  numbers: Record<string, 'f32' | 'i32' | 'u32'>;
+  /** Threads of a workgroup. */
+  threads: number;
+  /** Functions and workgroup memory. */
+  shared?: string;
+  /** The body of the kernel: `block` is the workgroup's number, `lane` the thread's in it. */
+  main: string;
+};
+
+/** `aliases`: see gpu.ts. */
+export function wgsl({ buffers, numbers, threads, shared = '', main }: Kernel, aliases: Record<string, string>): string {
+  const bound = Object.keys(buffers).filter((name) => aliases[name] === name);
+  const rename = (text: string): string =>
+    Object.entries(aliases).reduce((all, [name, as]) => (name === as ? all : all.replaceAll(new RegExp(`\\b${name}\\b`, 'g'), as)), text);
+  return `
+struct Numbers { blocks: u32, across: u32, ${Object.entries(numbers).map(([name, type]) => `${name}: ${type}`).join(', ')} }
+@group(0) @binding(0) var<uniform> P: Numbers;
+${bound.map((name, i) => `@group(0) @binding(${i + 1}) var<storage, read_write> ${name}: array<${buffers[name]}>;`).join('\n')}
+${rename(shared)}
+@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let block = group.y * P.across + group.x;
+  if (block >= P.blocks) { return; }
+${rename(main)}
+}`;
+}
+
+/** Threads of a kernel that has one for each element. */
+export const THREADS = 256;
+export const blocksOf = (n: number, size = THREADS): number => Math.ceil(n / size);
+
+/** A kernel of one thread an element: `main` is what element `i` of P.n does. */
+export function elementwise(kernel: Omit<Kernel, 'threads'>): Kernel {
+  return {
+    ...kernel, numbers: { n: 'u32', ...kernel.numbers }, threads: THREADS,
+    main: `let i = block * ${THREADS}u + lane;\nif (i >= P.n) { return; }\n${kernel.main}`,
+  };
+}
+
+export type WeightStorage = Exclude<Storage, 'i32'>;
+/** What frozen weights are stored as when gradients go through them. */
+export const FROZEN: WeightStorage[] = ['f32', 'bf16'];
+
+/** What a buffer of a weight of this storage holds. */
+export const wordsOf = (storage: WeightStorage): 'f32' | 'u32' => (storage === 'f32' ? 'f32' : 'u32');
+
+/** `weight(i)`: element i of the buffer `w` in any storage. q8_0: nine words a block of 32, the scale as f32 and 32 signed bytes. */
+export function weightReader(storage: WeightStorage): string {
+  if (storage === 'f32') return 'fn weight(i: u32) -> f32 { return w[i]; }';
+  if (storage === 'bf16') return 'fn weight(i: u32) -> f32 { let pair = w[i >> 1u]; return bitcast<f32>(select(pair << 16u, pair & 0xffff0000u, (i & 1u) == 1u)); }';
+  return `fn weight(i: u32) -> f32 {
+  let at = (i >> 5u) * 9u;
+  let bytes = w[at + 1u + ((i & 31u) >> 2u)];
+  return bitcast<f32>(w[at]) * f32(bitcast<i32>(bytes << (24u - 8u * (i & 3u))) >> 24u);
+}`;
+}
+
+/** Adds, or takes the largest of, one f32 of each thread of a workgroup, in an order that is always the same. */
+export function reductions(threads: number): string {
+  const tree = (name: string, both: string): string => `
+fn ${name}(value: f32, lane: u32) -> f32 {
+  workgroupBarrier();
+  gathered[lane] = value;
+  for (var half = ${threads / 2}u; half > 0u; half >>= 1u) {
+    workgroupBarrier();
+    if (lane < half) { let a = gathered[lane]; let b = gathered[lane + half]; gathered[lane] = ${both}; }
+  }
+  return workgroupUniformLoad(&gathered[0]);
+}`;
+  return `var<workgroup> gathered: array<f32, ${threads}>;${tree('sum_all', 'a + b')}${tree('max_all', 'max(a, b)')}`;
+}
+
+/** tanh, which WGSL lets a driver compute by exponentials that overflow: by a series near 0, by one exponential beyond. */
+export const TANH = `
+fn tanh_of(x: f32) -> f32 {
+  let size = min(abs(x), 12.0);
+  let square = x * x;
+  let near = x * (1.0 - square * (1.0 / 3.0 - square * (2.0 / 15.0 - square * (17.0 / 315.0 - square * (62.0 / 2835.0)))));
+  let far = sign(x) * (1.0 - 2.0 / (exp(2.0 * size) + 1.0));
+  return select(far, near, size < 0.3);
+}`;
+
+/** Smaller than any score, and no infinity, which WGSL need not know. */
+export const LOWEST = '-3.0e38';
