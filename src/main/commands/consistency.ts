@@ -33,7 +33,7 @@ Example:
       const { prompt, system, n: count, device, threads, json } = options;
       if (count < 1) throw new UserError('--n 0: ask for one answer at least');
       const synonyms = options.synonyms === undefined ? undefined : synonymsOf(options.synonyms);
-      const report = await consistency(library, { model, prompt, system, count, synonyms, rephrasings: readRephrasings(options.rephrase), sampling: readSampling(options), constraint: readConstraint(options), machine: { device, threads } });
+      const report = await consistency(library, { model, prompt, before: system === undefined ? [] : [{ role: 'system', content: system }], count, synonyms, rephrasings: readRephrasings(options.rephrase), sampling: readSampling(options), constraint: readConstraint(options), machine: { device, threads } });
       if (json) return printJson(report);
       tellReport(report);
     }),

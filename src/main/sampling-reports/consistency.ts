@@ -4,6 +4,7 @@
  */
 import type { Agreement, Consistency, ConsistencyVariant, Rephrasing } from '../../shared/consistency.ts';
 import type { Constraint } from '../../shared/constraint.ts';
+import type { Message } from '../../shared/dataset.ts';
 import { editDistance } from '../../shared/edit-distance.ts';
 import type { Prompt } from '../../shared/job.ts';
 import { Sampling } from '../../shared/sampling.ts';
@@ -21,7 +22,8 @@ const PARAPHRASES = 3;
 export type ConsistencyOptions = {
   model: string;
   prompt: string;
-  system?: string;
+  /** What stands before every prompt. */
+  before?: Message[];
   /** Answers to the prompt and to each rephrasing. */
   count: number;
   rephrasings: Rephrasing[];
@@ -42,7 +44,7 @@ export async function consistency(library: Library, options: ConsistencyOptions)
     asked.push(...texts.filter((text) => !asked.some((one) => one.prompt === text)).map((text) => ({ rephrasing, prompt: text })));
   }
   let done = 0;
-  const prompts = asked.flatMap((one) => Array.from({ length: count }, () => toPrompt(one.prompt, options.system)));
+  const prompts = asked.flatMap((one) => Array.from({ length: count }, () => toPrompt(one.prompt, options.before)));
   const answers = await answer(model, prompts, sampling, options, { constraint, onAnswer: () => onCount(++done, prompts.length) });
   const texts = asked.map((_, i) => answers.slice(i * count, (i + 1) * count));
   const first = agreement(texts[0]);
@@ -91,6 +93,6 @@ async function answer(
   return answers.map(({ text, validity }) => validity?.repaired ?? text);
 }
 
-function toPrompt(content: string, system?: string): Prompt {
-  return { messages: [...(system === undefined ? [] : [{ role: 'system' as const, content: system }]), { role: 'user', content }] };
+function toPrompt(content: string, before: Message[] = []): Prompt {
+  return { messages: [...before, { role: 'user', content }] };
 }

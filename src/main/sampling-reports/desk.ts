@@ -3,9 +3,11 @@ import type { SamplingReport, SamplingReportSummary } from '../../shared/api/sam
 import type { Selection } from '../../shared/best-of.ts';
 import type { Rephrasing } from '../../shared/consistency.ts';
 import type { Constraint } from '../../shared/constraint.ts';
+import type { Example } from '../../shared/prompt-template.ts';
 import type { Sampling } from '../../shared/sampling.ts';
 import { deleteSamplingReport, getSamplingReport, listSamplingReports } from '../db/sampling-reports.ts';
 import { resolveModel } from '../models/index.ts';
+import { openingOf } from '../playground/conversation.ts';
 import { UserError } from '../user-error.ts';
 import type { Workbench } from '../workbench.ts';
 import { bestOf } from './best-of.ts';
@@ -15,7 +17,7 @@ import { consistency } from './consistency.ts';
 const LISTED = 50;
 
 type Context = Pick<Workbench, 'library' | 'tasks' | 'changes'>;
-type Asked = { model: string; prompt: string; count: number; sampling: Sampling; constraint?: Constraint };
+type Asked = { model: string; prompt: string; system: string; examples: Example[]; count: number; sampling: Sampling; constraint?: Constraint };
 
 export function listReports({ library }: Context): SamplingReportSummary[] {
   return listSamplingReports(library.db, LISTED).map((report) => ({
@@ -35,13 +37,13 @@ export function removeReport({ library, changes }: Context, id: number): void {
   changes.tell('playground');
 }
 
-export function startBestOf(context: Context, { prompt, expected, ...asked }: Asked & { expected?: string; selection: Selection }): { taskId: number } {
-  const prompts = [{ prompt: { messages: [{ role: 'user' as const, content: prompt }] }, expected: expected ?? null }];
+export function startBestOf(context: Context, { prompt, system, examples, expected, ...asked }: Asked & { expected?: string; selection: Selection }): { taskId: number } {
+  const prompts = [{ prompt: { messages: [...openingOf({ system, examples }), { role: 'user' as const, content: prompt }] }, expected: expected ?? null }];
   return startTask(context, 'best-of', asked.model, (control) => bestOf(context.library, { ...asked, prompts, ...control }));
 }
 
-export function startConsistency(context: Context, asked: Asked & { rephrasings: Rephrasing[] }): { taskId: number } {
-  return startTask(context, 'consistency', asked.model, (control) => consistency(context.library, { ...asked, ...control }));
+export function startConsistency(context: Context, { system, examples, ...asked }: Asked & { rephrasings: Rephrasing[] }): { taskId: number } {
+  return startTask(context, 'consistency', asked.model, (control) => consistency(context.library, { ...asked, before: openingOf({ system, examples }), ...control }));
 }
 
 type Control = { signal: AbortSignal; onCount: (done: number, total: number) => void };

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { type BestOfResult, Selection } from '../best-of.ts';
 import { type Consistency, Rephrasing } from '../consistency.ts';
 import { Constraint } from '../constraint.ts';
+import { Examples } from '../prompt-template.ts';
 import { Sampling } from '../sampling.ts';
 import { answers } from './answers.ts';
 
@@ -14,7 +15,8 @@ export type SamplingReport = SamplingReportBody & { id: number; model: string; c
 /** What a list shows of one. */
 export type SamplingReportSummary = { id: number; kind: SamplingReport['kind']; model: string; prompt: string; count: number; createdAt: string };
 
-const asked = { model: z.string().min(1), prompt: z.string().trim().min(1), sampling: Sampling, constraint: Constraint.optional() };
+/** `system`, `examples`: what stands before the prompt. */
+const asked = { model: z.string().min(1), prompt: z.string().trim().min(1), system: z.string().default(''), examples: Examples.default([]), sampling: Sampling, constraint: Constraint.optional() };
 
 export const samplingReports = {
   list: answers<SamplingReportSummary[]>(),
