@@ -124,11 +124,14 @@ export const DivergenceJob = z.strictObject({
 export const ExportJob = z.strictObject({
   type: z.literal('export'),
   model: ModelPath,
-  format: z.enum(['safetensors', 'peft', 'gguf']),
-  dtype: z.enum(['f32', 'f16', 'bf16', 'q8_0']),
+  /** lora-gguf: an adapter alone, for llama.cpp. */
+  format: z.enum(['safetensors', 'peft', 'gguf', 'lora-gguf']),
+  dtype: z.enum(['f32', 'f16', 'bf16', 'q8_0', 'q4_0', 'q4_k_m']),
   out: z.string(),
-  /** Base name of the GGUF file and the model card's title. */
+  /** As the library calls it. */
   name: z.string(),
+  /** What GGUF's metadata and file name tell of it; null and empty: not known. `baseName` is the model at the root of its lineage. */
+  about: z.strictObject({ baseName: z.string(), method: z.string().nullable(), datasets: z.array(z.string()), license: z.string().nullable() }),
 });
 
 /** What was exported: a Hugging Face folder (maybe with an adapter on it), or one GGUF file. */
@@ -384,7 +387,8 @@ export type DivergenceResult = { kl: number; standardError: number; answers: num
 export type TryRewardsResult = { scores: { name: string; weight: number; score: number }[]; score: number };
 /** `accuracy`: of pairs, or of labels; null where rows say nothing of what is right. */
 export type ScoreResult = { labels: string[]; rows: number; leftOut: number; accuracy: number | null; report: RunReport | null };
-export type ExportResult = { path: string; files: { name: string; bytes: number; sha256: string }[] };
+/** `notes`: what others do otherwise with it, in sentences. */
+export type ExportResult = { path: string; files: { name: string; bytes: number; sha256: string }[]; notes: string[] };
 /** Greedy answers of the exported model against the model's own. */
 export type ParityResult = {
   prompts: number;

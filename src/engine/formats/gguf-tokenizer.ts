@@ -15,6 +15,8 @@ export type GgufValue =
   | { bool: boolean }
   | { string: string }
   | { strings: string[] }
+  | { bools: boolean[] }
+  | { bytes: Uint8Array }
   | { f32s: Float32Array }
   | { i32s: Int32Array };
 
