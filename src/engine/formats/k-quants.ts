@@ -5,7 +5,7 @@
  *      rounding to levels and the least-squares scale (and minimum) take turns until nothing moves; the best of them stays;
  *   2. the block's float16 scales are such that the largest of its parts' takes the largest number of six or eight bits;
  *   3. with these fixed each part tries the neighbours of its rounded scale (and minimum), and rounds its numbers anew.
- * llama.cpp's own search weighs large numbers more and has no third step: its squared error is larger (bench/peers/quantizer.ts).
+ * llama.cpp's own search weighs large numbers more and has no third step: its squared error is larger (ggml-quantize.test.ts).
  */
 import { f16ToF32, f32ToF16 } from './float.ts';
 
@@ -56,7 +56,7 @@ function affine(values: Float32Array, bits: 4 | 5): Uint8Array {
 
 /** Scale and minimum, neither below 0, of 32 numbers from `at`: x ≈ scale · q − minimum. */
 function fitAffine(values: Float32Array, at: number, levels: number): { scale: number; minimum: number } {
-  let [least, most, sumX, sumXX] = [0, 0, 0, 0];
+  let [least, most, sumX, sumXX] = [0, values[at]!, 0, 0];
   for (let i = at; i < at + 32; i++) {
     const x = values[i]!;
     if (x < least) least = x;
@@ -64,8 +64,10 @@ function fitAffine(values: Float32Array, at: number, levels: number): { scale: n
     sumX += x;
     sumXX += x * x;
   }
-  if (most === least) return { scale: 0, minimum: 0 };
-  const best = { scale: 0, minimum: 0, error: Infinity };
+  // all of them at one level: the mean
+  const mean = sumX / 32;
+  const best = { scale: mean > 0 ? mean / levels : 0, minimum: mean > 0 ? 0 : -mean, error: sumXX - 32 * mean * mean };
+  if (most === least) return best;
   for (const spread of SPREADS) {
     let [scale, minimum, before] = [(most - least) / (levels + spread), -least, Infinity];
     for (let round = 0; round < ROUNDS; round++) {

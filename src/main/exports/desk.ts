@@ -9,7 +9,8 @@ import { type Model, resolveModel } from '../models/index.ts';
 import { UserError } from '../user-error.ts';
 import type { Workbench } from '../workbench.ts';
 import { explainParity, readCard } from './card.ts';
-import { exportModel, isAdapterFormat, isGgufType } from './index.ts';
+import { isAdapterFormat, isGgufType } from './formats.ts';
+import { exportModel } from './index.ts';
 import { checkExport } from './parity.ts';
 
 type Wanted = { model: string; format: ExportJob['format']; dtype: ExportJob['dtype']; folder: string; overwrite: boolean };

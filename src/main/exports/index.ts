@@ -14,11 +14,8 @@ import type { Model } from '../models/index.ts';
 import { readMetrics } from '../runs/index.ts';
 import { UserError } from '../user-error.ts';
 import { writeCard } from './card.ts';
+import { isAdapterFormat, isGgufType } from './formats.ts';
 import { originOf } from './origin.ts';
-
-/** Of whole models: blocks of numbers that share a scale. */
-export const isGgufType = (dtype: ExportJob['dtype']): boolean => dtype.startsWith('q');
-export const isAdapterFormat = (format: ExportJob['format']): boolean => format === 'peft' || format === 'lora-gguf';
 
 export type ExportOptions = {
   model: Model;
@@ -57,10 +54,10 @@ export async function exportModel(library: Library, options: ExportOptions): Pro
       writeFileSync(join(folder, 'attune-metrics.jsonl'), metrics.join('\n') + '\n');
     }
     const { path, files, notes } = result;
-    const source = { path: model.path, template: model.template };
+    const source = { path: model.path, template: model.template, notes };
     // an adapter's matrices are written as they are trained
     const stored = format === 'peft' ? 'f32' : dtype;
-    const id = insertExport(library.db, { model: model.name, source, format, dtype: stored, folder, path, files, notes, at: new Date().toISOString() });
+    const id = insertExport(library.db, { model: model.name, source, format, dtype: stored, folder, path, files, at: new Date().toISOString() });
     writeCard(library, getExport(library.db, id)!);
     return { ...result, id };
   } catch (error) {
