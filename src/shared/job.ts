@@ -184,6 +184,8 @@ export const LlamaCppJob = z.strictObject({
   /** The module of node-llama-cpp. */
   entry: z.string(),
   gguf: z.string(),
+  /** An adapter on it, itself GGUF. */
+  lora: z.string().optional(),
   /** As LlamaCppParity's comparison needs them. */
   forced: z.array(ForcedText).min(1),
 });
@@ -428,7 +430,7 @@ export type ParityResult = {
   maxLogprobDifference: number;
   /** of any logit after any prompt; of a reward model or classifier the scores' */
   maxLogitDifference: number;
-  /** what the exported model made of prompts and answers, for another program to be held against; empty where it is no whole GGUF */
+  /** what the exported model made of prompts and answers, for another program to be held against; empty where it is no GGUF */
   forced: ForcedText[];
   firstDifference: { prompt: string; model: string; exported: string } | null;
 };

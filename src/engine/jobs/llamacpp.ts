@@ -21,13 +21,13 @@ type Library = { getLlama(options: object): Promise<{ loadModel(options: object)
 /** Short texts: Phi 3's frequencies change with the size asked for. */
 const CONTEXT = 512;
 
-export async function checkLlamaCpp({ entry, gguf, forced }: LlamaCppJob, count: (done: number, total: number) => void): Promise<LlamaCppParity> {
+export async function checkLlamaCpp({ entry, gguf, lora, forced }: LlamaCppJob, count: (done: number, total: number) => void): Promise<LlamaCppParity> {
   const { getLlama } = (await import(pathToFileURL(entry).href)) as Library;
   // key/value cache in F32, so that only the file's own rounding counts
   const llama = await getLlama({ gpu: false, build: 'never', skipDownload: true, logLevel: 'error' });
   const model = await llama.loadModel({ modelPath: gguf, gpuLayers: 0 });
   const longest = Math.max(...forced.map(({ prompt, answer }) => prompt.length + answer.length));
-  const context = await model.createContext({ contextSize: Math.max(CONTEXT, longest), batchSize: CONTEXT, threads: Math.ceil(availableParallelism() / 2), flashAttention: false, experimentalKvCacheKeyType: 'F32', experimentalKvCacheValueType: 'F32' });
+  const context = await model.createContext({ contextSize: Math.max(CONTEXT, longest), batchSize: CONTEXT, threads: Math.ceil(availableParallelism() / 2), flashAttention: false, experimentalKvCacheKeyType: 'F32', experimentalKvCacheValueType: 'F32', lora });
   const sequence = context.getSequence();
   const result: LlamaCppParity = { version: await versionOf(entry), texts: 0, sameTexts: 0, tokens: 0, sameTokens: 0, maxLogprobDifference: 0 };
   for (const [i, text] of forced.entries()) {

@@ -8,6 +8,7 @@ import { Sampling } from '../../shared/sampling.ts';
 import { packSequences, packTexts } from '../data/pack.ts';
 import type { Device } from '../device/device.ts';
 import { openGguf } from '../formats/gguf-reader.ts';
+import { isGgufPath } from '../formats/model-folder.ts';
 import { ggufTokenizer } from '../formats/gguf-tokenizer.ts';
 import { readJsonFile } from '../formats/json.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/language-model.ts';
@@ -62,7 +63,7 @@ export async function checkParity(job: ParityJob, device: Device, count: (done: 
     result.maxLogprobDifference = larger(result.maxLogprobDifference, difference);
   });
   logits.forEach((row, i) => row.forEach((x, v) => (result.maxLogitDifference = larger(result.maxLogitDifference, Math.abs(x - ownLogits[i]![v]!)))));
-  if ('gguf' in job.exported) result.forced = forcedTexts(job, prompts, own.ids, forced);
+  if ('gguf' in job.exported || (job.exported.adapter && isGgufPath(job.exported.adapter))) result.forced = forcedTexts(job, prompts, own.ids, forced);
   return result;
 }
 

@@ -46,8 +46,8 @@ export async function checkExport(
       { type: 'parity', device: 'native', threads: 0, model, template, exported, prompts, maxTokens: MAX_TOKENS },
       { signal, onCount },
     );
-    const entry = row.format === 'gguf' ? findLlamaCpp() : null;
-    const llamaCpp = entry === null || result.forced.length === 0 ? null : await askLlamaCpp(entry, row.path, row.dtype, result.forced, signal);
+    const entry = result.forced.length > 0 ? findLlamaCpp() : null;
+    const llamaCpp = entry === null ? null : await askLlamaCpp(library, entry, row, result.forced, signal);
     const parity = judge(result, row.dtype, llamaCpp);
     setParity(db, row.id, parity, null);
     tryCard(library, { ...row, parity, parityError: null });
