@@ -48,13 +48,14 @@ export const ggufFamilies: Record<string, GgufFamily> = {
   GPT2: { architecture: 'gpt2', biases: 'all', wholeHeads: true, activation: 'gelu_pytorch_tanh' },
 };
 
+type Part = Exclude<keyof Names, 'mixture'>;
 /** Modules of a layer by their part in Names. */
-const LAYER: [part: keyof Names, gguf: string][] = [
+const LAYER: [part: Part, gguf: string][] = [
   ['inputNorm', 'attn_norm'], ['qkv', 'attn_qkv'], ['q', 'attn_q'], ['k', 'attn_k'], ['v', 'attn_v'], ['o', 'attn_output'],
   ['qNorm', 'attn_q_norm'], ['kNorm', 'attn_k_norm'], ['afterAttentionNorm', 'post_attention_norm'], ['mlpNorm', 'ffn_norm'],
   ['gateUp', 'ffn_up'], ['gate', 'ffn_gate'], ['up', 'ffn_up'], ['down', 'ffn_down'], ['afterMlpNorm', 'post_ffw_norm'],
 ];
-const TRUNK: [part: keyof Names, gguf: string][] = [['embed', 'token_embd'], ['positions', 'position_embd'], ['norm', 'output_norm'], ['head', 'output']];
+const TRUNK: [part: Part, gguf: string][] = [['embed', 'token_embd'], ['positions', 'position_embd'], ['norm', 'output_norm'], ['head', 'output']];
 
 function ggufFamilyOf({ architecture }: ModelConfig): GgufFamily | null {
   const stem = stemOf(architecture);
@@ -89,7 +90,7 @@ export function moduleName({ names }: ModelConfig, module: string): { gguf: stri
   return { gguf: `blk.${layer}.${known(LAYER.find(([part]) => names[part] === below), module)}`, layer: Number(layer) };
 }
 
-function known(row: [keyof Names, string] | undefined, module: string): string {
+function known(row: [Part, string] | undefined, module: string): string {
   if (row) return row[1];
   throw new Error(`${module}: llama.cpp has no name for this module; export safetensors instead`);
 }
@@ -103,7 +104,7 @@ export function huggingFaceModule(config: ModelConfig, gguf: string): string | n
 }
 
 /** ffn_up is two modules' name: a model has the one or the other. */
-const isThere = ({ names }: ModelConfig, part: keyof Names): boolean => part !== 'up' || names.gateUp === null;
+const isThere = ({ names }: ModelConfig, part: Part): boolean => part !== 'up' || names.gateUp === null;
 
 /** Rows of a module's weight, bias or LoRA B as llama.cpp wants them: of a matrix (rows, columns). */
 export function arrange(config: ModelConfig, module: string, values: Float32Array, shape: number[]): Float32Array {

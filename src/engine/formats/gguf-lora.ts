@@ -21,13 +21,17 @@ export async function writeGgufAdapter(path: string, { config, adapter, about, t
   const family = familyOf(config, fail);
   checkRuns(config, family, fail);
   if (adapter.score) fail('a score head has no place in GGUF; export it with --format peft');
-  const { r } = adapter;
-  const tensors = [...adapter.tensors].flatMap(([module, { a, b }]): PlannedTensor[] => {
+  if (adapter.saved.size > 0) fail('tensors that were trained whole (modules_to_save) have no place in a LoRA GGUF; export the model merged');
+  const tensors = [...adapter.tensors].flatMap(([module, { a, b, r, scale, magnitude }]): PlannedTensor[] => {
+    if (magnitude) fail('llama.cpp has no DoRA; export the model merged');
     const { gguf } = moduleName(config, module);
     const outputs = b.length / r;
+    // the file has one alpha: a module of another scale has it in its B
+    const own = scale / (adapter.loraAlpha / r);
+    const scaled = Math.abs(own - 1) < 1e-12 ? b : b.map((x) => x * own);
     return [
       { name: `${gguf}.weight.lora_a`, shape: [r, a.length / r], type, read: async () => a },
-      { name: `${gguf}.weight.lora_b`, shape: [outputs, r], type, read: async () => arrange(config, module, b, [outputs, r]) },
+      { name: `${gguf}.weight.lora_b`, shape: [outputs, r], type, read: async () => arrange(config, module, scaled, [outputs, r]) },
     ];
   });
   return writeGgufFile(path, [
@@ -54,21 +58,20 @@ export async function readGgufAdapter(path: string, config: ModelConfig): Promis
     const alpha = of('adapter.lora.alpha');
     if (typeof alpha !== 'number' || !(alpha > 0)) return fail(`adapter.lora.alpha is ${JSON.stringify(alpha)}; expected a number above 0`);
     const tensors: ReadAdapter['tensors'] = new Map();
-    let r = 0;
     for (const [name, { shape }] of file.tensors) {
       const stem = name.replace(/\.weight\.lora_[ab]$/, '');
       const module = huggingFaceModule(config, stem);
       if (stem === name || module === null) return fail(`tensor ${name} is no LoRA matrix of a linear layer of this base`);
       if (name.endsWith('b')) continue;
       const b = file.tensors.get(`${stem}.weight.lora_b`) ?? fail(`tensor ${name} has no partner; the adapter is incomplete`);
-      if (r !== 0 && r !== shape[0]) fail(`tensor ${name} has rank ${shape[0]}, another has ${r}; one rank is read`);
-      r = shape[0]!;
+      const r = shape[0]!;
       if (b.shape[1] !== r) fail(`tensor ${name} has rank ${r}, its partner ${b.shape[1]}; the file is damaged`);
-      tensors.set(module, { a: await file.read(name), b: arrangeBack(config, module, await file.read(`${stem}.weight.lora_b`), b.shape) });
+      tensors.set(module, { a: await file.read(name), b: arrangeBack(config, module, await file.read(`${stem}.weight.lora_b`), b.shape), r, scale: alpha / r, magnitude: null });
     }
     if (tensors.size === 0) fail('it holds no LoRA matrices');
+    const { r } = tensors.values().next().value!;
     return {
-      r, loraAlpha: alpha, loraDropout: 0, baseModel: null, tensors, score: null,
+      r, loraAlpha: alpha, loraDropout: 0, baseModel: null, tensors, saved: new Map(), score: null,
       targetModules: [...new Set([...tensors.keys()].map((name) => name.slice(name.lastIndexOf('.') + 1)))].sort(),
     };
   } finally {

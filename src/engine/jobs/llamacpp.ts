@@ -18,8 +18,8 @@ type Model = {
 };
 type Library = { getLlama(options: object): Promise<{ loadModel(options: object): Promise<Model> }> };
 
-/** Short texts: Phi 3's frequencies change with the size asked for. */
-const CONTEXT = 512;
+/** The least llama.cpp takes: Phi 3's frequencies change with the size asked for. */
+const CONTEXT = 256;
 
 export async function checkLlamaCpp({ entry, gguf, lora, forced }: LlamaCppJob, count: (done: number, total: number) => void): Promise<LlamaCppParity> {
   const { getLlama } = (await import(pathToFileURL(entry).href)) as Library;
