@@ -17,6 +17,7 @@ import { logprobs, openRenderer, type Render, show, tokenize } from './jobs/insp
 import { diffModels, inspectModel, listVocabulary, weighModel } from './jobs/inspect-model.ts';
 import { judge } from './jobs/judge.ts';
 import { checkConstraint } from './jobs/constraint.ts';
+import { checkLlamaCpp } from './jobs/llamacpp.ts';
 import { checkParity } from './jobs/parity.ts';
 import { plan } from './jobs/plan.ts';
 import { type Chat, openChat, sample } from './jobs/sample.ts';
@@ -133,6 +134,9 @@ async function run(job: Job, device: Device | null): Promise<boolean> {
       return false;
     case 'parity':
       result(await checkParity(job, device!, count));
+      return false;
+    case 'llamacpp':
+      result(await checkLlamaCpp(job, count));
       return false;
     case 'device':
       if (job.selfTest) result(await selfTest(device!));

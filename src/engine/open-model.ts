@@ -5,7 +5,8 @@
 import { join } from 'node:path';
 import type { ModelPath, TrainJob } from '../shared/job.ts';
 import type { Device } from './device/device.ts';
-import { type ModelFolder, openModelFolder } from './formats/model-folder.ts';
+import { readGgufAdapter } from './formats/gguf-lora.ts';
+import { isGgufPath, type ModelFolder, openModelFolder } from './formats/model-folder.ts';
 import { type ReadAdapter, readAdapter } from './formats/peft.ts';
 import { checkTokenizerFits, parseModelConfig } from './model/config.ts';
 import { readScoreHead, type ScoreHead, scoreHeadConfig } from './model/heads.ts';
@@ -43,8 +44,9 @@ export async function openModel(
 ): Promise<{ model: LanguageModel; source: ModelSource }> {
   const folder = await openModelFolder(path.folder, { weights: !options.randomInit });
   try {
-    checkTokenizerFits(parseModelConfig(folder.config, join(path.folder, 'config.json')), tokenizer.vocabSize, path.folder);
-    const adapter = path.adapter ? await readAdapter(path.adapter) : undefined;
+    const config = parseModelConfig(folder.config, join(path.folder, 'config.json'));
+    checkTokenizerFits(config, tokenizer.vocabSize, path.folder);
+    const adapter = !path.adapter ? undefined : isGgufPath(path.adapter) ? await readGgufAdapter(path.adapter, config) : await readAdapter(path.adapter);
     if (adapter && options.lora) checkSameLora(adapter, options.lora, path.adapter!);
     const merge = adapter !== undefined && options.trainable === 'none' && !options.shared;
     const storedBf16 = [...folder.tensors.values()].some((tensor) => tensor.dtype === 'BF16');
@@ -57,8 +59,8 @@ export async function openModel(
     });
     const { architecture, numLabels } = model.config;
     const known = head ?? adapter?.score?.head ?? (numLabels === null ? null : readScoreHead(folder.config));
-    const config = known ? scoreHeadConfig(folder.config, architecture, known) : folder.config;
-    return { model, source: { config, generationConfig: known ? null : folder.generationConfig, head: known } };
+    const written = known ? scoreHeadConfig(folder.config, architecture, known) : folder.config;
+    return { model, source: { config: written, generationConfig: known ? null : folder.generationConfig, head: known } };
   } finally {
     await folder.close();
   }

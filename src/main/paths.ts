@@ -17,6 +17,9 @@ export const VERSION = (JSON.parse(readFileSync(join(root, 'package.json'), 'utf
 /** Embedded models, datasets and recipes. */
 export const RESOURCES = join(unpacked, 'resources');
 
+/** Where bench/peers/run.mjs installs node-llama-cpp; a package has none. */
+export const LLAMA_CPP = join(root, 'bench', 'peers', 'node_modules', 'node-llama-cpp');
+
 /** The built window: index.html and its assets. */
 export const RENDERER = join(root, 'build', 'app', 'renderer');
 export const PRELOAD = join(root, 'build', 'app', 'preload', 'index.cjs');

@@ -124,11 +124,14 @@ export const DivergenceJob = z.strictObject({
 export const ExportJob = z.strictObject({
   type: z.literal('export'),
   model: ModelPath,
-  format: z.enum(['safetensors', 'peft', 'gguf']),
-  dtype: z.enum(['f32', 'f16', 'bf16', 'q8_0']),
+  /** lora-gguf: an adapter alone, for llama.cpp. */
+  format: z.enum(['safetensors', 'peft', 'gguf', 'lora-gguf']),
+  dtype: z.enum(['f32', 'f16', 'bf16', 'q8_0', 'q4_0', 'q4_k_m']),
   out: z.string(),
-  /** Base name of the GGUF file and the model card's title. */
+  /** As the library calls it. */
   name: z.string(),
+  /** What GGUF's metadata and file name tell of it; null and empty: not known. `baseName` is the model at the root of its lineage. */
+  about: z.strictObject({ baseName: z.string(), method: z.string().nullable(), datasets: z.array(z.string()), license: z.string().nullable() }),
 });
 
 /** What was exported: a Hugging Face folder (maybe with an adapter on it), or one GGUF file. */
@@ -169,6 +172,22 @@ export const ParityJob = z.strictObject({
   exported: ExportedModel,
   prompts: z.array(Prompt).min(1),
   maxTokens: z.int().min(1).default(32),
+});
+
+/** Tokens that were given, those an answer to them has, and of each of those its log-prob and the likeliest at its place. `text`: where the prompt is one bare text. */
+export const ForcedText = z.strictObject({ text: z.string().nullable(), prompt: z.array(z.int()), answer: z.array(z.int()), logprobs: z.array(z.number()), best: z.array(z.int()) });
+export type ForcedText = z.infer<typeof ForcedText>;
+
+/** What llama.cpp makes of an exported GGUF file. A process of its own: where llama.cpp gives up, it takes the process along. */
+export const LlamaCppJob = z.strictObject({
+  type: z.literal('llamacpp'),
+  /** The module of node-llama-cpp. */
+  entry: z.string(),
+  gguf: z.string(),
+  /** An adapter on it, itself GGUF. */
+  lora: z.string().optional(),
+  /** As LlamaCppParity's comparison needs them. */
+  forced: z.array(ForcedText).min(1),
 });
 
 /** Says what training would run on (its `ready` event), and ends. */
@@ -221,8 +240,8 @@ export const ShowJob = z.strictObject({
 export const RenderJob = z.strictObject({ type: z.literal('render'), model: ModelPath });
 
 export const Job = z.discriminatedUnion('type', [
-  TrainJob, SampleJob, ChatJob, LogprobsJob, TokenizeJob, EvaluateJob, ScoreJob, ExportJob, ParityJob, DeviceJob, ShowJob, RenderJob, DescribeJob, PlanJob,
-  JudgeJob, DivergenceJob, TryRewardsJob, BestOfJob, ConstraintJob, ServeJob, InspectJob, VocabularyJob, WeighJob, DiffJob,
+  TrainJob, SampleJob, ChatJob, LogprobsJob, TokenizeJob, EvaluateJob, ScoreJob, ExportJob, ParityJob, LlamaCppJob, DeviceJob, ShowJob, RenderJob, DescribeJob,
+  PlanJob, JudgeJob, DivergenceJob, TryRewardsJob, BestOfJob, ConstraintJob, ServeJob, InspectJob, VocabularyJob, WeighJob, DiffJob,
 ]);
 export type TrainJob = z.infer<typeof TrainJob>;
 export type SampleJob = z.infer<typeof SampleJob>;
@@ -239,6 +258,7 @@ export type TryRewardsJob = z.infer<typeof TryRewardsJob>;
 export type ScoreJob = z.infer<typeof ScoreJob>;
 export type ExportJob = z.infer<typeof ExportJob>;
 export type ParityJob = z.infer<typeof ParityJob>;
+export type LlamaCppJob = z.infer<typeof LlamaCppJob>;
 export type DeviceJob = z.infer<typeof DeviceJob>;
 export type ShowJob = z.infer<typeof ShowJob>;
 export type RenderJob = z.infer<typeof RenderJob>;
@@ -384,7 +404,19 @@ export type DivergenceResult = { kl: number; standardError: number; answers: num
 export type TryRewardsResult = { scores: { name: string; weight: number; score: number }[]; score: number };
 /** `accuracy`: of pairs, or of labels; null where rows say nothing of what is right. */
 export type ScoreResult = { labels: string[]; rows: number; leftOut: number; accuracy: number | null; report: RunReport | null };
-export type ExportResult = { path: string; files: { name: string; bytes: number; sha256: string }[] };
+/** `notes`: what others do otherwise with it, in sentences. */
+export type ExportResult = { path: string; files: { name: string; bytes: number; sha256: string }[]; notes: string[] };
+/** llama.cpp on the exported file against our engine on the same file, given the same tokens. */
+export type LlamaCppParity = {
+  version: string;
+  /** prompts of which its tokenizer makes the same tokens, of those that are bare text */
+  texts: number;
+  sameTexts: number;
+  tokens: number;
+  /** at whose place both find the same token likeliest */
+  sameTokens: number;
+  maxLogprobDifference: number;
+};
 /** Greedy answers of the exported model against the model's own. */
 export type ParityResult = {
   prompts: number;
@@ -396,6 +428,10 @@ export type ParityResult = {
   sameTokens: number;
   /** nats, of those tokens */
   maxLogprobDifference: number;
+  /** of any logit after any prompt; of a reward model or classifier the scores' */
+  maxLogitDifference: number;
+  /** what the exported model made of prompts and answers, for another program to be held against; empty where it is no GGUF */
+  forced: ForcedText[];
   firstDifference: { prompt: string; model: string; exported: string } | null;
 };
 

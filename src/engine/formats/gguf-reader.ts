@@ -1,6 +1,6 @@
 /**
- * Reads GGUF files as llama.cpp and our own writer (gguf.ts) make them: Llama, Qwen2 and Qwen3 with F32, F16, BF16 and quantised tensors
- * (ggml-blocks.ts), given back as a Hugging Face config and tensors. The format's page: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
+ * Reads GGUF files as llama.cpp and our own writer (gguf.ts) make them: the families of gguf-families.ts with F32, F16, BF16 and quantised
+ * tensors (ggml-blocks.ts), given back as a Hugging Face config and tensors. The format's page: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
  * Nothing the header says is believed until it is checked against the file. One tensor is in memory at a time.
  * It builds no tokenizer (gguf-vocabulary.ts does): the file's token list is given, so that it can be held against one.
  */
@@ -10,7 +10,11 @@ import type { MappedBytes } from '../device/device.ts';
 import { type FileMapping, mapFile } from '../device/mapping.ts';
 import { fromBf16, fromF16 } from './float.ts';
 import { BLOCK_TYPES, decodeBlocks } from './ggml-blocks.ts';
-import { ALIGNMENT, deinterleave, llama3Factors, NAMES, readRope } from './gguf-layout.ts';
+import { type ModelConfig, parseModelConfig } from '../model/config.ts';
+import { isTransposed, transposed } from '../model/parameters.ts';
+import { readConfig, ROPE_TENSORS } from './gguf-config.ts';
+import { arrangeBack, huggingFaceModule, isArranged, isShiftedNorm } from './gguf-families.ts';
+import { ALIGNMENT } from './gguf-layout.ts';
 
 export type GgufModel = {
   /** The file's path. */
@@ -50,20 +54,20 @@ const TYPES = new Map<number, TensorType>([
  * comes to (rope_freqs), so its parameters are taken from there and must come to the same.
  */
 export async function openGguf(path: string, source?: Record<string, unknown>): Promise<GgufModel> {
-  const file = await open(path).catch((error: NodeJS.ErrnoException) => {
-    throw new Error(`${path}: the GGUF file cannot be read (${error.code})`, { cause: error });
-  });
+  const file = await openFile(path);
   try {
     const { metadata, tensors: stored } = await readHeader(file, path);
-    const config = readConfig(metadata, stored, path);
-    const heads = { q: config.num_attention_heads as number, k: config.num_key_value_heads as number };
-    const factors = stored.get('rope_freqs.weight');
-    if (factors) {
-      stored.delete(factors.name);
-      const values = await readFloats(file, factors, path);
-      Object.assign(config, source ? checkedRope(values, source, config.head_dim as number, path) : foundRope(values, config));
+    const factors = new Map<string, Float32Array>();
+    for (const name of ROPE_TENSORS) {
+      const tensor = stored.get(name);
+      if (tensor) factors.set(name, await readFloats(file, tensor, path));
+      stored.delete(name);
     }
-    const byName = new Map([...stored.values()].map((tensor) => [huggingFaceName(tensor.name, path), tensor]));
+    const config = readConfig({ path, metadata, tensors: stored, factors }, source);
+    const parsed = parseModelConfig(config, path);
+    const byName = new Map([...stored.values()].map((tensor) => [huggingFaceName(parsed, tensor.name, path), tensor]));
+    /** GPT-2's matrices lie the other way round in Hugging Face's folders. */
+    const shapeOf = (name: string, { shape }: Stored) => (isTransposed(parsed, name, shape) ? [...shape].reverse() : shape);
     const tokens = metadata.get('tokenizer.ggml.tokens');
     if (!Array.isArray(tokens)) throw new Error(`${path}: tokenizer.ggml.tokens is missing; the file holds no vocabulary`);
     const find = (name: string): Stored => {
@@ -71,22 +75,26 @@ export async function openGguf(path: string, source?: Record<string, unknown>): 
       if (!tensor) throw new Error(`${path}: there is no tensor for ${name}; the file is incomplete or of another family than it says`);
       return tensor;
     };
-    /** llama.cpp's order of a llama's rotary rows is another than Hugging Face's. */
-    const rotated = (name: string) => (config.model_type === 'llama' ? /\.([qk])_proj\.(weight|bias)$/.exec(name) : null);
+    const moduleOf = (name: string) => name.slice(0, name.lastIndexOf('.'));
+    const liesOtherwise = (name: string): boolean => {
+      const { name: stored, shape } = find(name);
+      return isShiftedNorm(parsed, stored) || isArranged(parsed, moduleOf(name)) || isTransposed(parsed, name, shape);
+    };
     let mapping: FileMapping | null | undefined;
     return {
       folder: path,
       config,
-      tensors: new Map([...byName].map(([name, { shape, type }]) => [name, { name, shape, file: path, dtype: type.name }])),
+      tensors: new Map([...byName].map(([name, tensor]) => [name, { name, shape: shapeOf(name, tensor), file: path, dtype: tensor.type.name }])),
       async read(name) {
         const tensor = find(name);
         const values = await readFloats(file, tensor, path);
-        const which = rotated(name)?.[1] as 'q' | 'k' | undefined;
-        return which ? deinterleave(values, tensor.shape, heads[which]) : values;
+        if (isShiftedNorm(parsed, tensor.name)) return values.map((x) => x - 1);
+        const arranged = arrangeBack(parsed, moduleOf(name), values, tensor.shape);
+        return isTransposed(parsed, name, tensor.shape) ? transposed(arranged, tensor.shape[0]!, tensor.shape[1]!) : arranged;
       },
       mapped(name) {
         const { type, begin, bytes } = find(name);
-        if ((type.name !== 'F32' && type.name !== 'BF16') || rotated(name) || begin % type.bytes !== 0 || bytes === 0) return null;
+        if ((type.name !== 'F32' && type.name !== 'BF16') || liesOtherwise(name) || begin % type.bytes !== 0 || bytes === 0) return null;
         mapping ??= mapFile(file.fd);
         return mapping && { mapping: mapping.handle, begin, storage: type.name === 'F32' ? 'f32' : 'bf16' };
       },
@@ -103,16 +111,38 @@ export async function openGguf(path: string, source?: Record<string, unknown>): 
   }
 }
 
+/** The file as it is, under its own names: for what is no model, such as an adapter. */
+export async function openGgufTensors(path: string): Promise<{
+  metadata: Map<string, unknown>;
+  /** Shapes outermost first. */
+  tensors: Map<string, { shape: number[] }>;
+  read(name: string): Promise<Float32Array>;
+  close(): Promise<void>;
+}> {
+  const file = await openFile(path);
+  try {
+    const { metadata, tensors } = await readHeader(file, path);
+    return { metadata, tensors, read: (name) => readFloats(file, tensors.get(name)!, path), close: () => file.close() };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
 /** What a file says of itself, by key; for those who want no tensor. */
 export async function readGgufMetadata(path: string): Promise<Map<string, unknown>> {
-  const file = await open(path).catch((error: NodeJS.ErrnoException) => {
-    throw new Error(`${path}: the GGUF file cannot be read (${error.code})`, { cause: error });
-  });
+  const file = await openFile(path);
   try {
     return (await readHeader(file, path)).metadata;
   } finally {
     await file.close();
   }
+}
+
+function openFile(path: string): Promise<FileHandle> {
+  return open(path).catch((error: NodeJS.ErrnoException) => {
+    throw new Error(`${path}: the GGUF file cannot be read (${error.code})`, { cause: error });
+  });
 }
 
 /** The header is read in ever larger pieces until it is whole: nobody says beforehand how long it is. */
@@ -227,75 +257,9 @@ async function readFloats(file: FileHandle, { name, type, begin, bytes }: Stored
   return type.decode(data);
 }
 
-const ARCHITECTURES: Record<string, string> = { llama: 'LlamaForCausalLM', qwen2: 'Qwen2ForCausalLM', qwen3: 'Qwen3ForCausalLM' };
-
-function readConfig(metadata: Map<string, unknown>, tensors: Map<string, Stored>, path: string): Record<string, unknown> {
-  const family = String(metadata.get('general.architecture'));
-  if (!Object.hasOwn(ARCHITECTURES, family)) throw new Error(`${path}: general.architecture is ${family}; read are ${Object.keys(ARCHITECTURES).join(', ')}`);
-  const of = (key: string): unknown => metadata.get(`${family}.${key}`);
-  const number = (key: string): number => {
-    const value = of(key);
-    if (typeof value === 'number' && value > 0) return value;
-    throw new Error(`${path}: ${family}.${key} is ${JSON.stringify(value) ?? 'missing'}; expected a number above 0`);
-  };
-  const embedding = tensors.get('token_embd.weight');
-  if (!embedding) throw new Error(`${path}: tensor token_embd.weight is missing; the file is incomplete`);
-  const heads = number('attention.head_count');
-  const scaling = of('rope.scaling.type');
-  const rope: Record<string, unknown> = { rope_type: 'default', rope_theta: (of('rope.freq_base') as number | undefined) ?? 10000 };
-  if (scaling === 'linear' || scaling === 'yarn') Object.assign(rope, { rope_type: scaling, factor: number('rope.scaling.factor') });
-  if (scaling === 'yarn') rope.original_max_position_embeddings = number('rope.scaling.original_context_length');
-  return {
-    architectures: [ARCHITECTURES[family]],
-    model_type: family,
-    vocab_size: embedding.shape[0],
-    hidden_size: number('embedding_length'),
-    intermediate_size: number('feed_forward_length'),
-    num_hidden_layers: number('block_count'),
-    num_attention_heads: heads,
-    num_key_value_heads: (of('attention.head_count_kv') as number | undefined) ?? heads,
-    head_dim: (of('attention.key_length') as number | undefined) ?? number('embedding_length') / heads,
-    max_position_embeddings: number('context_length'),
-    rms_norm_eps: number('attention.layer_norm_rms_epsilon'),
-    rope_parameters: rope,
-    attention_bias: family !== 'qwen2' && tensors.has('blk.0.attn_q.bias'),
-    mlp_bias: tensors.has('blk.0.ffn_gate.bias'),
-    tie_word_embeddings: !tensors.has('output.weight'),
-  };
-}
-
-/** Scaling of a file whose source is not known: Llama 3's where its factors are those, else the factors as longrope has them, which is the same arithmetic. */
-function foundRope(factors: Float32Array, config: Record<string, unknown>): Record<string, unknown> {
-  const { rope_theta: theta } = config.rope_parameters as { rope_theta: number };
-  for (const factor of [8, 32]) {
-    const parameters = { rope_type: 'llama3', rope_theta: theta, factor, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 };
-    const expected = llama3Factors(readRope({ rope_parameters: parameters }, ''), config.head_dim as number);
-    if (expected.length === factors.length && expected.every((value, i) => Math.abs(value / factors[i] - 1) < 1e-6)) return { rope_parameters: parameters };
-  }
-  const list = [...factors];
-  return {
-    rope_parameters: {
-      rope_type: 'longrope', rope_theta: theta, short_factor: list, long_factor: list, attention_factor: 1,
-      original_max_position_embeddings: config.max_position_embeddings,
-    },
-  };
-}
-
-/** Llama 3.1's scaling as the source's config.json says it, when the file's frequencies are what it comes to. */
-function checkedRope(factors: Float32Array, source: Record<string, unknown>, headDim: number, path: string): Record<string, unknown> {
-  const rope = readRope(source, path);
-  const expected = rope.type === 'llama3' ? llama3Factors(rope, headDim) : null;
-  if (!expected || expected.length !== factors.length || expected.some((factor, i) => factor !== factors[i])) {
-    throw new Error(`${path}: rope_freqs.weight is not what the source model's rope scaling (${rope.type}) comes to; the file was made from another model`);
-  }
-  return { rope_parameters: { rope_theta: rope.theta, ...((source.rope_parameters ?? source.rope_scaling) as Record<string, unknown>) } };
-}
-
-function huggingFaceName(name: string, path: string): string {
+function huggingFaceName(config: ModelConfig, name: string, path: string): string {
   const [, stem, suffix] = /^(.+)\.(weight|bias)$/.exec(name) ?? [];
-  const layer = stem?.match(/^blk\.(\d+)\./)?.[1];
-  const pattern = layer === undefined ? stem : stem.replace(`blk.${layer}.`, 'blk.L.');
-  const found = NAMES.find(([, gguf]) => gguf === pattern)?.[0];
-  if (!found) throw new Error(`${path}: tensor ${name} has no counterpart in a Hugging Face model; leaving it out would change the results`);
-  return `${layer === undefined ? found : found.replace('.L.', `.${layer}.`)}.${suffix}`;
+  const module = stem === undefined ? null : huggingFaceModule(config, stem);
+  if (module === null) throw new Error(`${path}: tensor ${name} has no counterpart in a Hugging Face model; leaving it out would change the results`);
+  return `${module}.${suffix}`;
 }

@@ -77,7 +77,7 @@ describe('byte-level BPE', () => {
       [{ json: { pre_tokenizer: null } }, /its pre_tokenizer is none/],
       [{ json: { normalizer: { type: 'Lowercase' } } }, /normalizer Lowercase has no counterpart/],
       [{ model: { ignore_merges: true } }, /ignore_merges with the gpt-2/],
-      [{ model: { type: 'WordPiece' } }, /its model is "WordPiece"; only BPE/],
+      [{ model: { type: 'WordPiece' } }, /its model is "WordPiece"; BPE and Unigram/],
       [{ model: { merges: ['a b c'] } }, /merge "a b c" is not two parts/],
       [{ rows: 3 }, /token "<s>" has id 3 but the model has 3 embedding rows/],
     ];

@@ -1,12 +1,18 @@
 /**
- * A tokenizer.json as llama.cpp wants it in a GGUF file: token texts, types, scores or merges, special ids, chat template.
- * Two kinds of BPE exist there: byte-level with a pre-tokenizer llama.cpp knows by name, and SentencePiece-like with byte fallback.
+ * A tokenizer as llama.cpp wants it in a GGUF file: token texts, types, scores or merges, special ids, chat template. It comes from a
+ * tokenizer.json, a tokenizer.model or another GGUF file. Three kinds exist there: byte-level BPE with a pre-tokenizer llama.cpp knows by
+ * name, SentencePiece-like BPE with byte fallback, and Unigram (gguf-unigram.ts).
  * A tokenizer that llama.cpp would split in another way is refused, since the exported model would then answer differently.
  * Follows convert_hf_to_gguf.py and gguf-py's SpecialVocab of llama.cpp.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { sentencePieceTokenizer } from '../tokenizer/sentencepiece.ts';
+import { readGgufMetadata } from './gguf-reader.ts';
+import { unigramEntries } from './gguf-unigram.ts';
+import { readVocabulary } from './gguf-vocabulary.ts';
 import { readJsonFile } from './json.ts';
+import { isFile } from './write-beside.ts';
 
 /** A metadata value under its GGUF type. */
 export type GgufValue =
@@ -15,20 +21,24 @@ export type GgufValue =
   | { bool: boolean }
   | { string: string }
   | { strings: string[] }
+  | { bools: boolean[] }
+  | { bytes: Uint8Array }
   | { f32s: Float32Array }
   | { i32s: Int32Array };
 
 type Added = { id: number; content: string; special: boolean };
 type Model = {
   type: string;
-  vocab: Record<string, number>;
+  /** Of Unigram a list of pieces with their log-probs. */
+  vocab: Record<string, number> | [piece: string, score: number][];
+  unk_id?: number | null;
   merges: (string | [string, string])[];
   unk_token?: string | null;
   byte_fallback?: boolean;
   ignore_merges?: boolean;
 };
-type Part = { type: string; [field: string]: unknown };
-type TokenizerJson = {
+export type Part = { type: string; [field: string]: unknown };
+export type TokenizerJson = {
   model: Model;
   added_tokens?: Added[];
   normalizer?: Part | null;
@@ -48,33 +58,30 @@ const NORMAL = 1,
 const GPT2_REGEX = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 const WORDS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|";
 const REST = '| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
+const CASED = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?|";
+const GPT4O_REGEX =
+  `[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+${CASED}[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*${CASED}` +
+  '\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
 const PRE_BY_REGEX: Record<string, string> = {
   [GPT2_REGEX]: 'gpt-2',
   [`${WORDS}\\p{N}${REST}`]: 'qwen2',
   [`${WORDS}\\p{N}{1,3}${REST}`]: 'llama-bpe',
+  [GPT4O_REGEX]: 'gpt-4o',
 };
 
 /** GGUF metadata of the tokenizer in `folder`. `vocabSize` is the number of embedding rows; ids without a token become [PADn]. */
 export async function ggufTokenizer(folder: string, config: Record<string, unknown>, vocabSize: number): Promise<[string, GgufValue][]> {
-  if (folder.endsWith('.gguf')) throw new Error(`${folder}: a model that came out of a GGUF file goes to GGUF by way of a folder; export it as safetensors first, and that folder as GGUF`);
-  const path = join(folder, 'tokenizer.json');
-  const json = (await readJsonFile(path)) as unknown as TokenizerJson;
+  const { path, json, settings, generation, chatTemplate } = await readFiles(folder);
   const fail = (what: string): never => {
     throw new Error(`${path}: ${what}`);
   };
   const { model } = json;
-  if (
-    typeof model !== 'object' ||
-    model === null ||
-    model.type !== 'BPE' ||
-    typeof model.vocab !== 'object' ||
-    !Array.isArray(model.merges)
-  ) {
-    return fail(`its model is ${JSON.stringify(model?.type)}; only BPE tokenizers can go into a GGUF file, so export safetensors instead`);
-  }
+  const kind = kindOf(model);
+  if (kind === null) return fail(`its model is ${JSON.stringify(model?.type)}; BPE and Unigram tokenizers can go into a GGUF file, so export safetensors instead`);
+  const pieces: [string, number][] = Array.isArray(model.vocab) ? model.vocab.map(([piece], id) => [piece, id]) : Object.entries(model.vocab);
   const added = json.added_tokens ?? [];
-  const ids = new Map<string, number>([...Object.entries(model.vocab), ...added.map(({ content, id }): [string, number] => [content, id])]);
-  const byId = new Map([...ids].map(([token, id]) => [id, token]));
+  const ids = new Map<string, number>([...pieces, ...added.map(({ content, id }): [string, number] => [content, id])]);
+  const byId = new Map([...pieces, ...added.map(({ content, id }): [string, number] => [content, id])].map(([token, id]) => [id, token]));
   for (const [id, token] of byId) {
     if (!Number.isInteger(id) || id < 0 || id >= vocabSize) {
       fail(
@@ -83,9 +90,9 @@ export async function ggufTokenizer(folder: string, config: Record<string, unkno
     }
   }
 
-  const isSentencePiece = model.byte_fallback === true;
-  const pre = isSentencePiece ? 'default' : preTokenizer(json, fail);
-  const scores = isSentencePiece ? mergeScores(model) : null;
+  const pre = kind === 'gpt2' ? preTokenizer(json, fail) : 'default';
+  const scores = Array.isArray(model.vocab) ? new Map(model.vocab) : kind === 'llama' ? mergeScores(model.vocab, model.merges) : null;
+  const unknown = Array.isArray(model.vocab) ? model.vocab[model.unk_id ?? -1]?.[0] : model.unk_token;
   const addedById = new Map(added.map((token) => [token.id, token]));
   const tokens: string[] = [];
   const types: number[] = [];
@@ -96,12 +103,12 @@ export async function ggufTokenizer(folder: string, config: Record<string, unkno
     let text = token ?? `[PAD${id}]`;
     let type = NORMAL;
     if (token === undefined) type = UNUSED;
-    else if (isSentencePiece && token === model.unk_token) type = UNKNOWN;
+    else if (scores && token === unknown) type = UNKNOWN;
     else if (special && (special.special || looksSpecial(token))) type = CONTROL;
     else if (special) {
       type = USER_DEFINED;
       text = token.replaceAll('▁', ' '); // llama.cpp looks these up in the text as it is written
-    } else if (isSentencePiece && /^<0x[0-9A-Fa-f]{2}>$/.test(token)) type = BYTE;
+    } else if (scores && /^<0x[0-9A-Fa-f]{2}>$/.test(token)) type = BYTE;
     tokens.push(text);
     types.push(type);
     if (type === NORMAL) tokenScores[id] = scores?.get(token!) ?? 0;
@@ -109,16 +116,42 @@ export async function ggufTokenizer(folder: string, config: Record<string, unkno
   }
 
   const entries: [string, GgufValue][] = [
-    ['tokenizer.ggml.model', { string: isSentencePiece ? 'llama' : 'gpt2' }],
+    ['tokenizer.ggml.model', { string: kind }],
     ['tokenizer.ggml.pre', { string: pre }],
     ['tokenizer.ggml.tokens', { strings: tokens }],
   ];
-  if (isSentencePiece) entries.push(['tokenizer.ggml.scores', { f32s: tokenScores }]);
+  if (scores) entries.push(['tokenizer.ggml.scores', { f32s: tokenScores }]);
   entries.push(['tokenizer.ggml.token_type', { i32s: Int32Array.from(types) }]);
-  if (isSentencePiece) entries.push(['tokenizer.ggml.add_space_prefix', { bool: hasSpacePrefix(json, fail) }]);
+  if (kind === 'llama') entries.push(['tokenizer.ggml.add_space_prefix', { bool: hasSpacePrefix(json, fail) }]);
+  else if (kind === 't5') entries.push(...unigramEntries(json, fail));
   else entries.push(['tokenizer.ggml.merges', { strings: model.merges.map((merge) => mergeText(merge, fail)) }]);
-  entries.push(...(await specialTokens(folder, config, json, ids, fail)));
+  entries.push(...specialTokens({ settings, generation, config, json }, ids, fail));
+  if (chatTemplate !== null) entries.push(['tokenizer.chat_template', { string: chatTemplate }]);
   return entries;
+}
+
+/** llama.cpp's name of the kind; null: it has none. */
+function kindOf(model: Model | null | undefined): 'gpt2' | 'llama' | 't5' | null {
+  if (model?.type === 'Unigram' && Array.isArray(model.vocab)) return 't5';
+  if (model?.type !== 'BPE' || typeof model.vocab !== 'object' || !Array.isArray(model.merges)) return null;
+  return model.byte_fallback === true ? 'llama' : 'gpt2';
+}
+
+type Files = { path: string; json: TokenizerJson; settings: Record<string, unknown>; generation: Record<string, unknown>; chatTemplate: string | null };
+
+/** Of a folder its tokenizer.json, else its tokenizer.model; of a GGUF file what it holds. */
+async function readFiles(folder: string): Promise<Files> {
+  if (folder.endsWith('.gguf')) {
+    const { json, config, eos, chatTemplate } = readVocabulary(await readGgufMetadata(folder), folder);
+    return { path: folder, json: json as unknown as TokenizerJson, settings: config, generation: eos.length > 0 ? { eos_token_id: eos } : {}, chatTemplate };
+  }
+  const settings = (await readJsonFile(join(folder, 'tokenizer_config.json'), true)) ?? {};
+  const generation = (await readJsonFile(join(folder, 'generation_config.json'), true)) ?? {};
+  const chatTemplate = await readChatTemplate(folder, settings);
+  const [path, pieces] = [join(folder, 'tokenizer.json'), join(folder, 'tokenizer.model')];
+  if ((await isFile(path)) || !(await isFile(pieces))) return { path, json: (await readJsonFile(path)) as unknown as TokenizerJson, settings, generation, chatTemplate };
+  const made = sentencePieceTokenizer(await readFile(pieces), settings, pieces);
+  return { path: pieces, json: made.json as unknown as TokenizerJson, settings: made.config, generation, chatTemplate };
 }
 
 /** Some vocabularies forget to mark control tokens; the same rule as llama.cpp's converter. */
@@ -126,7 +159,8 @@ function looksSpecial(token: string): boolean {
   return ['<pad>', '<mask>', '<2mass>', '[@BOS@]'].includes(token) || /^(<\|.*\|>|<｜.*｜>|<unused.*>)$/s.test(token);
 }
 
-function parts(part: Part | null | undefined, list: string): Part[] {
+/** The steps of one, or of a sequence. */
+export function parts(part: Part | null | undefined, list: string): Part[] {
   if (!part) return [];
   return part.type === 'Sequence' ? ((part[list] ?? []) as Part[]).flatMap((inner) => parts(inner, list)) : [part];
 }
@@ -150,7 +184,7 @@ function preTokenizer(json: TokenizerJson, fail: (what: string) => never): strin
       pre = Object.hasOwn(PRE_BY_REGEX, regex) ? PRE_BY_REGEX[regex] : undefined;
     }
   }
-  if (pre === undefined) return fail(`its pre_tokenizer is none of gpt-2, smollm, qwen2 and llama-bpe; ${way}`);
+  if (pre === undefined) return fail(`its pre_tokenizer is none of gpt-2, smollm, qwen2, llama-bpe and gpt-4o; ${way}`);
   if (json.model.ignore_merges === true && pre !== 'llama-bpe')
     return fail(`ignore_merges with the ${pre} pre_tokenizer has no counterpart in llama.cpp; ${way}`);
   return pre;
@@ -165,12 +199,13 @@ function hasSpacePrefix(json: TokenizerJson, fail: (what: string) => never): boo
     ...normalizers.filter(
       (p) => !(p.type === 'Prepend' && p.prepend === '▁') && !(p.type === 'Replace' && isSpace(p.pattern) && p.content === '▁'),
     ),
-    ...steps.filter((p) => p.type !== 'Metaspace' || p.replacement !== '▁'),
+    // Gemma splits at spaces, of which its normalizer has left none
+    ...steps.filter((p) => !(p.type === 'Metaspace' && p.replacement === '▁') && !(p.type === 'Split' && isSpace(p.pattern) && normalizers.some(({ content }) => content === '▁'))),
   ][0];
   if (odd) return fail(`its ${odd.type} step has no counterpart in llama.cpp's SentencePiece tokenizer; export safetensors instead`);
   return (
     normalizers.some((p) => p.type === 'Prepend') ||
-    steps.some((p) => (p.prepend_scheme ?? (p.add_prefix_space === false ? 'never' : 'always')) !== 'never')
+    steps.some((p) => p.type === 'Metaspace' && (p.prepend_scheme ?? (p.add_prefix_space === false ? 'never' : 'always')) !== 'never')
   );
 }
 
@@ -178,16 +213,16 @@ function hasSpacePrefix(json: TokenizerJson, fail: (what: string) => never): boo
  * llama.cpp joins the neighbours whose joint token scores highest; tokenizer.json joins those whose merge stands first. So a token's
  * score is minus the place of its first merge, as SentencePiece numbers them; tokens no merge makes come after, by id.
  */
-function mergeScores(model: Model): Map<string, number> {
+function mergeScores(vocab: Record<string, number>, merges: Model['merges']): Map<string, number> {
   const scores = new Map<string, number>();
   const add = (token: string): void => {
-    if (Object.hasOwn(model.vocab, token) && !scores.has(token)) scores.set(token, -(scores.size + 1));
+    if (Object.hasOwn(vocab, token) && !scores.has(token)) scores.set(token, -(scores.size + 1));
   };
-  for (const merge of model.merges) {
+  for (const merge of merges) {
     const split = typeof merge === 'string' ? merge.indexOf(' ', 1) : 0;
     add(typeof merge === 'string' ? merge.slice(0, split) + merge.slice(split + 1) : merge.join(''));
   }
-  for (const [token] of Object.entries(model.vocab).sort(([, a], [, b]) => a - b)) add(token);
+  for (const [token] of Object.entries(vocab).sort(([, a], [, b]) => a - b)) add(token);
   return scores;
 }
 
@@ -197,15 +232,11 @@ function mergeText(merge: string | [string, string], fail: (what: string) => nev
   return text.split(' ').length === 2 ? text : fail(`merge ${JSON.stringify(merge)} is not two parts; save the tokenizer again`);
 }
 
-async function specialTokens(
-  folder: string,
-  config: Record<string, unknown>,
-  json: TokenizerJson,
+function specialTokens(
+  { settings, generation, config, json }: { settings: Record<string, unknown>; generation: Record<string, unknown>; config: Record<string, unknown>; json: TokenizerJson },
   ids: Map<string, number>,
   fail: (what: string) => never,
-): Promise<[string, GgufValue][]> {
-  const settings = (await readJsonFile(join(folder, 'tokenizer_config.json'), true)) ?? {};
-  const generation = (await readJsonFile(join(folder, 'generation_config.json'), true)) ?? {};
+): [string, GgufValue][] {
   const entries: [string, GgufValue][] = [];
   const found: Record<string, number | undefined> = {};
   for (const [kind, key] of [
@@ -243,8 +274,6 @@ async function specialTokens(
     ]);
   }
 
-  const chatTemplate = await readChatTemplate(folder, settings);
-  if (chatTemplate !== null) entries.push(['tokenizer.chat_template', { string: chatTemplate }]);
   return entries;
 }
 

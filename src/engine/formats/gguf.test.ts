@@ -69,7 +69,7 @@ async function write(config: Record<string, unknown>, type: GgufType, sources: T
   const { bytes, sha256 } = await writeGguf(path, {
     config: { ...CONFIG, ...config },
     tokenizerFolder,
-    name: 'tiny',
+    about: { name: 'tiny', baseName: 'tiny', parameters: 1500, datasets: [], method: null, license: 'apache-2.0' },
     type,
     tensors: sources,
   });
@@ -88,6 +88,11 @@ it('writes the metadata llama.cpp asks for', async () => {
     'general.architecture': 'llama',
     'general.type': 'model',
     'general.name': 'tiny',
+    'general.basename': 'tiny',
+    'general.version': 'v1.0',
+    'general.size_label': '1.5K',
+    'general.license': 'apache-2.0',
+    'general.tags': ['attune', 'text-generation'],
     'general.file_type': 1,
     'general.quantization_version': 2,
     'llama.vocab_size': 5,
@@ -143,10 +148,11 @@ it('puts the query and key rows of Llama in ggml order, and leaves those of Qwen
   expect(rows(llama.tensors.get('blk.0.attn_k.weight')!)).toEqual([0, 20, 10, 30]);
   expect(rows(llama.tensors.get('blk.0.attn_v.weight')!)).toEqual([0, 10, 20, 30]);
   const norms = { 'model.layers.0.self_attn.q_norm.weight': [4], 'model.layers.0.self_attn.k_norm.weight': [4] };
-  const qwen = await write({ model_type: 'qwen3' }, 'f32', tensors({ ...SHAPES, ...norms }));
+  const qwen = await write({ model_type: 'qwen3', head_dim: 4 }, 'f32', tensors({ ...SHAPES, ...norms }));
   expect(rows(qwen.tensors.get('blk.0.attn_q.weight')!)).toEqual([0, 10, 20, 30, 40, 50, 60, 70]);
   expect(qwen.tensors.has('blk.0.attn_k_norm.weight')).toBe(true);
-  const biased = await write({}, 'f32', tensors({ ...SHAPES, 'model.layers.0.self_attn.k_proj.bias': [4] }));
+  const biases = { q: [8], k: [4], v: [4], o: [8] };
+  const biased = await write({ attention_bias: true }, 'f32', tensors({ ...SHAPES, ...Object.fromEntries(Object.entries(biases).map(([part, shape]) => [`model.layers.0.self_attn.${part}_proj.bias`, shape])) }));
   expect(rows(biased.tensors.get('blk.0.attn_k.bias')!)).toEqual([0, 20, 10, 30]);
 });
 
@@ -206,23 +212,23 @@ it('turns rope scaling into what llama.cpp reads', async () => {
 it('refuses what llama.cpp would run differently or not load', async () => {
   const { 'model.norm.weight': _, ...incomplete } = SHAPES;
   const cases: [config: Record<string, unknown>, shapes: Record<string, number[]>, message: RegExp][] = [
-    [{ model_type: 'gpt2' }, SHAPES, /model_type gpt2 is none of llama, qwen2, qwen3; export/],
-    [{ hidden_size: undefined }, SHAPES, /config.json has hidden_size = undefined; expected a number/],
+    [{ model_type: 'bert' }, SHAPES, /architecture bert is not supported/],
+    [{ hidden_size: undefined }, SHAPES, /hidden_size is missing/],
     [{ rope_scaling: { rope_type: 'dynamic', factor: 2 } }, SHAPES, /rope scaling dynamic/],
     [{ rope_scaling: { rope_type: 'yarn', factor: 2, beta_fast: 3 } }, SHAPES, /beta_fast/],
-    [{ model_type: 'qwen2', rope_scaling: { rope_type: 'llama3' } }, SHAPES, /llama3 rope scaling in a qwen2 model/],
-    [{ hidden_act: 'gelu' }, SHAPES, /hidden_act gelu/],
-    [{ vocab_size: 6 }, SHAPES, /embedding has 5 rows, vocab_size in config.json is 6/],
+    [{ model_type: 'qwen2', rope_scaling: { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 120 } }, SHAPES, /llama3 rope scaling has no counterpart in llama\.cpp's qwen2/],
+    [{ hidden_act: 'gelu' }, SHAPES, /hidden_act is "gelu"/],
+    [{ vocab_size: 6 }, SHAPES, /embed_tokens.weight has shape \[5, 8\], config.json makes it \[6, 8\]/],
     [
       { vocab_size: 3 },
-      { ...SHAPES, 'model.embed_tokens.weight': [3, 8] },
+      { ...SHAPES, 'model.embed_tokens.weight': [3, 8], 'lm_head.weight': [3, 8] },
       /token "<\|end\|>" has id 3 but the model has 3 embedding rows/,
     ],
     [{}, incomplete, /tensor model.norm.weight is missing/],
     [{ num_hidden_layers: 2 }, SHAPES, /tensor model.layers.1.input_layernorm.weight is missing/],
     [{}, { ...SHAPES, 'model.layers.0.self_attn.q_norm.weight': [4] }, /q_norm.weight has no place in a llama GGUF/],
     [{}, { ...SHAPES, 'score.weight': [1, 8] }, /tensor score.weight has no place/],
-    [{ model_type: 'qwen3' }, SHAPES, /q_norm.weight is missing/],
+    [{ model_type: 'qwen3', head_dim: 4 }, SHAPES, /q_norm.weight is missing/],
   ];
   for (const [config, shapes, message] of cases) await expect(write(config, 'f32', tensors(shapes))).rejects.toThrow(message);
 });

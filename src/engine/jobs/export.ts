@@ -5,11 +5,14 @@
 import { join } from 'node:path';
 import type { ExportJob, ExportResult } from '../../shared/job.ts';
 import type { Device } from '../device/device.ts';
+import { notesOf } from '../formats/gguf-families.ts';
+import { type LoraType, writeGgufAdapter } from '../formats/gguf-lora.ts';
+import { ggufFileName } from '../formats/gguf-name.ts';
 import { writeGguf } from '../formats/gguf.ts';
 import { openModelFolder, writeModelFolder } from '../formats/model-folder.ts';
 import { readAdapter, writeAdapter } from '../formats/peft.ts';
 import type { TensorSource } from '../formats/safetensors.ts';
-import { hashFile } from '../formats/write-beside.ts';
+import { parseModelConfig } from '../model/config.ts';
 import { SCORE } from '../model/parameters.ts';
 import { openModel } from '../open-model.ts';
 import { loadTokenizer } from '../tokenizer/tokenizer.ts';
@@ -19,20 +22,8 @@ const TORCH_DTYPES = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' } as con
 
 /** `device` does the merging of an adapter; without one nothing is computed. `count` hears how many tensors were taken up. */
 export async function exportModel(job: ExportJob, device: () => Device, count: (done: number, total: number) => void): Promise<ExportResult> {
-  if (job.format === 'peft') {
-    if (!job.model.adapter) throw new Error('--format peft: this model is not an adapter; export it with --format safetensors');
-    const adapter = await readAdapter(job.model.adapter);
-    const modules = [...adapter.tensors].map(([name, { a, b, r, scale, magnitude }]) => ({
-      name, r, scale,
-      a: async () => a,
-      b: async () => b,
-      magnitude: magnitude && (async () => magnitude),
-      inFeatures: a.length / r,
-      outFeatures: b.length / r,
-    }));
-    return { path: job.out, files: await writeAdapter(job.out, { lora: adapter, baseModel: job.model.folder, modules, saved: adapter.saved, score: adapter.score }) };
-  }
-  if (job.format === 'safetensors' && job.dtype === 'q8_0') throw new Error('--type q8_0 is a GGUF type; safetensors takes f32, f16 or bf16');
+  if (job.format === 'peft' || job.format === 'lora-gguf') return exportAdapter(job);
+  if (job.format === 'safetensors' && !Object.hasOwn(DTYPES, job.dtype)) throw new Error(`--type ${job.dtype} is a GGUF type; safetensors takes f32, f16 or bf16`);
 
   const { tensors: all, config, generationConfig, close } = await wholeModel(job, device);
   let taken = 0;
@@ -46,9 +37,10 @@ export async function exportModel(job: ExportJob, device: () => Device, count: (
   try {
     if (job.format === 'gguf') {
       if (tensors.some(({ name }) => name === SCORE)) throw new Error('--format gguf: a reward model or classifier has no place in GGUF; export it as safetensors');
-      const path = join(job.out, `${job.name}-${job.dtype === 'q8_0' ? 'Q8_0' : job.dtype.toUpperCase()}.gguf`);
-      await writeGguf(path, { config, tokenizerFolder: job.model.folder, name: job.name, type: job.dtype, tensors });
-      return { path, files: [{ name: path.slice(job.out.length + 1), ...(await hashFile(path)) }] };
+      const about = { name: job.name, ...job.about, parameters: all.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0) };
+      const name = ggufFileName(about, job.dtype, 'model');
+      const written = await writeGguf(join(job.out, name), { config, tokenizerFolder: job.model.folder, about, type: job.dtype, tensors });
+      return { path: join(job.out, name), files: [{ name, ...written }], notes: notesOf(parseModelConfig(config, job.model.folder)) };
     }
     const dtype = job.dtype as keyof typeof DTYPES;
     const files = await writeModelFolder(job.out, {
@@ -57,10 +49,39 @@ export async function exportModel(job: ExportJob, device: () => Device, count: (
       tensors: tensors.map((tensor) => ({ ...tensor, dtype: DTYPES[dtype] })),
       copyFrom: job.model.folder,
     });
-    return { path: job.out, files };
+    return { path: job.out, files, notes: [] };
   } finally {
     await close();
   }
+}
+
+async function exportAdapter(job: ExportJob): Promise<ExportResult> {
+  if (!job.model.adapter) throw new Error(`--format ${job.format}: this model is not an adapter; export it with --format safetensors`);
+  const adapter = await readAdapter(job.model.adapter);
+  if (job.format === 'lora-gguf') {
+    if (!Object.hasOwn(DTYPES, job.dtype)) throw new Error(`--type ${job.dtype}: an adapter is small and takes f32, f16 or bf16`);
+    const config = parseModelConfig(await readConfigOf(job.model.folder), job.model.folder);
+    const parameters = [...adapter.tensors.values()].reduce((sum, { a, b }) => sum + a.length + b.length, 0);
+    const about = { name: job.name, ...job.about, parameters };
+    const name = ggufFileName(about, job.dtype, 'lora');
+    const written = await writeGgufAdapter(join(job.out, name), { config, adapter, about, type: job.dtype as LoraType });
+    return { path: join(job.out, name), files: [{ name, ...written }], notes: notesOf(config) };
+  }
+  const modules = [...adapter.tensors].map(([name, { a, b, r, scale, magnitude }]) => ({
+    name, r, scale,
+    a: async () => a,
+    b: async () => b,
+    magnitude: magnitude && (async () => magnitude),
+    inFeatures: a.length / r,
+    outFeatures: b.length / r,
+  }));
+  return { path: job.out, files: await writeAdapter(job.out, { lora: adapter, baseModel: job.model.folder, modules, saved: adapter.saved, score: adapter.score }), notes: [] };
+}
+
+async function readConfigOf(path: string): Promise<Record<string, unknown>> {
+  const folder = await openModelFolder(path);
+  await folder.close();
+  return folder.config;
 }
 
 /** Every tensor of the model under its Hugging Face name: straight from the disk, or through the device where an adapter must be merged. */

@@ -3,11 +3,12 @@
  * then both give log-probs of the model's own answers, token by token (teacher forcing), so that one early difference counts once.
  * Of a reward model or classifier the scores are held against each other instead. Whether the outcome is good enough is main's to say.
  */
-import type { ParityJob, ParityResult, Prompt } from '../../shared/job.ts';
+import type { ForcedText, ParityJob, ParityResult, Prompt } from '../../shared/job.ts';
 import { Sampling } from '../../shared/sampling.ts';
 import { packSequences, packTexts } from '../data/pack.ts';
 import type { Device } from '../device/device.ts';
 import { openGguf } from '../formats/gguf-reader.ts';
+import { isGgufPath } from '../formats/model-folder.ts';
 import { ggufTokenizer } from '../formats/gguf-tokenizer.ts';
 import { readJsonFile } from '../formats/json.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/language-model.ts';
@@ -40,14 +41,16 @@ export async function checkParity(job: ParityJob, device: Device, count: (done: 
   }
   const own = await greedy(source, tokenizer, prompts, sampling, tick);
   const ownForced = await force(source, prompts, own.ids);
+  const ownLogits = await logitsAfter(source, prompts);
   source.free();
 
   const exported = await openExported(job, device, tokenizer);
   const other = await greedy(exported, tokenizer, prompts, sampling, tick);
   const forced = await force(exported, prompts, own.ids);
+  const logits = await logitsAfter(exported, prompts);
   exported.free();
 
-  const result: ParityResult = { prompts: prompts.length, equal: 0, tokens: forced.best.length, sameTokens: 0, maxLogprobDifference: 0, firstDifference: null };
+  const result: ParityResult = { prompts: prompts.length, equal: 0, tokens: forced.best.length, sameTokens: 0, maxLogprobDifference: 0, maxLogitDifference: 0, forced: [], firstDifference: null };
   own.ids.forEach((ids, i) => {
     const same = ids.length === other.ids[i].length && ids.every((id, t) => id === other.ids[i][t]);
     if (same) result.equal++;
@@ -57,8 +60,10 @@ export async function checkParity(job: ParityJob, device: Device, count: (done: 
     // decoding and one forward pass sum in another order: at a tie they may differ on either side
     if (forced.best[at] === id || forced.best[at] === ownForced.best[at]) result.sameTokens++;
     const difference = Math.abs(forced.logprobs[at] - ownForced.logprobs[at]);
-    result.maxLogprobDifference = Math.max(result.maxLogprobDifference, Number.isNaN(difference) ? Infinity : difference);
+    result.maxLogprobDifference = larger(result.maxLogprobDifference, difference);
   });
+  logits.forEach((row, i) => row.forEach((x, v) => (result.maxLogitDifference = larger(result.maxLogitDifference, Math.abs(x - ownLogits[i]![v]!)))));
+  if ('gguf' in job.exported || (job.exported.adapter && isGgufPath(job.exported.adapter))) result.forced = forcedTexts(job, prompts, own.ids, forced);
   return result;
 }
 
@@ -71,13 +76,13 @@ async function scoresOf(model: LanguageModel, prompts: number[][]): Promise<Floa
 
 /** A score counts as a token, and is the same within rounding: five in a hundred, and of scores about zero 0.05. */
 function compareScores(own: Float32Array[], others: Float32Array[]): ParityResult {
-  const result: ParityResult = { prompts: own.length, equal: 0, tokens: 0, sameTokens: 0, maxLogprobDifference: 0, firstDifference: null };
+  const result: ParityResult = { prompts: own.length, equal: 0, tokens: 0, sameTokens: 0, maxLogprobDifference: 0, maxLogitDifference: 0, forced: [], firstDifference: null };
   for (const [i, scores] of own.entries()) {
     const differences = Array.from(scores, (score, label) => Math.abs(score - others[i][label]));
     if (differences.every((difference) => difference === 0)) result.equal++;
     result.tokens += scores.length;
     result.sameTokens += differences.filter((difference, label) => difference <= 0.05 * Math.max(1, Math.abs(scores[label]))).length;
-    result.maxLogprobDifference = differences.reduce((most, difference) => Math.max(most, Number.isNaN(difference) ? Infinity : difference), result.maxLogprobDifference);
+    result.maxLogprobDifference = result.maxLogitDifference = differences.reduce(larger, result.maxLogprobDifference);
   }
   return result;
 }
@@ -112,6 +117,26 @@ async function greedy(model: LanguageModel, tokenizer: Tokenizer, prompts: numbe
     tick();
   }
   return answers;
+}
+
+/** NaN is as far as can be. */
+const larger = (most: number, difference: number): number => Math.max(most, Number.isNaN(difference) ? Infinity : difference);
+
+/** (V) after each prompt. */
+async function logitsAfter(model: LanguageModel, prompts: number[][]): Promise<Float32Array[]> {
+  const all: Float32Array[] = [];
+  for (const prompt of prompts) all.push(prompt.length === 0 ? new Float32Array(0) : await model.logits(packTexts([Int32Array.from(prompt)])));
+  return all;
+}
+
+/** What another program needs to be asked the same. */
+function forcedTexts({ prompts: asked }: ParityJob, prompts: number[][], answers: number[][], { logprobs, best }: Forced): ForcedText[] {
+  let at = 0;
+  return answers.map((answer, i): ForcedText => {
+    const [from, to] = [at, (at += answer.length)];
+    const prompt = asked[i]!;
+    return { text: 'raw' in prompt ? prompt.raw : null, prompt: prompts[i]!, answer, logprobs: [...logprobs.subarray(from, to)], best: [...best.subarray(from, to)] };
+  });
 }
 
 /** One forward pass over every prompt with its answer. */

@@ -108,7 +108,7 @@ export interface LanguageModel {
   /** Gives the gradients' memory back; the next backward starts from zeros. */
   zeroGrad(): void;
   /** (M, V) at batch.rows; for small uses, since they are all held. */
-  logits(batch: Batch, options?: { adapter?: boolean }): Promise<Float32Array>;
+  logits(batch: Texts, options?: { adapter?: boolean }): Promise<Float32Array>;
   /** Room for that many tokens' keys and values. The caller frees it. */
   createCache(tokens: number): KvCache;
   /** Appends tokens to sequences of a cache; logits (S,V) of each one's last token, or (N,V) of all of them. */

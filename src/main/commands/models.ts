@@ -3,8 +3,11 @@ import { type Command, Option } from 'commander';
 import { resolve } from 'node:path';
 import type { TemplateProblem } from '../../shared/dataset.ts';
 import type { ExportJob } from '../../shared/job.ts';
+import { getExport } from '../db/exports.ts';
+import { explainParity } from '../exports/card.ts';
 import { exportModel } from '../exports/index.ts';
 import { readFacts } from '../models/facts.ts';
+import { checkExport } from '../exports/parity.ts';
 import { addModel, listModels, removeModel, resolveModel } from '../models/index.ts';
 import { formatBytes, print, printJson, table, tell } from '../terminal.ts';
 import { withLibrary } from './with-library.ts';
@@ -62,26 +65,34 @@ Examples:
     .description('write a model for other programs')
     .argument('<model>')
     .addOption(
-      new Option('--format <format>', 'safetensors: a Hugging Face folder, adapters merged; peft: the adapter alone; gguf: for llama.cpp')
-        .choices(['safetensors', 'peft', 'gguf'])
+      new Option('--format <format>', 'safetensors: a Hugging Face folder, adapters merged; peft: the adapter alone; gguf: for llama.cpp; lora-gguf: the adapter alone, for llama.cpp')
+        .choices(['safetensors', 'peft', 'gguf', 'lora-gguf'])
         .makeOptionMandatory(),
     )
-    .addOption(new Option('--type <type>', 'how weights are stored; q8_0 is for gguf').choices(['f32', 'f16', 'bf16', 'q8_0']).default('f32'))
+    .addOption(new Option('--type <type>', 'how weights are stored; those with q are for gguf').choices(['f32', 'f16', 'bf16', 'q8_0', 'q4_k_m', 'q4_0']).default('f32'))
     .requiredOption('--out <folder>', 'where to')
     .option('--force', 'write into a folder that is not empty')
-    .option('--json', 'the files with their sizes and hashes as JSON')
+    .option('--no-check', 'do not load the files again and hold them against the model')
+    .option('--json', 'the files with their sizes and hashes, and the check, as JSON')
     .addHelpText('after', `
 Recipe and metrics of a trained model go beside it. Nothing half-written is left behind when it fails.
 
 Examples:
   attune export attune-base-dpo --format gguf --type q8_0 --out ./out
-  attune export my-lora --format peft --out ./adapter`)
-    .action((name: string, options: { format: ExportJob['format']; type: ExportJob['dtype']; out: string; force?: boolean; json?: boolean }) =>
+  attune export my-lora --format peft --out ./adapter
+
+What was written is loaded again and asked what the model is asked; where it answers otherwise the command ends with 1. GGUF is checked
+through llama.cpp too where ATTUNE_LLAMA_CPP names a folder with node-llama-cpp.`)
+    .action((name: string, options: { format: ExportJob['format']; type: ExportJob['dtype']; out: string; force?: boolean; check: boolean; json?: boolean }) =>
       withLibrary(async (library) => {
         const model = resolveModel(library, name);
         const result = await exportModel(library, { model, format: options.format, dtype: options.type, out: options.out, force: options.force });
-        if (options.json) return printJson(result);
+        const parity = options.check ? await checkExport(library, getExport(library.db, result.id)!) : null;
+        if (parity && !parity.passed) process.exitCode = 1;
+        if (options.json) return printJson({ ...result, parity });
         for (const file of result.files) tell(`${file.name}  ${formatBytes(file.bytes)}  sha256 ${file.sha256}`);
+        for (const note of result.notes) tell(note);
+        if (parity) tell(`check ${parity.passed ? 'passed' : 'FAILED: do not rely on these files'}: ${explainParity(parity)}`);
         print(resolve(result.path));
       }),
     );

@@ -7,7 +7,8 @@ import type { Database } from './database.ts';
 export type ExportRow = {
   id: number;
   model: string;
-  source: { path: ModelPath; template: Template };
+  /** `notes`: what others do otherwise with it, absent in older rows. */
+  source: { path: ModelPath; template: Template; notes?: string[] };
   format: ExportJob['format'];
   dtype: ExportJob['dtype'];
   folder: string;

@@ -5,10 +5,12 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { stringify } from 'yaml';
-import type { Parity } from '../../shared/api/exports.ts';
+import type { LlamaCpp, Parity } from '../../shared/api/exports.ts';
 import type { ExportRow } from '../db/exports.ts';
-import { getRun, getRunByName, type RunRow } from '../db/runs.ts';
+import type { RunRow } from '../db/runs.ts';
 import type { Library } from '../library.ts';
+import { isAdapterFormat, isGgufType } from './formats.ts';
+import { type Origin, originOf, runOf } from './origin.ts';
 
 const MARK = '<!-- model card written by Attune -->';
 
@@ -28,9 +30,12 @@ export function readCard({ folder }: Pick<ExportRow, 'folder'>): string | null {
 function card(library: Library, row: ExportRow): string {
   const run = runOf(library, row.model);
   const base = run?.recipe.model;
+  const { license, datasets } = originOf(library, row.model, row.source.path.folder);
   const front = {
-    ...(base ? { base_model: base } : {}),
-    library_name: { safetensors: 'transformers', peft: 'peft', gguf: 'gguf' }[row.format],
+    ...(license === null ? {} : { license }),
+    ...(base ? { base_model: base, base_model_relation: isAdapterFormat(row.format) ? 'adapter' : isGgufType(row.dtype) ? 'quantized' : 'finetune' } : {}),
+    ...(datasets.length > 0 ? { datasets } : {}),
+    library_name: { safetensors: 'transformers', peft: 'peft', gguf: 'gguf', 'lora-gguf': 'gguf' }[row.format],
     pipeline_tag: scores(run) ? 'text-classification' : 'text-generation',
     tags: ['attune', ...(run ? [run.method] : [])],
   };
@@ -38,7 +43,9 @@ function card(library: Library, row: ExportRow): string {
     `---\n${stringify(front)}---\n${MARK}`,
     `# ${row.model}`,
     sentence(row, run),
-    ...(run ? origin(library, run, row.model) : []),
+    ...(run ? origin(library, run, row) : []),
+    licenseText(originOf(library, row.model, row.source.path.folder), run),
+    ...notesText(row),
     `## Files\n\n${table([['file', 'bytes', 'SHA-256'], ...row.files.map(({ name, bytes, sha256 }) => [`\`${name}\``, bytes.toLocaleString('en-US'), `\`${sha256}\``])])}`,
     `## Check after export\n\n${parityText(row)}`,
     `## How to load it\n\n${loading(row, run)}`,
@@ -54,14 +61,15 @@ function sentence({ format, dtype }: ExportRow, run: RunRow | null): string {
     safetensors: `A ${run?.method === 'reward' ? 'reward model' : run?.method === 'classify' ? 'classifier' : 'language model'} in Hugging Face's folder layout, weights as ${dtype} in safetensors`,
     peft: 'A LoRA adapter in PEFT’s folder layout: small matrices to be put on its base model',
     gguf: `A language model in one GGUF file for llama.cpp, weights as ${dtype.toUpperCase()}`,
+    'lora-gguf': 'A LoRA adapter as GGUF for llama.cpp: small matrices to be put on its base model, itself a GGUF file',
   }[format];
   return run ? `${what}. It was trained with Attune by ${run.method.toUpperCase()} from ${run.recipe.model}.` : `${what}, written by Attune as it was, without training.`;
 }
 
-function origin(library: Library, run: RunRow, model: string): string[] {
+function origin(library: Library, run: RunRow, { model, source }: ExportRow): string[] {
   const lines = [
     `- method: ${run.method}`,
-    `- made from: ${lineage(library, run).join(' → ')} → **${model}**`,
+    `- made from: ${originOf(library, model, source.path.folder).names.join(' → ')} → **${model}**`,
     `- data: ${run.recipe.dataset}${run.trainSha256 ? `, training rows SHA-256 \`${run.trainSha256}\`` : ''}`,
     `- steps: ${run.step} of ${run.totalSteps}, seed ${run.seed}`,
     ...(run.device ? [`- trained on: ${run.device}`] : []),
@@ -71,20 +79,16 @@ function origin(library: Library, run: RunRow, model: string): string[] {
   return [`## Where it comes from\n\n${lines.join('\n')}`, `## Recipe\n\n\`\`\`yaml\n${stringify(run.recipe)}\`\`\``, ...known];
 }
 
-/** Names from the base on: each run's model, as far back as the library knows. */
-function lineage(library: Library, run: RunRow): string[] {
-  const names: string[] = [];
-  const seen = new Set<number>();
-  for (let at: RunRow | null = run; at && !seen.has(at.id); at = runOf(library, at.recipe.model)) {
-    seen.add(at.id);
-    names.unshift(at.recipe.model);
-  }
-  return names;
+function licenseText({ license, names }: Origin, run: RunRow | null): string {
+  const base = names[0];
+  const stated = license === null ? 'states none in its files: ask its makers before you pass this on' : `is under \`${license}\``;
+  return `## Licence\n\n${base === undefined ? `The model ${stated}.` : `The base, ${base}, ${stated}. What was trained from it is bound by that licence too${run ? ', and by those of the data' : ''}.`}`;
 }
 
-function runOf(library: Library, model: string): RunRow | null {
-  const row = getRunByName(library.db, model) ?? getRunByName(library.db, model.replace(/@\d+$/, ''));
-  return row ? getRun(library.db, row.id)! : null;
+/** What runs it otherwise, told by the engine when it was written. */
+function notesText({ source }: ExportRow): string[] {
+  const notes = source.notes ?? [];
+  return notes.length === 0 ? [] : [`## To know\n\n${notes.map((note) => `- ${note}`).join('\n')}`];
 }
 
 function parityText({ parity, parityError }: ExportRow): string {
@@ -95,16 +99,25 @@ function parityText({ parity, parityError }: ExportRow): string {
 
 /** The outcome in words. */
 export function explainParity(parity: Parity): string {
-  const { prompts, equal, tokens, sameTokens, maxLogprobDifference, expected } = parity;
+  const { prompts, equal, tokens, sameTokens, maxLogprobDifference, maxLogitDifference, expected, least = 0.99, llamaCpp } = parity;
   const share = ((100 * sameTokens) / Math.max(1, tokens)).toFixed(2);
-  const numbers = `${equal} of ${prompts} answers are the same token for token; ${share} % of ${tokens} tokens are the likeliest in both, log-probs differ by at most ${format(maxLogprobDifference)} nats.`;
-  const rule = expected === 'equal' ? 'This format keeps every number, so all answers must be the same.' : 'This format rounds the weights, so at least 99 % of the tokens must agree.';
-  return `${numbers} ${rule}`;
+  const numbers = `${equal} of ${prompts} answers are the same token for token; ${share} % of ${tokens} tokens are the likeliest in both, log-probs differ by at most ${format(maxLogprobDifference)} nats${maxLogitDifference === undefined ? '' : `, logits by at most ${format(maxLogitDifference)}`}.`;
+  const rule = expected === 'equal' ? 'This format keeps every number, so all answers must be the same.' : `This format rounds the weights, so at least ${percent(least)} of the tokens must agree.`;
+  return [numbers, rule, ...(llamaCpp ? [explainLlamaCpp(llamaCpp)] : [])].join(' ');
 }
+
+function explainLlamaCpp({ version, texts, sameTexts, tokens, sameTokens, maxLogprobDifference, least, error }: LlamaCpp): string {
+  if (error !== null) return `llama.cpp could not run the file: ${error}`;
+  const share = percent(sameTokens / Math.max(1, tokens));
+  return `llama.cpp (${version}) read the same file: it made the same tokens of ${sameTexts} of ${texts} texts, found the same token likeliest at ${share} of ${tokens} places (at least ${percent(least)} must be), and its log-probs differ by at most ${format(maxLogprobDifference)} nats.`;
+}
+
+const percent = (share: number): string => `${Number((100 * share).toFixed(2))} %`;
 
 function loading({ format, path, source }: ExportRow, run: RunRow | null): string {
   const code = (language: string, text: string): string => `\`\`\`${language}\n${text}\n\`\`\``;
   if (format === 'gguf') return code('sh', `llama-cli -m ${basename(path)} --temp 0 -cnv`);
+  if (format === 'lora-gguf') return code('sh', `llama-cli -m BASE.gguf --lora ${basename(path)} --temp 0 -cnv`);
   const model = scores(run) ? 'AutoModelForSequenceClassification' : 'AutoModelForCausalLM';
   const load = `from transformers import ${model}, AutoTokenizer\n`;
   if (format === 'safetensors') return code('python', `${load}\ntokenizer = AutoTokenizer.from_pretrained("FOLDER")\nmodel = ${model}.from_pretrained("FOLDER")`);

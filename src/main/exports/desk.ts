@@ -9,6 +9,7 @@ import { type Model, resolveModel } from '../models/index.ts';
 import { UserError } from '../user-error.ts';
 import type { Workbench } from '../workbench.ts';
 import { explainParity, readCard } from './card.ts';
+import { isAdapterFormat, isGgufType } from './formats.ts';
 import { exportModel } from './index.ts';
 import { checkExport } from './parity.ts';
 
@@ -76,8 +77,8 @@ function find({ db }: Library, id: number): ExportRow {
 
 /** What can be said before anything is written, in the window's words. */
 function checkWanted(model: Model, { format, dtype, folder, overwrite }: Wanted): void {
-  if (format !== 'gguf' && dtype === 'q8_0') throw new UserError('q8_0 is a type of GGUF: choose f32, f16 or bf16, or the GGUF format');
-  if (format === 'peft' && !model.path.adapter) throw new UserError(`${model.name} has weights of its own and is no adapter: choose safetensors or GGUF`);
+  if (format !== 'gguf' && isGgufType(dtype)) throw new UserError(`${dtype} is a type of GGUF: choose f32, f16 or bf16, or the GGUF format`);
+  if (isAdapterFormat(format) && !model.path.adapter) throw new UserError(`${model.name} has weights of its own and is no adapter: choose safetensors or GGUF`);
   if (!isAbsolute(folder)) throw new UserError(`${folder}: not a whole path: choose a folder`);
   if (!existsSync(folder)) return;
   if (!statSync(folder).isDirectory()) throw new UserError(`${folder}: a file is in the way: choose another folder`);

@@ -50,12 +50,12 @@ const checked = async (id: number): Promise<ExportRecord> => {
 
 describe('an export', () => {
   it.each([
-    ['safetensors', 'f32', 'equal'], ['gguf', 'f32', 'equal'], ['safetensors', 'bf16', 'close'], ['gguf', 'f16', 'close'], ['gguf', 'q8_0', 'close'],
+    ['safetensors', 'f32', 'equal'], ['gguf', 'f32', 'equal'], ['safetensors', 'bf16', 'close'], ['gguf', 'f16', 'close'], ['gguf', 'q8_0', 'close'], ['gguf', 'q4_k_m', 'close'],
   ] as const)('as %s in %s is checked after it is written, and passes as %s', async (format, dtype, expected) => {
     const record = await exported('attune-base', format, dtype);
     expect(record.parityError).toBeNull();
     expect(record.parity).toMatchObject({ prompts: 16, expected, passed: true });
-    if (expected === 'equal') expect(record.parity).toMatchObject({ equal: 16, maxLogprobDifference: 0, firstDifference: null });
+    if (expected === 'equal') expect(record.parity).toMatchObject({ equal: 16, maxLogprobDifference: 0, maxLogitDifference: 0, firstDifference: null });
     expect(record.parity!.tokens).toBeGreaterThan(100);
     expect(record).toMatchObject({ missing: false, bytes: record.files.reduce((sum, { bytes }) => sum + bytes, 0) });
     expect(existsSync(record.path)).toBe(true);
@@ -76,6 +76,9 @@ describe('an export', () => {
     expect((await exported('tuned', 'peft', 'f16')).parity).toMatchObject({ expected: 'equal', passed: true });
     expect((await exported('tuned', 'safetensors', 'f32')).parity).toMatchObject({ expected: 'equal', passed: true });
     expect((await exported('tuned', 'gguf', 'f32')).parity).toMatchObject({ expected: 'equal', passed: true });
+    const lora = await exported('tuned', 'lora-gguf', 'f32');
+    expect(lora.parity).toMatchObject({ expected: 'equal', passed: true });
+    expect(lora.files.map(({ name }) => name)).toEqual([expect.stringMatching(/^tuned-[\d.]+K-v1\.0-F32-LoRA\.gguf$/)]);
   });
 
   it.each([['gguf', 'f32'], ['gguf', 'q8_0'], ['safetensors', 'f32']] as const)('as %s in %s fails its check when a tensor of it was changed', async (format, dtype) => {
@@ -131,7 +134,7 @@ describe('an export', () => {
 });
 
 describe('what passes', () => {
-  const result = (equal: number, sameTokens: number): ParityResult => ({ prompts: 10, equal, tokens: 200, sameTokens, maxLogprobDifference: 0, firstDifference: null });
+  const result = (equal: number, sameTokens: number): ParityResult => ({ prompts: 10, equal, tokens: 200, sameTokens, maxLogprobDifference: 0, maxLogitDifference: 0, forced: [], firstDifference: null });
   it('is every answer for f32, and 99 of 100 tokens for what rounds', () => {
     expect(judge(result(10, 200), 'f32')).toMatchObject({ expected: 'equal', passed: true });
     expect(judge(result(9, 199), 'f32').passed).toBe(false);

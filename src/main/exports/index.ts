@@ -14,6 +14,8 @@ import type { Model } from '../models/index.ts';
 import { readMetrics } from '../runs/index.ts';
 import { UserError } from '../user-error.ts';
 import { writeCard } from './card.ts';
+import { isAdapterFormat, isGgufType } from './formats.ts';
+import { originOf } from './origin.ts';
 
 export type ExportOptions = {
   model: Model;
@@ -29,8 +31,8 @@ export type ExportOptions = {
 
 export async function exportModel(library: Library, options: ExportOptions): Promise<ExportResult & { id: number }> {
   const { model, format, dtype, out, force = false, signal, onCount } = options;
-  if (format !== 'gguf' && dtype === 'q8_0') throw new UserError(`--type q8_0 is a GGUF type; ${format} takes f32, f16 or bf16`);
-  if (format === 'peft' && !model.path.adapter) throw new UserError(`${model.name}: not an adapter; export it with --format safetensors`);
+  if (format !== 'gguf' && isGgufType(dtype)) throw new UserError(`--type ${dtype} is a GGUF type; ${format} takes f32, f16 or bf16`);
+  if (isAdapterFormat(format) && !model.path.adapter) throw new UserError(`${model.name}: not an adapter; export it with --format safetensors`);
   const folder = resolve(out);
   const existed = existsSync(folder);
   if (existed && !statSync(folder).isDirectory()) throw new UserError(`${out}: a file is in the way; name another folder with --out`);
@@ -42,16 +44,17 @@ export async function exportModel(library: Library, options: ExportOptions): Pro
   }
 
   try {
-    const name = model.name.replace(/[^\p{L}\p{N}._-]+/gu, '-');
-    const result = await askEngineStoppably<ExportResult>({ type: 'export', model: model.path, format, dtype, out: folder, name }, { signal, onCount, leftovers: folder });
     const run = model.checkpoint && getRun(library.db, model.checkpoint.runId);
+    const origin = originOf(library, model.name, model.path.folder);
+    const about = { baseName: origin.names[0] ?? model.name, method: run?.method ?? null, datasets: origin.datasets, license: origin.license };
+    const result = await askEngineStoppably<ExportResult>({ type: 'export', model: model.path, format, dtype, out: folder, name: model.name, about }, { signal, onCount, leftovers: folder });
     if (run) {
       writeFileSync(join(folder, 'attune-recipe.yaml'), stringify(run.recipe));
       const metrics = readMetrics(library, run.id).map((point) => JSON.stringify(point));
       writeFileSync(join(folder, 'attune-metrics.jsonl'), metrics.join('\n') + '\n');
     }
-    const { path, files } = result;
-    const source = { path: model.path, template: model.template };
+    const { path, files, notes } = result;
+    const source = { path: model.path, template: model.template, notes };
     // an adapter's matrices are written as they are trained
     const stored = format === 'peft' ? 'f32' : dtype;
     const id = insertExport(library.db, { model: model.name, source, format, dtype: stored, folder, path, files, at: new Date().toISOString() });

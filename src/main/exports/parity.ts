@@ -1,23 +1,25 @@
 /**
  * The check after an export: the files are loaded again and held against the model they were made from, on rows it never trained on where
- * there are any. What counts as passed depends on what the format keeps: every number (f32), or nearly (bf16, f16, q8_0).
+ * there are any, and a GGUF file is given to llama.cpp too where there is one. What counts as passed depends on what the type keeps.
  */
 import { createReadStream, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Parity } from '../../shared/api/exports.ts';
+import type { LlamaCpp, Parity } from '../../shared/api/exports.ts';
 import type { Example } from '../../shared/dataset.ts';
 import type { ParityResult, Prompt } from '../../shared/job.ts';
 import { type ExportRow, setParity } from '../db/exports.ts';
 import { getRunByName } from '../db/runs.ts';
 import type { Library } from '../library.ts';
 import { writeCard } from './card.ts';
+import { isAdapterFormat } from './formats.ts';
 import { askEngineStoppably } from './index.ts';
+import { askLlamaCpp, findLlamaCpp } from './llamacpp.ts';
 
 const PROMPTS = 16;
 const MAX_TOKENS = 32;
-/** Of the tokens that must agree where the format rounds. */
-const CLOSE = 0.99;
+/** Of the tokens that must agree, by what the type keeps: every number, the first eight bits or more, about four. */
+const LEAST: Record<ExportRow['dtype'], number> = { f32: 1, f16: 0.99, bf16: 0.99, q8_0: 0.99, q4_k_m: 0.85, q4_0: 0.8 };
 /** Characters of a plain text that are its prompt. */
 const TEXT_START = 60;
 
@@ -39,12 +41,14 @@ export async function checkExport(
   const { path: model, template } = row.source;
   try {
     const prompts = await promptsFor(library, row.model);
-    const exported = row.format === 'gguf' ? { gguf: row.path } : row.format === 'peft' ? { folder: model.folder, adapter: row.path } : { folder: row.path };
+    const exported = row.format === 'gguf' ? { gguf: row.path } : isAdapterFormat(row.format) ? { folder: model.folder, adapter: row.path } : { folder: row.path };
     const result = await askEngineStoppably<ParityResult>(
       { type: 'parity', device: 'native', threads: 0, model, template, exported, prompts, maxTokens: MAX_TOKENS },
       { signal, onCount },
     );
-    const parity = judge(result, row.dtype);
+    const entry = result.forced.length > 0 ? findLlamaCpp() : null;
+    const llamaCpp = entry === null ? null : await askLlamaCpp(library, entry, row, result.forced, signal);
+    const parity = judge(result, row.dtype, llamaCpp);
     setParity(db, row.id, parity, null);
     tryCard(library, { ...row, parity, parityError: null });
     return parity;
@@ -57,10 +61,10 @@ export async function checkExport(
   }
 }
 
-export function judge(result: ParityResult, dtype: ExportRow['dtype']): Parity {
-  const expected = dtype === 'f32' ? 'equal' : 'close';
-  const passed = expected === 'equal' ? result.equal === result.prompts : result.sameTokens >= CLOSE * result.tokens;
-  return { ...result, expected, passed };
+export function judge({ forced: _, ...result }: ParityResult, dtype: ExportRow['dtype'], llamaCpp: LlamaCpp | null = null): Parity {
+  const least = LEAST[dtype];
+  const own = least === 1 ? result.equal === result.prompts : result.sameTokens >= least * result.tokens;
+  return { ...result, expected: least === 1 ? 'equal' : 'close', least, llamaCpp, passed: own && (llamaCpp === null || llamaCpp.passed) };
 }
 
 /** The card is a courtesy: a folder that went away, or cannot be written any more, does not spoil the check. */

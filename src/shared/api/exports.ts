@@ -1,7 +1,7 @@
 /** Exports: a model written for other programs, then loaded again and asked the same prompts as the one it was made from. */
 import { oc, type } from '@orpc/contract';
 import { z } from 'zod';
-import { ExportJob } from '../job.ts';
+import { ExportJob, type LlamaCppParity } from '../job.ts';
 import { answers } from './answers.ts';
 
 /** Greedy tokens of the exported files against the model's own, prompt by prompt. */
@@ -14,12 +14,20 @@ export type Parity = {
   sameTokens: number;
   /** Largest difference of a token's log-prob, nats. */
   maxLogprobDifference: number;
-  /** What is to be expected of the format: `equal` (f32), `close` (bf16, f16, q8_0). */
+  /** … of any logit after any prompt; of a reward model or classifier the scores'. Absent in checks of older versions. */
+  maxLogitDifference?: number;
+  /** What is to be expected of the format: `equal` (f32), `close` (what rounds): then `least` of the tokens must be the same. */
   expected: 'equal' | 'close';
+  least?: number;
+  /** llama.cpp on the same file; null: there is none on this machine, or the format is not its. Absent in checks of older versions. */
+  llamaCpp?: LlamaCpp | null;
   passed: boolean;
   /** The first prompt answered otherwise. */
   firstDifference: { prompt: string; model: string; exported: string } | null;
 };
+
+/** llama.cpp against our engine, both on the exported file. `least` of the tokens must be the same; `error`: it could not run the file. */
+export type LlamaCpp = LlamaCppParity & { least: number; error: string | null; passed: boolean };
 
 export type ExportRecord = {
   id: number;
