@@ -37,13 +37,14 @@ export async function openTensors(path: ModelPath): Promise<OpenedTensors> {
     const adapter = path.adapter === undefined ? null : await readAdapter(path.adapter);
     const linears = linearsOf(config);
     const outlined = outlineParts(config);
-    if (adapter) checkAdapter([...linears.values()], adapter);
-    if (adapter) checkSaved(outlined, config, adapter);
-    const stored = unfused(config, folder);
-    const read = ({ name, shape }: Outlined) => readStored(config, stored, name, shape);
+    if (adapter) {
+      checkAdapter([...linears.values()], adapter);
+      checkSaved(outlined, config, adapter);
+    }
+    const read = ({ name, shape }: Outlined) => readStored(config, folder, name, shape);
     return {
       folder, config, adapter, outlined, read,
-      dtypeOf: ({ name }) => stored.tensors.get(storedName(config, stored, name))!.dtype!,
+      dtypeOf: ({ name }) => folder.tensors.get(storedName(config, folder, name))!.dtype,
       async readMerged(tensor, device) {
         const linear = linears.get(tensor.name);
         const update = linear && adapter?.tensors.get(linear.name);

@@ -153,8 +153,7 @@ export function transposed(x: Float32Array, rows: number, columns: number): Floa
 export type TensorFolder = {
   folder: string;
   config: Record<string, unknown>;
-  /** `dtype` as stored, where the weights are. */
-  tensors: Map<string, { shape: number[]; file: string; dtype?: string }>;
+  tensors: Map<string, { shape: number[]; file: string }>;
   read(name: string): Promise<Float32Array>;
   mapped?(name: string): MappedBytes | null;
 };
