@@ -114,8 +114,7 @@ export function openGpu(name: string, driver = ''): Gpu {
     const address = addon.alloc(handle, wanted, zero);
     if (address !== 0) return address;
     const { bytes: used } = addon.memory(handle);
-    const MiB = (n: number): string => `${(n / 2 ** 20).toFixed(1)} MiB`;
-    throw new Error(`${name}: out of memory: ${wanted} bytes (${MiB(wanted)}) asked for while ${MiB(used)} of the GPU's ${MiB(properties.memoryBytes)} are in use; use a smaller batch, a shorter maxLength, gradient checkpointing or LoRA`);
+    throw new Error(`${name}: out of memory, ${wanted} bytes asked for with ${used} of the GPU's ${properties.memoryBytes} in use.`);
   }
 
   const gpu: Gpu = {
