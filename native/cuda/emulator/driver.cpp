@@ -90,15 +90,20 @@ State run_warp(Fiber* lanes, unsigned count) {
   }
 }
 
-void run_block(unsigned threads) {
+/// backwards: its last warp first, so that what a missing barrier would leave to chance comes out otherwise.
+void run_block(unsigned threads, bool backwards) {
   for (unsigned i = 0; i < threads; i++) {
     fibers[i].thread = Thread{{i, 0, 0}, static_cast<int>(i % 32), 0, shown[i / 32]};
     fibers[i].state = State::ready;
   }
   for (;;) {
     unsigned done = 0;
-    for (unsigned i = 0; i < threads; i += 32) done += run_warp(&fibers[i], std::min(32u, threads - i)) == State::done;
-    if (done == (threads + 31) / 32) return;
+    const unsigned warps = (threads + 31) / 32;
+    for (unsigned w = 0; w < warps; w++) {
+      const unsigned i = (backwards ? warps - 1 - w : w) * 32;
+      done += run_warp(&fibers[i], std::min(32u, threads - i)) == State::done;
+    }
+    if (done == warps) return;
     if (done > 0) stop("some warps of a block have ended while others wait for them");
   }
 }
@@ -118,9 +123,14 @@ void launch(const Call& kernel, void** arguments, dim3 grid, dim3 threads, unsig
   body_arguments = arguments;
   grid_size = grid;
   block_size = threads;
-  for (block.z = 0; block.z < grid.z; block.z++)
-    for (block.y = 0; block.y < grid.y; block.y++)
-      for (block.x = 0; block.x < grid.x; block.x++) run_block(threads.x);
+  static bool backwards = true;
+  backwards = !backwards;  // every second launch, blocks and warps go the other way round
+  const std::uint64_t blocks = std::uint64_t{grid.x} * grid.y * grid.z;
+  for (std::uint64_t i = 0; i < blocks; i++) {
+    const std::uint64_t at = backwards ? blocks - 1 - i : i;
+    block = {static_cast<unsigned>(at % grid.x), static_cast<unsigned>(at / grid.x % grid.y), static_cast<unsigned>(at / grid.x / grid.y)};
+    run_block(threads.x, backwards);
+  }
 }
 
 namespace {

@@ -260,6 +260,18 @@ for (const device of devices) {
   });
 }
 
+describe('cuda, emulated', () => {
+  const one = emulated.alloc(1);
+  // every second launch runs its blocks and warps backwards: after n launches, n more and one, each of the last n runs the other way than in the first
+  test.for(cases.filter((c) => workOf(c) <= LARGEST_EMULATED))('same bits with blocks and warps in another order: $name', async (c) => {
+    const [forwards, , backwards] = [await run(emulated, c), await run(emulated, c), (emulated.fill(one, 0, 1), await run(emulated, c))];
+    for (const [name, values] of Object.entries(forwards)) {
+      const bytes = (x: Values): Buffer => Buffer.from(x.buffer, x.byteOffset, x.byteLength);
+      expect(bytes(backwards[name]).equals(bytes(values)), name).toBe(true);
+    }
+  });
+});
+
 describe('TensorFlow', () => {
   test.skipIf(typeof tensorflow !== 'string')('is installed', ({ skip }) => skip(tensorflow as string));
 });
