@@ -2,9 +2,9 @@
  * The CUDA device's border: tensors in a GPU's memory, and launches of the kernels in native/cuda/ by name. The addon (native/cuda/addon.cpp) is built
  * with the other kernels and needs neither CUDA nor a GPU to load; the driver's library is looked for when a device is opened.
  */
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
+import { BUILT } from '../built.ts';
 import type { HostArray, Storage, Tensor } from '../device.ts';
 
 type Handle = { readonly cuda: unique symbol };
@@ -57,11 +57,6 @@ const SEGMENTS = 4;
 const ELEMENT = { f32: 4, bf16: 2, i32: 4 };
 export const bytesOf = (storage: Storage, length: number): number => (storage === 'q8_0' ? (length / 32) * 34 : length * ELEMENT[storage]);
 
-const root = findRoot(import.meta.dirname);
-function findRoot(folder: string): string {
-  return existsSync(join(folder, 'package.json')) || dirname(folder) === folder ? folder : findRoot(dirname(folder));
-}
-
 export interface Gpu {
   readonly name: string;
   /** Of the card: its compute capability, the CUDA its driver knows, its multiprocessors, and bytes of block memory a kernel may ask for. */
@@ -85,9 +80,9 @@ export interface Gpu {
 /** `driver`: another library in the driver's place, for tests. Throws what is missing, and how to get it. */
 export function openGpu(name: string, driver = ''): Gpu {
   let addon: Addon, opened: Opened;
-  const kernels = join(root, 'build', 'native', 'attune.fatbin');
+  const kernels = join(BUILT, 'attune.fatbin');
   try {
-    addon = createRequire(import.meta.url)(join(root, 'build', 'native', 'attune-cuda.node')) as Addon;
+    addon = createRequire(import.meta.url)(join(BUILT, 'attune-cuda.node')) as Addon;
   } catch (error) {
     throw new Error(`${name}: its addon could not be loaded (${(error as Error).message.split('\n')[0]}); run npm run setup`, { cause: error });
   }
