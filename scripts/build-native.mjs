@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Builds native/ into build/native/attune.node with the C++ compiler at hand: no node-gyp, no headers to download
+// Builds native/ (not native/cuda/: build-cuda.mjs) into build/native/attune.node with the C++ compiler at hand: no node-gyp, no headers to download
 // (node-addon-api and node-api-headers bring them). Each kernel file is compiled once per instruction set; dispatch.cpp
 // chooses when the addon is loaded. Runs on plain Node 20. Does nothing when sources, compiler and flags are unchanged.
 import { spawn, spawnSync } from 'node:child_process';
@@ -30,18 +30,18 @@ const instructionSets = {
   arm64: { neon: [] },
 }[process.arch] ?? { portable: [] };
 
-const flags = [
+export const flags = [
   '-O3', '-std=c++20', '-fPIC', '-pthread', '-fvisibility=hidden', '-fno-math-errno', '-fno-trapping-math',
   '-ffp-contract=fast', '-DNDEBUG',
 ];
-const addonFlags = ['-DNAPI_VERSION=9', '-DNAPI_CPP_EXCEPTIONS', '-DNODE_ADDON_API_DISABLE_DEPRECATED', '-O1'];
-const linkFlags = process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared', '-static-libgcc'];
+export const addonFlags = ['-DNAPI_VERSION=9', '-DNAPI_CPP_EXCEPTIONS', '-DNODE_ADDON_API_DISABLE_DEPRECATED', '-O1'];
+export const linkFlags = process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared', '-static-libgcc'];
 
 const remedy =
   'install one (Debian/Ubuntu: apt-get install g++; Fedora: dnf install gcc-c++; macOS: xcode-select --install), or name yours in CXX';
 
 /** First compiler that answers, as { command, version }. */
-function findCompiler() {
+export function findCompiler() {
   for (const command of process.env.CXX ? [process.env.CXX] : ['g++', 'clang++', 'c++']) {
     const answer = spawnSync(command, ['--version'], { encoding: 'utf8' });
     if (answer.status === 0) return { command, version: answer.stdout.split('\n')[0] };
@@ -49,7 +49,7 @@ function findCompiler() {
   throw new Error(`build-native: no C++20 compiler found (tried ${process.env.CXX ?? 'g++, clang++, c++'}); ${remedy}.`);
 }
 
-function compile(command, args, what) {
+export function compile(command, args, what) {
   return new Promise((done, fail) => {
     const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'pipe'] });
     let text = '';
@@ -116,7 +116,7 @@ export async function buildNative() {
   // Objects of older sources go, unless young: another build may be about to link them.
   for (const name of readdirSync(output)) {
     const path = join(output, name);
-    if (!/\.(o|node)(\.\d+)?$/.test(name) || path === addon || wanted.has(path)) continue;
+    if (!/\.(o|node)(\.\d+)?$/.test(name) || path === addon || name === 'attune-cuda.node' || wanted.has(path)) continue;
     const age = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Infinity);
     if (age > 3_600_000) rmSync(path, { force: true });
   }

@@ -46,6 +46,14 @@ export async function setup({ quiet = false } = {}) {
     const { buildNative } = await import('./build-native.mjs'); // it needs the packages, so not before they are there
     const { built, seconds } = await buildNative();
     if (built) say(`setup: native kernels built in ${seconds.toFixed(0)} s`);
+    const { buildCudaAddon, buildCudaKernelsForThisGpu } = await import('./build-cuda.mjs');
+    await buildCudaAddon();
+    try {
+      const kernels = await buildCudaKernelsForThisGpu((gpu) => say(`setup: building CUDA kernels for this GPU (${gpu}), about half a minute`));
+      if (kernels) say(`setup: CUDA kernels built in ${kernels.seconds.toFixed(0)} s`);
+    } catch (error) {
+      say(`setup: the CUDA kernels could not be built, so the device cuda is not here: ${error.message}`);
+    }
   } catch (error) {
     fail(error.message);
   }

@@ -73,7 +73,7 @@ async function start(received: unknown): Promise<void> {
     if (!parsed.success) throw new Error(`the job is not what src/shared/job.ts says: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`);
     const job = parsed.data;
     const device = 'device' in job ? await openDevice(job.device, job.threads) : null;
-    emit({ type: 'ready', device: device?.description ?? 'no device', engineVersion: ENGINE_VERSION });
+    emit({ type: 'ready', device: device?.description ?? 'no device', memoryBytes: device?.memoryBytes, engineVersion: ENGINE_VERSION });
     const stopped = await run(job, device);
     if (job.type === 'chat' || job.type === 'serve' || job.type === 'render') return; // stays, and ends with its channel
     const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;

@@ -11,11 +11,13 @@ import { UserError } from './user-error.ts';
 const HOST_MEMORY: DeviceName[] = ['native', 'tfjs-cpu', 'tfjs-wasm', 'tfjs-node', 'reference'];
 
 export async function describeDevice(name: DeviceName): Promise<DeviceState> {
-  const memoryBytes = HOST_MEMORY.includes(name) ? totalmem() : null;
+  let memoryBytes = HOST_MEMORY.includes(name) ? totalmem() : null;
   let description = '';
   try {
     await askEngine({ type: 'device', device: name, threads: 0, selfTest: false }, (event) => {
-      if (event.type === 'ready') description = event.device;
+      if (event.type !== 'ready') return;
+      description = event.device;
+      memoryBytes = event.memoryBytes ?? memoryBytes;
     });
     return { name, description, problem: null, memoryBytes };
   } catch (error) {

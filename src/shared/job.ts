@@ -318,7 +318,7 @@ export type ShownExample = { pieces: { id: number; text: string; loss: boolean }
 
 /** Up. Every job ends with exactly one `done` or `error`. */
 export type EngineEvent =
-  | { type: 'ready'; device: string; engineVersion: string }
+  | { type: 'ready'; device: string; memoryBytes?: number; engineVersion: string }
   /** Once, before the first step: the step it goes on from (0 on a fresh run), and what it trains. */
   | { type: 'start'; step: number; totalSteps: number; parameters: number; trainableParameters: number }
   | {

@@ -1,7 +1,8 @@
 /**
  * One suite for every device: the calls of conformance-cases.ts give what the f64 reference gives, write nowhere else, and give the
  * same bits at any thread count; the reference's own backward kernels agree with central differences of its forward ones.
- * The native device runs on the instruction set it chooses itself and once more on each narrower one.
+ * The native device runs on the instruction set it chooses itself and once more on each narrower one. The CUDA device runs its kernels emulated (no GPU is
+ * needed), which takes half a minute for all: the larger shapes wait for the slow proofs.
  */
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -10,9 +11,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
+import { buildEmulatedDriver } from '../../../scripts/build-cuda.mjs';
 import { cases as commonCases, createNormal, type Case, type Tensors } from './conformance-cases.ts';
 import { expertCases } from './conformance-experts.ts';
 import { familyCases } from './conformance-families.ts';
+import { createCudaDevice } from './cuda/cuda.ts';
 import type { Device, HostArray, Storage, Tensor } from './device.ts';
 import { createNativeDevice } from './native.ts';
 import { createTfjsDevice } from './tfjs/tfjs.ts';
@@ -27,6 +30,8 @@ const DIFFERENCE = 1e-6;
 const STEP = 1e-5;
 /** Inputs whose gradient is checked, of each tensor of a case. */
 const SAMPLES = 8;
+/** Cases of more elements than this in all are too slow for an emulated GPU every day. */
+const LARGEST_EMULATED = process.env.ATTUNE_SLOW ? Infinity : 40_000;
 /** Cases of more elements than this in all are too slow to difference. */
 const LARGEST_DIFFERENCED = 140_000;
 
@@ -38,6 +43,7 @@ type Report = {
 
 type Values = Float32Array | Float64Array | Int32Array | Uint16Array;
 
+const workOf = (c: Case): number => Object.values(c.tensors).reduce((sum, data) => sum + data.length, 0);
 const storageOf = (data: HostArray): Storage => (data instanceof Float32Array ? 'f32' : data instanceof Int32Array ? 'i32' : 'bf16');
 const BF16_NAN = 0x7fc0;
 
@@ -98,8 +104,7 @@ function tryNative(threads: number): Device | string {
 
 describe('the reference', () => {
   for (const c of cases.filter((c) => c.gradient)) {
-    const work = Object.values(c.tensors).reduce((sum, data) => sum + data.length, 0);
-    if (work > LARGEST_DIFFERENCED) continue;
+    if (workOf(c) > LARGEST_DIFFERENCED) continue;
     test(`differences: ${c.name}`, () => {
       const { output, upstream, inputs } = c.gradient!;
       const tensors = allocate(oracle, c);
@@ -148,14 +153,17 @@ const native = tryNative(1);
 const tensorflow = await createTfjsDevice('tfjs-node').catch((error: Error) => error.message);
 // a graphics card, or the software of Debian's chromium package (vitest.config.ts)
 const webgpu = await createWebgpuDevice().catch((error: Error) => error.message);
+const emulated = createCudaDevice('cuda', (await buildEmulatedDriver()).path);
 const devices = [
-  createReferenceDevice(), native, await createTfjsDevice('tfjs-cpu'), await createTfjsDevice('tfjs-wasm'), tensorflow, webgpu,
+  createReferenceDevice(), native, await createTfjsDevice('tfjs-cpu'), await createTfjsDevice('tfjs-wasm'), tensorflow, webgpu, emulated,
 ].filter((device) => typeof device !== 'string');
 
 /** SwiftShader takes seconds to compile a kernel and for what a graphics card does at once: small shapes, and all of them with the slow proofs. */
 const SMALL = 12_000;
-const isSmall = (c: Case): boolean => Object.values(c.tensors).reduce((sum, data) => sum + data.length, 0) <= SMALL;
-const casesOf = (device: Device): Case[] => (device.description.includes('software') && !process.env.ATTUNE_SLOW ? cases.filter(isSmall) : cases);
+const casesOf = (device: Device): Case[] => {
+  const most = device === emulated ? LARGEST_EMULATED : device.description.includes('software') && !process.env.ATTUNE_SLOW ? SMALL : Infinity;
+  return cases.filter((c) => workOf(c) <= most);
+};
 
 for (const device of devices) {
   describe(device.description, () => {
@@ -251,6 +259,18 @@ for (const device of devices) {
     });
   });
 }
+
+describe('cuda, emulated', () => {
+  const one = emulated.alloc(1);
+  // every second launch runs its blocks and warps backwards: after n launches, n more and one, each of the last n runs the other way than in the first
+  test.for(cases.filter((c) => workOf(c) <= LARGEST_EMULATED))('same bits with blocks and warps in another order: $name', async (c) => {
+    const [forwards, , backwards] = [await run(emulated, c), await run(emulated, c), (emulated.fill(one, 0, 1), await run(emulated, c))];
+    for (const [name, values] of Object.entries(forwards)) {
+      const bytes = (x: Values): Buffer => Buffer.from(x.buffer, x.byteOffset, x.byteLength);
+      expect(bytes(backwards[name]).equals(bytes(values)), name).toBe(true);
+    }
+  });
+});
 
 describe('TensorFlow', () => {
   test.skipIf(typeof tensorflow !== 'string')('is installed', ({ skip }) => skip(tensorflow as string));

@@ -44,6 +44,8 @@ export interface Device {
   readonly name: string;
   /** One line for people: its name, then what really runs, e.g. `native, AVX-512, 2 threads`. */
   readonly description: string;
+  /** Of its own memory, where that is not the machine's. */
+  readonly memoryBytes?: number;
 
   // ── memory ────────────────────────────────────────────────────────────────────────────────────────────────────────
   /** Zero-filled. Throws a sentence naming the bytes asked for when memory is out. */

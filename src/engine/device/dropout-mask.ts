@@ -1,7 +1,7 @@
-/** Which elements dropout keeps, as device.ts defines it, for the devices that find out on the host. */
+/** Which elements dropout keeps, as device.ts defines it, for the devices that find out on the host, and the mixing for those that do not. */
 
 /** MurmurHash3's 32-bit finaliser. */
-function mix(h: number): number {
+export function mix(h: number): number {
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
   return (h ^ (h >>> 16)) >>> 0;

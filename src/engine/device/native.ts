@@ -3,10 +3,10 @@
  * Each call runs to its end before it returns, on the addon's own threads; shapes and storages are checked in the addon.
  * Same inputs give the same bits at any number of threads (not across instruction sets: their sums run in other widths).
  */
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
+import { BUILT } from './built.ts';
 import type { Device, HostArray, Storage, Tensor } from './device.ts';
 
 type Handle = { readonly native: unique symbol };
@@ -29,14 +29,9 @@ export type Addon = Record<Exclude<keyof Device, 'name' | 'description' | 'alloc
   readBurst: Kernel;
 };
 
-/** Below the folder with package.json, whether the engine runs from its sources or from the bundle. */
-const addonPath = join(findRoot(import.meta.dirname), 'build', 'native', 'attune.node');
+const addonPath = join(BUILT, 'attune.node');
 const storages: Storage[] = ['f32', 'bf16', 'i32', 'q8_0'];
 const simdNames = { avx512: 'AVX-512', avx2: 'AVX2', neon: 'NEON', portable: 'portable' };
-
-function findRoot(folder: string): string {
-  return existsSync(join(folder, 'package.json')) || dirname(folder) === folder ? folder : findRoot(dirname(folder));
-}
 
 /** Throws a sentence where the kernels are not built. */
 export function loadAddon(): Addon {

@@ -1,6 +1,7 @@
 /** From a device's name to the device: the only place that knows all of them. Loads only what is asked for, and never another in its place. */
 import type { DeviceName } from '../../shared/devices.ts';
 import type { Device } from './device.ts';
+import { createCudaDevice } from './cuda/cuda.ts';
 import { createNativeDevice } from './native.ts';
 import { createReferenceDevice } from './reference.ts';
 
@@ -12,6 +13,7 @@ export async function openDevice(name: DeviceName, threads: number): Promise<Dev
     const { createWebgpuDevice } = await import('./webgpu/webgpu.ts');
     return createWebgpuDevice();
   }
+  if (name === 'cuda' || name === 'cuda-bf16') return createCudaDevice(name, process.env.ATTUNE_CUDA_DRIVER);
   const { createTfjsDevice } = await import('./tfjs/tfjs.ts');
   return createTfjsDevice(name);
 }

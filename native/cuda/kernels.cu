@@ -1,0 +1,11 @@
+// All kernels as one unit: what nvcc makes into build/native/attune.fatbin, and emulator/driver.cpp includes.
+#include "activation.cu"
+#include "attention.cu"
+#include "attention_backward.cu"
+#include "experts.cu"
+#include "gemm.cu"
+#include "logprob.cu"
+#include "norm.cu"
+#include "q8_0.cu"
+#include "rows.cu"
+#include "vectors.cu"

@@ -1,0 +1,3 @@
+/** What tests use of build-cuda.mjs. */
+export function buildEmulatedDriver(): Promise<{ path: string; built: boolean; seconds: number }>;
+export function findNvcc(): { command: string; version: string } | null;
