@@ -139,6 +139,7 @@ const groups = { ...online, numGenerations: 4, numIterations: 2 };
 /** What is killed and resumed, by name: every method, and what of a method is kept in a place of its own. */
 export const METHODS = {
   lora: { method: 'sft', lora: { r: 4, loraDropout: 0.1 }, maxSteps: 20 },
+  dora: { method: 'sft', lora: { r: 4, useDora: true }, maxSteps: 20 },
   // its reference log-probs are kept
   dpo: { method: 'dpo', maxSteps: 20 },
   cpo: { method: 'cpo', lossType: 'simpo', maxSteps: 20 },
