@@ -32,7 +32,7 @@ export function createWorkplace(): Workplace {
   const start: Workplace['start'] = (args, env = {}) => {
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', CLI, ...args], {
       cwd: folder,
-      env: { ...process.env, ATTUNE_HOME: library, NO_COLOR: '1', ...env },
+      env: { ...process.env, ATTUNE_HOME: library, NO_COLOR: '1', ATTUNE_LLAMA_CPP: '', ...env },
     });
     const texts = { stdout: '', stderr: '' };
     for (const name of ['stdout', 'stderr'] as const) child[name].setEncoding('utf8').on('data', (text: string) => (texts[name] += text));

@@ -117,7 +117,7 @@ export async function runCommand(page: Page, words: string): Promise<void> {
 
 async function startBrowser(library: string, { locale, colorScheme, late }: Options, watch: (page: Page) => Page): Promise<Running> {
   const host = spawn(NODE, [join(APP, 'host.js'), '--port', '0', '--no-open'], {
-    env: { ...process.env, ATTUNE_HOME: library, SSH_CONNECTION: '' },
+    env: { ...process.env, ATTUNE_HOME: library, SSH_CONNECTION: '', ATTUNE_LLAMA_CPP: '' },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const url = await readUrl(host);
@@ -159,7 +159,7 @@ function delayAnswers(late: number): void {
 async function startElectron(library: string, watch: (page: Page) => Page): Promise<Running> {
   const app = await electron.launch({
     args: [join(APP, 'desktop.js'), ...(process.getuid?.() === 0 ? ['--no-sandbox'] : [])],
-    env: { ...(process.env as Record<string, string>), ATTUNE_HOME: library },
+    env: { ...(process.env as Record<string, string>), ATTUNE_HOME: library, ATTUNE_LLAMA_CPP: '' },
   });
   const page = watch(await app.firstWindow());
   return {

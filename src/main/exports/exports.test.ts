@@ -16,6 +16,7 @@ const FIXTURES = fileURLToPath(new URL('../../../fixtures', import.meta.url));
 let root: string;
 let workbench: Workbench;
 beforeAll(() => {
+  process.env.ATTUNE_LLAMA_CPP = ''; // whether this machine has one is not these tests' affair: e2e/slow/llamacpp.test.ts
   root = mkdtempSync(join(tmpdir(), 'attune-exports-'));
   workbench = openWorkbench({ kind: 'browser', choose: null, reveal: null, printPdf: null }, join(root, 'library'));
   addModel(workbench.library, join(FIXTURES, 'models', 'llama'), 'tiny');
