@@ -16,15 +16,16 @@ import { type KeptStorage, keptStorage, type WeightStorage } from './base-weight
 import { type ModelConfig, parseModelConfig } from './config.ts';
 import { type CacheSequence, createKvCache, type KvCache } from './kv-cache.ts';
 import { createDoraNorms } from './dora.ts';
+import { chooseLabels } from './heads.ts';
 import { attachLora, checkAdapter, checkExperts, checkSaved, loraUpdate, type LoraSetting, mergedWeight, type ModuleUpdate, type ReadAdapter, targetLinears } from './lora.ts';
-import { longestText, packBatch, type Packed, packDecode } from './pack-inputs.ts';
+import { checkIds, checkLong, longestText, packBatch, type Packed, packDecode } from './pack-inputs.ts';
 import {
   adoptStored, buildWeights, checkTensors, createParameter, decoderLinears, drawParameter, isTransposed, type Linear, type LoraModule, type Parameter, readParameter, readStored, SCORE,
   storedName, type TensorFolder, transposed, writeParameter, writeStoredBlocks,
 } from './parameters.ts';
 import { unfused } from './fused-experts.ts';
 import { createBalance, releaseBalance, routerLoss } from './router-loss.ts';
-import { createRotaryTable, rotaryRows, turnsLong } from './rope-table.ts';
+import { createRotaryTable, rotaryRows } from './rope-table.ts';
 import { type Inputs, normed, transformer } from './transformer.ts';
 
 export type LoadOptions = {
@@ -491,29 +492,4 @@ export async function loadLanguageModel(device: Device, from: TensorFolder, opti
     },
   };
   return model;
-}
-
-/** Labels of the score head: those asked for, which must be the stored ones where there are any. */
-function chooseLabels(wanted: number | undefined, stored: number | null, where: string): number | null {
-  if (wanted === undefined || stored === null) return wanted ?? stored;
-  if (wanted === stored) return stored;
-  throw new Error(`${where}: its score head has ${stored} labels, ${wanted} are needed; train on the language model it came from`);
-}
-
-/** With longrope, keys in the cache were turned by the short frequencies, and a text that outgrows them would need them all anew. */
-function checkLong(config: ModelConfig, sequence: CacheSequence, added: number): void {
-  const before = (sequence.prefix?.length ?? 0) + sequence.length;
-  if (before === 0 || turnsLong(config, before) === turnsLong(config, before + added)) return;
-  throw new Error(
-    `decode: at ${before} tokens the text passes the length this model was first trained on, where its rotary angles (longrope) change for all tokens; ` +
-    'start from the whole text, or keep prompt and answer together shorter',
-  );
-}
-
-function checkIds(ids: Int32Array, limit: number, what: 'token' | 'target' | 'row' | 'position'): void {
-  for (let i = 0; i < ids.length; i++) {
-    if (ids[i]! >= 0 && ids[i]! < limit) continue;
-    const remedy = what === 'position' ? `the model has ${limit} (max_position_embeddings); shorten the text` : what === 'row' ? `the batch has ${limit} rows` : `the vocabulary has ${limit}; does the tokenizer belong to this model?`;
-    throw new Error(`forward: ${what} ${ids[i]} at place ${i} is out of range, ${remedy}`);
-  }
 }
