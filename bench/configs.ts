@@ -2,7 +2,7 @@
 import type { Device } from '../src/engine/device/device.ts';
 import { parseModelConfig } from '../src/engine/model/config.ts';
 import { type LanguageModel, type LoadOptions, loadLanguageModel } from '../src/engine/model/language-model.ts';
-import { buildWeights, type WeightStorage } from '../src/engine/model/parameters.ts';
+import { buildWeights } from '../src/engine/model/parameters.ts';
 
 /** C hidden, L layers, H heads, K key/value heads, F intermediate, V vocab, T tokens a sequence, B sequences a step. M is SmolLM2-135M's shape. */
 export type Size = { C: number; L: number; H: number; K: number; F: number; V: number; T: number; B: number };
@@ -18,6 +18,8 @@ export function shrinkSizes(): void {
 }
 
 /** What a frozen weight may be kept as, and its bytes (q8_0: 34 for 32 of them): gemm, sample and peers measure all of them. */
+/** Of those models keep for training, and for decoding. */
+export type WeightStorage = 'f32' | 'bf16' | 'q8_0';
 export const storages: Record<WeightStorage, number> = { f32: 4, bf16: 2, q8_0: 34 / 32 };
 export const storageKinds = Object.keys(storages) as WeightStorage[];
 

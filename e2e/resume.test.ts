@@ -20,7 +20,7 @@ describe('a run killed at a random instant and resumed', () => {
     await runs.expectSameAfterKills('pretrain', { method: 'pretrain', fromScratch: true, maxSteps: 40 }, runs.tiny, 3);
   });
 
-  it.each(['lora', 'dpo', 'kto', 'reward', 'grpo', 'ppo'] as const)('ends bit-identical: %s', async (name) => {
+  it.each(['lora', 'qlora', 'dpo', 'kto', 'reward', 'grpo', 'ppo'] as const)('ends bit-identical: %s', async (name) => {
     await runs.expectSameAfterKills(name, METHODS[name], start, 1);
   });
 });

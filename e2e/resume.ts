@@ -140,6 +140,10 @@ const groups = { ...online, numGenerations: 4, numIterations: 2 };
 export const METHODS = {
   lora: { method: 'sft', lora: { r: 4, loraDropout: 0.1 }, maxSteps: 20 },
   dora: { method: 'sft', lora: { r: 4, useDora: true }, maxSteps: 20 },
+  // on blocks, made again from the same file
+  qlora: { method: 'sft', lora: { r: 4, loraDropout: 0.1, baseWeights: 'q4_0' }, maxSteps: 20 },
+  'dpo-qlora': { method: 'dpo', lora: { r: 4, baseWeights: 'q8_0' }, maxSteps: 20 },
+  'ppo-qlora': { ...online, method: 'ppo', lora: { r: 4, baseWeights: 'q4_0' }, maxSteps: 8, saveSteps: 2 },
   // its reference log-probs are kept
   dpo: { method: 'dpo', maxSteps: 20 },
   cpo: { method: 'cpo', lossType: 'simpo', maxSteps: 20 },

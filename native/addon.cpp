@@ -21,7 +21,8 @@ Napi::Value alloc(const Napi::CallbackInfo& info) {
   Arguments a(info, "alloc");
   const i64 length = a.integer("length");
   const auto storage = static_cast<Storage>(a.integer("storage"));
-  if (storage == Storage::q8_0 && length % q8_0_block != 0) a.fail("length: q8_0 comes in blocks of 32, got " + std::to_string(length));
+  if (const i64 block = block_of(storage); length % block != 0)
+    a.fail(std::string("length: ") + storage_names[static_cast<int>(storage)] + " comes in blocks of " + std::to_string(block) + ", got " + std::to_string(length));
   const std::size_t bytes = bytes_of(storage, length);
   void* data = bytes < 9'000'000'000'000'000 ? a.device().memory.alloc(bytes) : nullptr;
   if (!data)
@@ -98,6 +99,12 @@ void write(const Napi::CallbackInfo& info) {
   const Napi::Value value = a.any();
   const i64 offset = a.integer("offset");
   const auto [type, n, from] = a.array(value);
+  if (blocks_of(x.storage) != Blocks::none && type == napi_uint8_array) {
+    const auto bytes = static_cast<i64>(bytes_of(x.storage, x.length));
+    if (offset != 0 || n != bytes) a.fail("data: a tensor of " + std::to_string(x.length) + " in " + storage_names[static_cast<int>(x.storage)] + " takes its " + std::to_string(bytes) + " bytes at once, got " + std::to_string(n));
+    std::memcpy(x.data, from, static_cast<std::size_t>(n));
+    return;
+  }
   a.plain(x);
   if (x.frozen) a.fail("x: this tensor lies in a model's file and is never written");
   if (offset + n > x.length)
@@ -184,7 +191,7 @@ void gather_rows(Arguments& a) {
   const i64 N = a.integer("N"), C = a.integer("C", 1);
   if (const auto* rows = a.q8_0(table, "table", 0, C))
     return kernels->gather_rows_q8_0(a.context(), a.f32(out, "out", N * C), rows, table.length / C, a.indices(index, "index", N, table.length / C), N, C);
-  kernels->gather_rows(a.context(), a.f32(out, "out", N * C), a.weight(table, "table", 0), a.indices(index, "index", N, table.length / C), N, C);
+  kernels->gather_rows(a.context(), a.f32(out, "out", N * C), a.weight(table, "table", 0, C), a.indices(index, "index", N, table.length / C), N, C);
 }
 
 void scatter_add_rows(Arguments& a) {
@@ -228,7 +235,7 @@ void linear(Arguments& a) {
     if (w.length != O * I) a.fail("w: expected a q8_0 tensor of exactly " + std::to_string(O * I) + " elements, got " + std::to_string(w.length));
     return kernels->linear_q8_0(a.context(), to, from, blocks, a.f32(bias, "bias", O), rows.count, I, O, static_cast<float>(alpha), static_cast<float>(beta));
   }
-  kernels->linear(a.context(), to, from, a.weight(w, "w", O * I), a.f32(bias, "bias", O), rows.count, I, O, static_cast<float>(alpha), static_cast<float>(beta));
+  kernels->linear(a.context(), to, from, a.weight(w, "w", O * I, I), a.f32(bias, "bias", O), rows.count, I, O, static_cast<float>(alpha), static_cast<float>(beta));
 }
 
 void linear_backward_input(Arguments& a) {
@@ -236,7 +243,7 @@ void linear_backward_input(Arguments& a) {
   const i64 N = a.integer("N"), I = a.integer("I"), O = a.integer("O");
   const double alpha = a.number("alpha"), beta = a.number("beta");
   const Rows rows = group(a, N);
-  kernels->linear_backward_input(a.context(), a.f32(dx, "dx", N * I) + rows.first * I, a.f32(dout, "dout", N * O) + rows.first * O, a.weight(w, "w", O * I),
+  kernels->linear_backward_input(a.context(), a.f32(dx, "dx", N * I) + rows.first * I, a.f32(dout, "dout", N * O) + rows.first * O, a.weight(w, "w", O * I, I),
                                  rows.count, I, O, static_cast<float>(alpha), static_cast<float>(beta));
 }
 
@@ -491,7 +498,7 @@ void logprob(Arguments& a) {
   Block &x = a.tensor("x"), &w = a.tensor("w"), &targets = a.tensor("targets");
   const i64 M = a.integer("M"), C = a.integer("C"), V = a.integer("V", 1);
   kernels->logprob(a.context(), a.f32(logprobs, "logprobs", M), a.f32(lse, "lse", M), a.f32(entropy, "entropy", M),
-                   best ? a.i32(*best, "best", M) : nullptr, a.f32(kept, "kept", 0), kept ? kept->length : 0, a.f32(x, "x", M * C), a.weight(w, "w", V * C), a.indices(targets, "targets", M, V), M, C, V);
+                   best ? a.i32(*best, "best", M) : nullptr, a.f32(kept, "kept", 0), kept ? kept->length : 0, a.f32(x, "x", M * C), a.weight(w, "w", V * C, C), a.indices(targets, "targets", M, V), M, C, V);
 }
 
 void logprob_backward(Arguments& a) {
@@ -500,7 +507,7 @@ void logprob_backward(Arguments& a) {
   Block &dlogprobs = a.tensor("dlogprobs"), &x = a.tensor("x"), &w = a.tensor("w"), &targets = a.tensor("targets"), &lse = a.tensor("lse");
   const i64 M = a.integer("M"), C = a.integer("C"), V = a.integer("V", 1);
   kernels->logprob_backward(a.context(), a.f32(dx, "dx", M * C), a.f32(dw, "dw", V * C), a.f32(kept, "kept", 0), kept ? kept->length : 0, a.f32(dlogprobs, "dlogprobs", M), a.f32(x, "x", M * C),
-                            a.weight(w, "w", V * C), a.indices(targets, "targets", M, V), a.f32(lse, "lse", M), M, C, V);
+                            a.weight(w, "w", V * C, C), a.indices(targets, "targets", M, V), a.f32(lse, "lse", M), M, C, V);
 }
 
 void adamw(Arguments& a) {

@@ -14,13 +14,21 @@
 
 namespace attune {
 
-enum class Storage { f32, bf16, i32, q8_0 };
-constexpr const char* storage_names[] = {"f32", "bf16", "i32", "q8_0"};
+enum class Storage { f32, bf16, i32, q8_0, int8, q4_0, nf4 };
+constexpr const char* storage_names[] = {"f32", "bf16", "i32", "q8_0", "int8", "q4_0", "nf4"};
 constexpr std::size_t storage_bytes[] = {4, 2, 4};
 /// Q8_0 comes in blocks of 32 numbers with a scale, 34 bytes each.
 constexpr i64 q8_0_block = 32;
+/// Numbers of a block, 1 where there are none; and what a frozen matrix in blocks is to kernels.
+inline i64 block_of(Storage storage) { return storage < Storage::q8_0 ? 1 : storage == Storage::nf4 ? 64 : 32; }
+inline Blocks blocks_of(Storage storage) {
+  return storage == Storage::int8 ? Blocks::int8 : storage == Storage::q4_0 ? Blocks::q4_0 : storage == Storage::nf4 ? Blocks::nf4 : Blocks::none;
+}
 inline std::size_t bytes_of(Storage storage, i64 length) {
-  if (storage == Storage::q8_0) return static_cast<std::size_t>(length) / q8_0_block * (q8_0_block + 2);
+  const auto blocks = static_cast<std::size_t>(length / block_of(storage));
+  if (storage == Storage::q8_0 || storage == Storage::int8) return blocks * 34;
+  if (storage == Storage::q4_0) return blocks * 18;
+  if (storage == Storage::nf4) return 4 * 257 + 4 * ((blocks + 255) / 256) + 33 * blocks;  // blocks.h
   return static_cast<std::size_t>(length) * storage_bytes[static_cast<int>(storage)];
 }
 
@@ -132,7 +140,13 @@ class Arguments {
   float* f32(Block& block, const char* name, i64 length) { return need<float>(block, name, Storage::f32, length); }
   float* f32(Block* block, const char* name, i64 length) { return block ? f32(*block, name, length) : nullptr; }
   std::int32_t* i32(Block& block, const char* name, i64 length) { return need<std::int32_t>(block, name, Storage::i32, length); }
-  Weight weight(Block& block, const char* name, i64 length) {
+  /// (·, columns), `length` numbers at least.
+  Weight weight(Block& block, const char* name, i64 length, i64 columns) {
+    if (const Blocks blocks = blocks_of(block.storage); blocks != Blocks::none) {
+      const i64 numbers = block_of(block.storage);
+      if (columns % numbers != 0) fail(std::string(name) + ": " + storage_names[static_cast<int>(block.storage)] + " rows are a multiple of " + std::to_string(numbers) + " long, got " + std::to_string(columns));
+      return {need<std::uint8_t>(block, name, block.storage, length), false, blocks, block.length};
+    }
     if (block.storage == Storage::bf16) return {need<std::uint16_t>(block, name, Storage::bf16, length), true};
     return {f32(block, name, length), false};
   }
@@ -145,6 +159,7 @@ class Arguments {
   /// Q8_0 lies in an order of the kernels' own: `quantize` writes it, and nobody copies it.
   void plain(const Block& x) {
     if (x.storage == Storage::q8_0) fail("x: a q8_0 tensor is written by quantize and read by linear and gatherRows");
+    if (blocks_of(x.storage) != Blocks::none) fail(std::string("x: a tensor of ") + storage_names[static_cast<int>(x.storage)] + " is written whole, as bytes, and read by products and gatherRows");
   }
   /// i32 of n values in [0, limit).
   const std::int32_t* indices(Block& block, const char* name, i64 n, i64 limit) {

@@ -1,4 +1,5 @@
 // See gemm.h.
+#include "blocks.h"
 #include "gemm.h"
 
 namespace attune::ATTUNE_ISA {
@@ -40,8 +41,29 @@ void pack_a_panel(float* out, const float* from, i64 stride, i64 width, i64 dept
     for (i64 m = 0; m < MR; m += W) store(out + m, m < width ? load_some(from + m, least(width - m, W)) : vf{});
 }
 
+/// As pack_b_panel, of numbers in blocks: rows that are lines go through a small square of them.
+template <int R, class B>
+void pack_blocks(float* out, const B& blocks, const Operand& b, i64 line, i64 width, i64 k, i64 depth) {
+  const i64 first = b.first + line * b.column + k * b.row;
+  if (b.column == 1) {
+    for (i64 d = 0; d < depth; d++, out += R) {
+      decode_from(out, blocks, first + d * b.row, width);
+      for (i64 r = width; r < R; r += W) store(out + r, vf{});
+    }
+    return;
+  }
+  constexpr i64 side = 64;
+  float square[R * side];
+  for (i64 d = 0; d < depth; d += side) {
+    const i64 count = least(side, depth - d);
+    for (i64 r = 0; r < width; r++) decode_from(square + r * side, blocks, first + r * b.column + d, count);
+    pack_panel<R>(out + d * R, square, side, 1, width, count);
+  }
+}
+
 template <int R>
 void pack_b_panel(float* out, const Operand& b, i64 line, i64 width, i64 k, i64 depth) {
+  if (b.blocks.blocks != Blocks::none) return with_blocks(b.blocks, [&](const auto& blocks) { pack_blocks<R>(out, blocks, b, line, width, k, depth); });
   const i64 offset = line * b.column + k * b.row;
   if (b.bf16)
     pack_panel<R>(out, static_cast<const uint16_t*>(b.data) + offset, b.column, b.row, width, depth);
@@ -185,7 +207,7 @@ void product(Context& c, float* out, i64 ldc, Operand a, Operand b, i64 M, i64 N
   const i64 n_cuts = (all_panels + most_panels - 1) / most_panels, b_panels_max = (all_panels + n_cuts - 1) / n_cuts;
   const i64 a_panels = (M + MR - 1) / MR, a_stride = by_rows ? a.row : a.column, threads = c.pool.threads();
   const float* a_data = static_cast<const float*>(a.data);
-  const bool worth = M * N * K > 256 * 1024, b_by_rows = b.column == 1 && !b.bf16;
+  const bool worth = M * N * K > 256 * 1024, b_by_rows = b.column == 1 && !b.bf16 && b.blocks.blocks == Blocks::none;
   float* pack_a = c.scratch(Slot::pack_a, threads * a_size);
   float* pack_b = c.scratch(Slot::pack_b, b_panels_max * b_size);
   for (i64 n0 = 0; n0 < N; n0 += b_panels_max * NR) {

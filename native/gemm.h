@@ -7,13 +7,22 @@
 
 namespace attune::ATTUNE_ISA {
 
-/// element (i, j) lies at data[i·row + j·column]; one of the strides is 1.
+/// element (i, j) lies at data[i·row + j·column]; one of the strides is 1. B may be in blocks: it is then the numbers of `blocks` from `first` on.
 struct Operand {
   const void* data;
   bool bf16;
   i64 row;
   i64 column;
+  Weight blocks = {};
+  i64 first = 0;
 };
+
+/// A matrix as stored, from its number `first` on.
+ATTUNE_INLINE Operand operand_of(const Weight& w, i64 first, i64 row, i64 column) {
+  if (w.blocks != Blocks::none) return {nullptr, false, row, column, w, first};
+  if (w.bf16) return {static_cast<const uint16_t*>(w.data) + first, true, row, column};
+  return {static_cast<const float*>(w.data) + first, false, row, column};
+}
 
 /// c(M,N) = beta·c + alpha · a(M,K) · b(K,N) (+ bias(N)); beta 0 never reads c.
 void gemm(Context& c, float* out, i64 ldc, Operand a, Operand b, i64 M, i64 N, i64 K, float alpha, float beta, const float* bias);

@@ -9,10 +9,15 @@ namespace attune {
 using i64 = std::int64_t;
 struct Context;  // thread pool and scratch: context.h
 
-/// A frozen or trained matrix as stored: f32 or bf16.
+/// Of a frozen matrix whose numbers share scales: blocks.h.
+enum class Blocks { none, int8, q4_0, nf4 };
+
+/// A frozen or trained matrix as stored: f32, bf16 or in blocks. `length`: numbers of a matrix in blocks.
 struct Weight {
   const void* data;
   bool bf16;
+  Blocks blocks = Blocks::none;
+  i64 length = 0;
 };
 
 enum class Activation { silu, gelu_tanh };

@@ -1,4 +1,5 @@
 // out = x · wᵀ and its three gradients. Many rows go to the packed product; few rows (decoding) read every weight once, unpacked.
+#include "blocks.h"
 #include "gemm.h"
 #include "low_rank.h"
 
@@ -102,18 +103,37 @@ static inline void few(Context& c, float* out, const float* x, const T* w, const
   });
 }
 
+/// The same with rows of w decoded as they are needed, a group at a time: they stay in the nearest cache until they are multiplied.
+static inline void few_of_blocks(Context& c, float* out, const float* x, const Weight& w, const float* bias, i64 N, i64 I, i64 O, float alpha, float beta) {
+  const i64 rows = group + (32 * 1024 / (N * I + 1)) / group * group;
+  float* scratch = c.scratch(Slot::pack_b, c.pool.threads() * group * I);
+  with_blocks(w, [&](const auto& blocks) {
+    parallel(c, (O + rows - 1) / rows, [&](i64 task, int worker) {
+      float* decoded = scratch + worker * group * I;
+      const i64 end = least(O, task * rows + rows);
+      for (i64 o = task * rows; o < end; o += group) {
+        const i64 count = least(group, end - o);
+        decode_from(decoded, blocks, o * I, count * I);
+        if (count == group) dot_rows<group>(out + o, O, x, decoded, bias ? bias + o : nullptr, N, I, alpha, beta);
+        else for (i64 p = 0; p < count; p++) dot_rows<1>(out + o + p, O, x, decoded + p * I, bias ? bias + o + p : nullptr, N, I, alpha, beta);
+      }
+    });
+  });
+}
+
 }  // namespace
 
 void linear(Context& c, float* out, const float* x, Weight w, const float* bias, i64 N, i64 I, i64 O, float alpha, float beta) {
   if (N <= few_rows) {
+    if (w.blocks != Blocks::none) return few_of_blocks(c, out, x, w, bias, N, I, O, alpha, beta);
     if (w.bf16) return few(c, out, x, static_cast<const uint16_t*>(w.data), bias, N, I, O, alpha, beta);
     return few(c, out, x, static_cast<const float*>(w.data), bias, N, I, O, alpha, beta);
   }
-  gemm(c, out, O, {x, false, I, 1}, {w.data, w.bf16, 1, I}, N, O, I, alpha, beta, bias);
+  gemm(c, out, O, {x, false, I, 1}, operand_of(w, 0, 1, I), N, O, I, alpha, beta, bias);
 }
 
 void linear_backward_input(Context& c, float* dx, const float* dout, Weight w, i64 N, i64 I, i64 O, float alpha, float beta) {
-  gemm(c, dx, I, {dout, false, O, 1}, {w.data, w.bf16, I, 1}, N, I, O, alpha, beta, nullptr);
+  gemm(c, dx, I, {dout, false, O, 1}, operand_of(w, 0, I, 1), N, I, O, alpha, beta, nullptr);
 }
 
 void linear_backward_weight(Context& c, float* dw, const float* dout, const float* x, i64 N, i64 I, i64 O, float alpha) {

@@ -16,9 +16,7 @@ ATTUNE_INLINE i64 words_of(i64 V) {
 }
 
 ATTUNE_INLINE Operand rows_of(Weight w, i64 first, i64 C, bool transposed) {
-  const void* data = w.bf16 ? static_cast<const void*>(static_cast<const uint16_t*>(w.data) + first * C)
-                            : static_cast<const void*>(static_cast<const float*>(w.data) + first * C);
-  return transposed ? Operand{data, w.bf16, 1, C} : Operand{data, w.bf16, C, 1};
+  return transposed ? operand_of(w, first * C, 1, C) : operand_of(w, first * C, C, 1);
 }
 
 /// Where a block of logits goes: its place in `kept` while whole blocks of rows fit there, else scratch.

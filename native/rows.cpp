@@ -1,5 +1,5 @@
 // Gathering rows of a table by index, and its undoing.
-#include "simd.h"
+#include "blocks.h"
 
 namespace attune::ATTUNE_ISA {
 
@@ -7,6 +7,10 @@ void gather_rows(Context& c, float* out, Weight table, const int32_t* index, i64
   parallel_range(c, N, 1 + grain / (C + 1), [&](i64 begin, i64 end) {
     for (i64 n = begin; n < end; n++) {
       float* row = out + n * C;
+      if (table.blocks != Blocks::none) {
+        with_blocks(table, [&](const auto& blocks) { decode_from(row, blocks, index[n] * C, C); });
+        continue;
+      }
       if (!table.bf16) {
         memcpy(row, static_cast<const float*>(table.data) + index[n] * C, static_cast<size_t>(C) * sizeof(float));
         continue;

@@ -89,7 +89,7 @@ describe.skipIf(entry === null)('llama.cpp', () => {
     const random = createRandom(9);
     const drawn = (length: number) => Float32Array.from({ length }, () => 0.2 * random.normal());
     const adapter: ReadAdapter = {
-      r: 4, loraAlpha: 8, loraDropout: 0, targetModules: [], baseModel: null, saved: new Map(), score: null,
+      r: 4, loraAlpha: 8, loraDropout: 0, targetModules: [], baseModel: null, baseWeights: 'stored', saved: new Map(), score: null,
       tensors: new Map(model.adapterModules().map((module) => [module.name, { a: drawn(4 * module.inFeatures), b: drawn(4 * module.outFeatures), r: 4, scale: 2, magnitude: null }])),
     };
     const { config } = model;

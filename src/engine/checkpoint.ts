@@ -65,7 +65,7 @@ export async function writeCheckpoint(runFolder: string, content: CheckpointCont
 async function fillCheckpoint(temporary: string, { model, adamw, critic, state, recipe, base }: CheckpointContent): Promise<string> {
   if (recipe.lora) {
     const score = model.score && base.head ? { head: base.head, values: await readParameter(model.device, model.score) } : null;
-    await writeAdapter(temporary, { lora: recipe.lora, baseModel: base.folder, modules: model.adapterModules(), score });
+    await writeAdapter(temporary, { lora: recipe.lora, baseWeights: recipe.lora.baseWeights, baseModel: base.folder, modules: model.adapterModules(), score });
   } else {
     const tensors: TensorSource[] = model.tensors({ merge: false }).map((tensor) => ({ ...tensor, dtype: 'F32' }));
     await writeModelFolder(temporary, {

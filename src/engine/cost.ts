@@ -7,10 +7,12 @@
  */
 import type { Recipe } from '../shared/recipe.ts';
 import type { RowLengths } from '../shared/job.ts';
+import { storageBytes } from './formats/weight-blocks.ts';
+import { keptStorage, storageOf } from './model/base-weights.ts';
 import type { ModelConfig } from './model/config.ts';
 import { type LoraSetting, targetLinears } from './model/lora.ts';
 import { keptLogits } from './ops/logprob.ts';
-import { buildWeights, decoderLinears, type Linear, type Parameter } from './model/parameters.ts';
+import { buildWeights, decoderLinears, type Linear, type Parameter, SCORE } from './model/parameters.ts';
 
 export type Shapes = {
   config: ModelConfig;
@@ -20,6 +22,8 @@ export type Shapes = {
   gradientCheckpointing: boolean;
   /** Frozen matrices stay in bf16: under LoRA, where the folder has them so. */
   bf16: boolean;
+  /** What the folder stores each tensor as, where more is known than that. */
+  dtypeOf?: (name: string) => string | undefined;
 };
 
 export type Parameters = {
@@ -33,7 +37,7 @@ export type Parameters = {
   bytes: number;
 };
 
-export function countParameters({ config, lora, headOnly, bf16 }: Shapes): Parameters {
+export function countParameters({ config, lora, headOnly, bf16, dtypeOf = () => (bf16 ? 'BF16' : 'F32') }: Shapes): Parameters {
   const { all, linears } = outline(config);
   const score = (config.numLabels ?? 0) * config.hiddenSize;
   let [base, active, bytes] = [0, 0, 0];
@@ -41,7 +45,7 @@ export function countParameters({ config, lora, headOnly, bf16 }: Shapes): Param
     const length = shape.reduce((a, b) => a * b, 1);
     base += length;
     active += length * sharePassed(config, name);
-    bytes += length * (lora && bf16 && shape.length > 1 ? 2 : 4);
+    bytes += storageBytes(lora && name !== SCORE ? keptStorage(config, name, shape, dtypeOf(name), storageOf(lora.baseWeights)) : 'f32', length);
   }
   const adapter = lora ? adapterSize(linears, lora) : 0;
   active += lora ? adapterSize(linears, lora, config) : 0;

@@ -5,18 +5,22 @@
 import { join } from 'node:path';
 import type { ModelPath, TrainJob } from '../shared/job.ts';
 import type { Device } from './device/device.ts';
+import { readBaseWeights } from './formats/base-weights.ts';
 import { readGgufAdapter } from './formats/gguf-lora.ts';
 import { isGgufPath, type ModelFolder, openModelFolder } from './formats/model-folder.ts';
 import { type ReadAdapter, readAdapter } from './formats/peft.ts';
+import { asKept, isBlockStorage } from './formats/weight-blocks.ts';
+import { keptStorage, storageOf, type WeightStorage } from './model/base-weights.ts';
 import { checkTokenizerFits, parseModelConfig } from './model/config.ts';
 import { readScoreHead, type ScoreHead, scoreHeadConfig } from './model/heads.ts';
 import { type LanguageModel, loadLanguageModel } from './model/language-model.ts';
 import { ALL_LINEAR, type LoraSetting } from './model/lora.ts';
+import { storedName } from './model/parameters.ts';
 import type { Tokenizer } from './tokenizer/tokenizer.ts';
 
 export type OpenOptions = {
-  /** bf16-if-stored keeps frozen bf16 weights as they are on disk; f32 widens them; q8_0 rounds them, for decoding. */
-  storage: 'f32' | 'bf16-if-stored' | 'q8_0';
+  /** bf16-if-stored keeps frozen bf16 weights and blocks as they are on disk, or as the adapter's base was kept in training; f32 widens them; q8_0 rounds them, for decoding. */
+  storage: 'bf16-if-stored' | Exclude<WeightStorage, 'stored'>;
   trainable: 'all' | 'lora' | 'score' | 'none';
   lora?: LoraSetting;
   seed?: number;
@@ -36,6 +40,17 @@ export function onPolicyBase({ recipe, model }: Pick<TrainJob, 'recipe' | 'model
   return recipe.lora !== null && folder === model.folder;
 }
 
+/** How the model a recipe trains keeps its weights. */
+export function trainedStorage({ lora }: Pick<TrainJob['recipe'], 'lora'>): OpenOptions['storage'] {
+  const storage = lora ? storageOf(lora.baseWeights) : 'f32';
+  return storage === 'stored' ? 'bf16-if-stored' : storage;
+}
+
+/** The same for a model whose adapter may have been trained on the base kept otherwise: its answers would change. */
+export async function sharesPolicyBase(job: Pick<TrainJob, 'recipe' | 'model'>, path: ModelPath): Promise<boolean> {
+  return onPolicyBase(job, path) && (path.adapter === undefined || (await readBaseWeights(path.adapter)) === (job.recipe.lora!.baseWeights ?? 'stored'));
+}
+
 export async function openModel(
   device: Device,
   path: ModelPath,
@@ -48,13 +63,22 @@ export async function openModel(
     checkTokenizerFits(config, tokenizer.vocabSize, path.folder);
     const adapter = !path.adapter ? undefined : isGgufPath(path.adapter) ? await readGgufAdapter(path.adapter, config) : await readAdapter(path.adapter);
     if (adapter && options.lora) checkSameLora(adapter, options.lora, path.adapter!);
-    const merge = adapter !== undefined && options.trainable === 'none' && !options.shared;
-    const storedBf16 = [...folder.tensors.values()].some((tensor) => tensor.dtype === 'BF16');
+    if (adapter && options.trainable === 'lora') checkSameBase(adapter, storage, path.adapter!);
+    const based = adapter ? storageOf(adapter.baseWeights) : 'stored';
+    const asStored = based === 'stored' || options.trainable === 'lora' ? 'stored' : based;
+    // an adapter on blocks stays beside them: to merge it would take a dense model
+    const inBlocks = isBlockStorage(asStored) || [...folder.tensors.values()].some(({ dtype }) => dtype === 'Q8_0' || dtype === 'Q4_0');
+    const isBeside = options.shared !== undefined || (storage === 'bf16-if-stored' ? inBlocks : storage === 'bf16' || isBlockStorage(storage));
+    const merge = adapter !== undefined && options.trainable === 'none' && !isBeside;
     const model = await loadLanguageModel(device, folder, {
       ...options,
       numLabels: head?.labels.length,
       // merged weights stay f32: rounded to bf16 they would answer differently from the trainer
-      storage: storage !== 'bf16-if-stored' ? storage : storedBf16 && !merge ? 'bf16' : 'f32',
+      storage: storage !== 'bf16-if-stored' ? storage : merge || options.trainable === 'all' ? 'f32' : asStored,
+      adapterBase: based === 'stored' ? undefined : (name, shape, values, keptAs) => {
+        const trainedOn = keptStorage(config, name, shape, folder.tensors.get(storedName(config, folder, name))?.dtype, based);
+        return trainedOn === keptAs || trainedOn === 'q8_0' ? values : asKept(values, trainedOn);
+      },
       ...(merge ? { mergeAdapter: adapter } : { adapter }),
     });
     const { architecture, numLabels } = model.config;
@@ -79,4 +103,11 @@ function checkSameLora(adapter: ReadAdapter, lora: LoraSetting, folder: string):
       throw new Error(`${folder}: the adapter has ${field} ${found}, the recipe's lora.${field} is ${wanted}: set it to the adapter's, or export the model merged and train on that`);
     }
   }
+}
+
+/** An adapter that tells the numbers it was trained on goes on with those. */
+function checkSameBase(adapter: ReadAdapter, storage: OpenOptions['storage'], folder: string): void {
+  const wanted = storage === 'bf16-if-stored' ? 'stored' : storage;
+  if (adapter.baseWeights === 'stored' || storageOf(adapter.baseWeights) === wanted) return;
+  throw new Error(`${folder}: the adapter was trained on a base kept as ${adapter.baseWeights}: set lora.baseWeights to ${adapter.baseWeights}, or export the model merged and train on that`);
 }

@@ -13,7 +13,7 @@ import { findCheckpoint, pruneCheckpoints, readOptimizer, type RunState, writeCh
 import { planSteps } from './data/plan.ts';
 import type { Device } from './device/device.ts';
 import { prepareMethod } from './methods/index.ts';
-import { openModel } from './open-model.ts';
+import { openModel, trainedStorage } from './open-model.ts';
 import { createAdamW } from './optim/adamw.ts';
 import { loadTokenizer } from './tokenizer/tokenizer.ts';
 import { createTrainingSampler } from './training-samples.ts';
@@ -37,7 +37,7 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
   }
   const method = await prepareMethod({ job, device, tokenizer, emit });
   const { model, source } = await openModel(device, start, tokenizer, {
-    storage: recipe.lora ? 'bf16-if-stored' : 'f32',
+    storage: trainedStorage(recipe),
     trainable: method.trainable ?? (recipe.lora ? 'lora' : 'all'),
     head: method.head,
     lora: recipe.lora ?? undefined,

@@ -11,7 +11,7 @@ import type { Reward } from './recipes/rewards.ts';
 import { ClassifyRecipe, RewardRecipe } from './recipes/scoring.ts';
 import { PretrainRecipe, SftRecipe } from './recipes/supervised.ts';
 
-export { Lora, Optimizer } from './recipes/common.ts';
+export { BaseWeights, Lora, Optimizer } from './recipes/common.ts';
 export { GrpoRecipe, PpoRecipe, RejectionRecipe, RlooRecipe } from './recipes/online.ts';
 export { CpoRecipe, DpoRecipe, KtoRecipe, OrpoRecipe } from './recipes/preferences.ts';
 export { Reward } from './recipes/rewards.ts';

@@ -13,7 +13,15 @@
  * f32 computes; bf16 only stores frozen weights; i32 holds token ids, positions and segment tables. q8_0 stores weights for decoding as
  * ggml's Q8_0 does (a float16 scale and 32 signed bytes a block, 34 bytes): quantize writes it, linear and gatherRows read it, nothing else.
  */
-export type Storage = 'f32' | 'bf16' | 'i32' | 'q8_0';
+export type Storage = 'f32' | 'bf16' | 'i32' | 'q8_0' | BlockStorage;
+
+/**
+ * A frozen matrix in blocks of its rows that adapters are trained on: wherever a kernel takes bf16 weights it takes these, and computes with the very
+ * numbers they mean (formats/weight-blocks.ts: ggml's Q8_0 and Q4_0, NF4). Written once, as all their bytes; never read back, filled or copied.
+ */
+export type BlockStorage = 'int8' | 'q4_0' | 'nf4';
+/** Numbers of a block: rows are whole blocks. */
+export const BLOCK_NUMBERS: Record<BlockStorage, number> = { int8: 32, q4_0: 32, nf4: 64 };
 
 /** A dense block of device memory. Opaque: only the device that made it can look inside. */
 export interface Tensor {
@@ -22,8 +30,8 @@ export interface Tensor {
   readonly length: number;
 }
 
-/** Host-side values of a tensor: bf16 travels as its 16 raw bits. */
-export type HostArray = Float32Array | Int32Array | Uint16Array;
+/** Host-side values of a tensor: bf16 travels as its 16 raw bits, a matrix in blocks as its bytes. */
+export type HostArray = Float32Array | Int32Array | Uint16Array | Uint8Array;
 
 /** A tensor in a model's file that is mapped into memory (mapping.ts): its bytes begin at `begin`, and it is stored as a device would keep it. */
 export type MappedBytes = { readonly mapping: unknown; readonly begin: number; readonly storage: 'f32' | 'bf16' };
@@ -57,7 +65,7 @@ export interface Device {
   view(x: Tensor, offset: number, length: number, storage?: Storage): Tensor;
   /** Bytes now allocated, and the most there ever were. */
   memory(): { bytes: number; peakBytes: number };
-  /** Host → device; `data` must match the storage (bf16 takes Uint16Array, or Float32Array rounded to nearest even). */
+  /** Host → device; `data` must match the storage (bf16 takes Uint16Array, or Float32Array rounded to nearest even; blocks take Uint8Array, or Float32Array to be quantised, whole). */
   write(x: Tensor, data: HostArray, offset?: number): void;
   /** Device → host, a copy. */
   read(x: Tensor, offset?: number, length?: number): Promise<HostArray>;
@@ -78,7 +86,7 @@ export interface Device {
   dropout(out: Tensor, x: Tensor, n: number, p: number, seed: number): void;
 
   // ── rows ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-  /** out(N,C) = table(·,C)[index]; table f32, bf16 or q8_0. The embedding, and the gather of rows that carry loss. */
+  /** out(N,C) = table(·,C)[index]; table f32, bf16, q8_0 or blocks. The embedding, and the gather of rows that carry loss. */
   gatherRows(out: Tensor, table: Tensor, index: Tensor, N: number, C: number): void;
   /** table(·,C)[index] += rows(N,C): undoes gatherRows. Rows with one index add in order of n. */
   scatterAddRows(table: Tensor, rows: Tensor, index: Tensor, N: number, C: number): void;
@@ -87,12 +95,12 @@ export interface Device {
   /** w(O,I) = x(O,I) in q8_0, I a multiple of 32: of each block d = max|x| / 127 and round(x / d), half away from zero. */
   quantize(w: Tensor, x: Tensor, O: number, I: number): void;
   /**
-   * out(N,O) = beta·out + alpha · x(N,I) · w(O,I)ᵀ (+ bias(O)); w f32, bf16 or q8_0; beta 0 never reads out.
+   * out(N,O) = beta·out + alpha · x(N,I) · w(O,I)ᵀ (+ bias(O)); w f32, bf16, q8_0 or blocks; beta 0 never reads out.
    * With q8_0, x is rounded the same way first, by blocks of 32 (halves to even, d in f32), and products of bytes are exact.
    * With a group, here and in the two below, no other row of out, x, dx or dout is read or written.
    */
   linear(out: Tensor, x: Tensor, w: Tensor, bias: Tensor | null, N: number, I: number, O: number, alpha: number, beta: number, group?: Group): void;
-  /** dx(N,I) = beta·dx + alpha · dout(N,O) · w(O,I); w f32 or bf16; beta 0 never reads dx. */
+  /** dx(N,I) = beta·dx + alpha · dout(N,O) · w(O,I); w f32, bf16 or blocks; beta 0 never reads dx. */
   linearBackwardInput(dx: Tensor, dout: Tensor, w: Tensor, N: number, I: number, O: number, alpha: number, beta: number, group?: Group): void;
   /** dw(O,I) += alpha · dout(N,O)ᵀ · x(N,I) */
   linearBackwardWeight(dw: Tensor, dout: Tensor, x: Tensor, N: number, I: number, O: number, alpha: number, group?: Group): void;
@@ -128,7 +136,7 @@ export interface Device {
   gatedActivationBackward(dgate: Tensor, dup: Tensor, dout: Tensor, gate: Tensor, up: Tensor, n: number, activation: Activation): void;
   /**
    * The LM head, fused: logits = x(M,C) · w(V,C)ᵀ by chunks, never held. logprobs(M) = logits[target] − lse, lse(M) = log-sum-exp.
-   * entropy(M), in nats, and best(M) i32, the argmax (lowest id on a tie), only when given. w f32 or bf16.
+   * entropy(M), in nats, and best(M) i32, the argmax (lowest id on a tie), only when given. w f32, bf16 or blocks.
    * kept, when given, takes logits for logprobBackward, as many rows as fit (V floats each, laid out as the device likes): that saves a third
    * of backward's work and changes no bit of it.
    */

@@ -3,6 +3,9 @@
  */
 import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
+import { weightBlocks } from '../formats/weight-blocks.ts';
+import { createNormal } from './conformance-cases.ts';
+import { BLOCK_NUMBERS } from './device.ts';
 import { createNativeDevice } from './native.ts';
 import { createReferenceDevice } from './reference.ts';
 
@@ -89,4 +92,39 @@ test('ATTUNE_SIMD asks for a narrower instruction set, and an unknown one is ref
 
 test('threads must be a whole number', () => {
   expect(() => createNativeDevice(1.5)).toThrow('threads is 1.5');
+});
+
+describe.each(['int8', 'q4_0', 'nf4'] as const)('products with %s', (storage) => {
+  test.each([[1, 576, 50], [32, 192, 67], [33, 192, 67], [200, 576, 131]])('have the bits of the decoded matrix in f32: N=%i I=%i O=%i', async (N, I, O) => {
+    const device = createNativeDevice(2);
+    const normal = createNormal(N);
+    const numbers = (n: number): Float32Array => Float32Array.from({ length: n }, normal);
+    const { quantize, dequantize } = weightBlocks(storage);
+    const bytes = quantize(numbers(O * I));
+    const tensor = (values: Float32Array) => {
+      const x = device.alloc(values.length);
+      device.write(x, values);
+      return x;
+    };
+    const [x, dout, dense, blocks] = [tensor(numbers(N * I)), tensor(numbers(N * O)), tensor(dequantize(bytes, O * I)), device.alloc(O * I, storage)];
+    device.write(blocks, bytes);
+    const results = await Promise.all([dense, blocks].map(async (w) => {
+      const [out, dx] = [device.alloc(N * O), device.alloc(N * I)];
+      device.linear(out, x, w, null, N, I, O, 1, 0);
+      device.linearBackwardInput(dx, dout, w, N, I, O, 1, 0);
+      return Buffer.concat(await Promise.all([out, dx].map(async (y) => Buffer.from((await device.read(y)).buffer))));
+    }));
+    expect(results[1]!.equals(results[0]!)).toBe(true);
+  });
+
+  test('are refused where rows are no whole blocks, and so is a part of the bytes', () => {
+    const device = createNativeDevice(1);
+    const numbers = BLOCK_NUMBERS[storage];
+    const { bytes } = weightBlocks(storage);
+    const [x, w] = [device.alloc(1000), device.alloc(numbers * 6, storage)];
+    expect(() => device.alloc(numbers + 1, storage)).toThrow(`${storage} comes in blocks of ${numbers}`);
+    expect(() => device.linear(x, x, w, null, 1, numbers / 2, 12, 1, 0)).toThrow(`${storage} rows are a multiple of ${numbers} long`);
+    expect(() => device.write(w, new Uint8Array(3))).toThrow(`takes all its ${numbers * 6} numbers or ${bytes(numbers * 6)} bytes at once, got 3`);
+    expect(() => device.fill(w, 0, 1)).toThrow(/written whole/);
+  });
 });

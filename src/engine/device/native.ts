@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { BUILT } from './built.ts';
+import { bytesToKeep, isBlockStorage } from '../formats/weight-blocks.ts';
 import type { Device, HostArray, Storage, Tensor } from './device.ts';
 
 type Handle = { readonly native: unique symbol };
@@ -30,7 +31,7 @@ export type Addon = Record<Exclude<keyof Device, 'name' | 'description' | 'alloc
 };
 
 const addonPath = join(BUILT, 'attune.node');
-const storages: Storage[] = ['f32', 'bf16', 'i32', 'q8_0'];
+const storages: Storage[] = ['f32', 'bf16', 'i32', 'q8_0', 'int8', 'q4_0', 'nf4'];
 const simdNames = { avx512: 'AVX-512', avx2: 'AVX2', neon: 'NEON', portable: 'portable' };
 
 /** Throws a sentence where the kernels are not built. */
@@ -85,7 +86,7 @@ export function createNativeDevice(threads: number): Device {
       ({ storage, length, handle: addon.adopt(device, mapping, begin, length, storages.indexOf(storage)) }) as NativeTensor,
     view: (x, offset, length, storage = 'f32') => ({ storage, length, handle: addon.view(device, h(x), offset, length, storages.indexOf(storage)) }) as NativeTensor,
     memory: () => addon.memory(device),
-    write: (x, data, offset = 0) => addon.write(device, h(x), data, offset),
+    write: (x, data, offset = 0) => addon.write(device, h(x), isBlockStorage(x.storage) ? bytesToKeep(x.storage, x.length, data, offset) : data, offset),
     async read(x, offset = 0, length = x.length - offset) {
       const into = x.storage === 'f32' ? new Float32Array(length) : x.storage === 'i32' ? new Int32Array(length) : new Uint16Array(length);
       addon.read(device, h(x), into, offset);

@@ -5,14 +5,15 @@
  * central differences of these same loops are not drowned by rounding.
  */
 import { dequantizeQ80, Q8_0_BLOCK, Q8_0_BYTES, quantizeQ80 } from '../formats/q8-0.ts';
-import type { Activation, Device, Group, HostArray, Storage, Tensor } from './device.ts';
+import { bytesToKeep, isBlockStorage, weightBlocks } from '../formats/weight-blocks.ts';
+import { type Activation, BLOCK_NUMBERS, type Device, type Group, type HostArray, type Storage, type Tensor } from './device.ts';
 import { dropoutMask } from './dropout-mask.ts';
 import { createExpertKernels } from './reference-experts.ts';
 import { createFamilyKernels } from './reference-families.ts';
 
 export type Reals = Float32Array | Float64Array;
 
-/** A tensor of this device, open to tests: bf16 is held as its raw bits, q8_0 as ggml's bytes. */
+/** A tensor of this device, open to tests: bf16 is held as its raw bits, q8_0 as ggml's bytes, blocks as theirs. */
 export type ReferenceTensor = Tensor & { data: Reals | Int32Array | Uint16Array | Uint8Array | null };
 
 /** The data behind a tensor of one of the storages asked for, else a sentence. */
@@ -30,7 +31,8 @@ const rowsOf = (group: Group | undefined, N: number): [number, number] => (group
 
 /** A weight as reals, whatever it is stored as: bf16 is the upper half of an f32. */
 function weights(x: Tensor): Reals {
-  const data = dataOf(x, 'f32', 'bf16');
+  const data = dataOf(x, 'f32', 'bf16', 'int8', 'q4_0', 'nf4');
+  if (isBlockStorage(x.storage)) return weightBlocks(x.storage).dequantize(data as Uint8Array, x.length);
   if (x.storage === 'f32') return data as Reals;
   const bits = new Uint32Array(x.length);
   for (let i = 0; i < bits.length; i++) bits[i] = data[i] << 16;
@@ -106,8 +108,9 @@ export function createReferenceDevice(real: Float32ArrayConstructor | Float64Arr
     // ── memory ──────────────────────────────────────────────────────────────────────────────────────────────────────
     alloc(length, storage = 'f32') {
       if (storage === 'q8_0' && length % Q8_0_BLOCK !== 0) throw new Error(`alloc: q8_0 comes in blocks of ${Q8_0_BLOCK}, got ${length} elements.`);
-      const make = { f32: real, bf16: Uint16Array, i32: Int32Array, q8_0: Uint8Array }[storage];
-      const items = storage === 'q8_0' ? (length / Q8_0_BLOCK) * Q8_0_BYTES : length;
+      if (isBlockStorage(storage) && length % BLOCK_NUMBERS[storage] !== 0) throw new Error(`alloc: ${storage} comes in blocks of ${BLOCK_NUMBERS[storage]}, got ${length} elements.`);
+      const make = { f32: real, bf16: Uint16Array, i32: Int32Array, q8_0: Uint8Array, int8: Uint8Array, q4_0: Uint8Array, nf4: Uint8Array }[storage];
+      const items = storage === 'q8_0' ? (length / Q8_0_BLOCK) * Q8_0_BYTES : isBlockStorage(storage) ? weightBlocks(storage).bytes(length) : length;
       let data: ReferenceTensor['data'];
       try {
         data = new make(items);
@@ -120,7 +123,7 @@ export function createReferenceDevice(real: Float32ArrayConstructor | Float64Arr
     },
 
     free(x) {
-      bytes -= dataOf(x, 'f32', 'bf16', 'i32', 'q8_0').byteLength;
+      bytes -= dataOf(x, 'f32', 'bf16', 'i32', 'q8_0', 'int8', 'q4_0', 'nf4').byteLength;
       (x as ReferenceTensor).data = null;
     },
 
@@ -136,6 +139,7 @@ export function createReferenceDevice(real: Float32ArrayConstructor | Float64Arr
     },
 
     write(x, data, offset = 0) {
+      if (isBlockStorage(x.storage)) return (dataOf(x, x.storage) as Uint8Array).set(bytesToKeep(x.storage, x.length, data, offset));
       const target = dataOf(x, 'f32', 'bf16', 'i32');
       const given = x.storage === 'bf16' && data instanceof Float32Array ? bf16Bits(data) : data;
       const fits = x.storage === 'bf16' ? Uint16Array : x.storage === 'i32' ? Int32Array : Float32Array;

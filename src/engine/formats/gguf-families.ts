@@ -113,8 +113,8 @@ export function arrange(config: ModelConfig, module: string, values: Float32Arra
   return isFusedByHeads(config, module) ? headsToParts(values, config.numAttentionHeads) : values;
 }
 
-/** The inverse of arrange. */
-export function arrangeBack(config: ModelConfig, module: string, values: Float32Array, shape: number[]): Float32Array {
+/** The inverse of arrange; rows may be bytes. */
+export function arrangeBack<T extends Float32Array | Uint8Array>(config: ModelConfig, module: string, values: T, shape: number[]): T {
   const heads = turnedHeads(config, module);
   if (heads > 0) return deinterleave(values, shape, heads);
   return isFusedByHeads(config, module) ? partsToHeads(values, config.numAttentionHeads) : values;

@@ -44,7 +44,7 @@ export function interleave(values: Float32Array, shape: number[], heads: number)
 }
 
 /** Hugging Face's order again: the inverse of interleave. */
-export function deinterleave(values: Float32Array, shape: number[], heads: number): Float32Array {
+export function deinterleave<T extends Float32Array | Uint8Array>(values: T, shape: number[], heads: number): T {
   return transposeHeadRows(values, shape, heads, shape[0]! / heads / 2, 2);
 }
 
@@ -54,14 +54,14 @@ export function headsToParts(values: Float32Array, heads: number): Float32Array 
 }
 
 /** The inverse of headsToParts. */
-export function partsToHeads(values: Float32Array, heads: number): Float32Array {
+export function partsToHeads<T extends Float32Array | Uint8Array>(values: T, heads: number): T {
   return transposeHeadRows(values, [3 * heads, values.length / (3 * heads)], 1, 3, heads);
 }
 
-/** Each head's rows, taken for a matrix of `outer` by `inner` rows, in the order of its transpose. */
-function transposeHeadRows(values: Float32Array, shape: number[], heads: number, outer: number, inner: number): Float32Array {
-  const out = new Float32Array(values.length);
-  const columns = shape.length > 1 ? shape[1]! : 1;
+/** Each head's rows, taken for a matrix of `outer` by `inner` rows, in the order of its transpose. A row is numbers, or bytes. */
+function transposeHeadRows<T extends Float32Array | Uint8Array>(values: T, shape: number[], heads: number, outer: number, inner: number): T {
+  const out = values.slice() as T;
+  const columns = values.length / shape[0]!;
   for (let head = 0; head < heads; head++) {
     const first = head * outer * inner;
     for (let i = 0; i < outer; i++) {

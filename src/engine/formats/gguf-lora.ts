@@ -71,7 +71,7 @@ export async function readGgufAdapter(path: string, config: ModelConfig): Promis
     if (tensors.size === 0) fail('it holds no LoRA matrices');
     const { r } = tensors.values().next().value!;
     return {
-      r, loraAlpha: alpha, loraDropout: 0, baseModel: null, tensors, saved: new Map(), score: null,
+      r, loraAlpha: alpha, loraDropout: 0, baseModel: null, baseWeights: 'stored', tensors, saved: new Map(), score: null,
       targetModules: [...new Set([...tensors.keys()].map((name) => name.slice(name.lastIndexOf('.') + 1)))].sort(),
     };
   } finally {

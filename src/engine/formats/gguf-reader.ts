@@ -26,6 +26,8 @@ export type GgufModel = {
   read(name: string): Promise<Float32Array>;
   /** Where an F32 or BF16 tensor lies in memory as it is stored; null where it has to be read. */
   mapped(name: string): MappedBytes | null;
+  /** A tensor's bytes as they are stored, its rows in Hugging Face's order: of those in blocks. null where its columns lie otherwise. */
+  readBlocks(name: string): Promise<Uint8Array | null>;
   /** The vocabulary's strings by id. */
   tokens: string[];
   /** All the file says of itself, by key. */
@@ -91,6 +93,11 @@ export async function openGguf(path: string, source?: Record<string, unknown>): 
         if (isShiftedNorm(parsed, tensor.name)) return values.map((x) => x - 1);
         const arranged = arrangeBack(parsed, moduleOf(name), values, tensor.shape);
         return isTransposed(parsed, name, tensor.shape) ? transposed(arranged, tensor.shape[0]!, tensor.shape[1]!) : arranged;
+      },
+      async readBlocks(name) {
+        const tensor = find(name);
+        if (isShiftedNorm(parsed, tensor.name) || isTransposed(parsed, name, tensor.shape)) return null;
+        return arrangeBack(parsed, moduleOf(name), await readBytes(file, tensor, path), tensor.shape);
       },
       mapped(name) {
         const { type, begin, bytes } = find(name);
@@ -247,14 +254,16 @@ function parseHeader(bytes: Buffer, fileSize: number, path: string): Header {
   return { metadata, tensors };
 }
 
-async function readFloats(file: FileHandle, { name, type, begin, bytes }: Stored, path: string): Promise<Float32Array> {
+const readFloats = async (file: FileHandle, tensor: Stored, path: string): Promise<Float32Array> => tensor.type.decode(await readBytes(file, tensor, path));
+
+async function readBytes(file: FileHandle, { name, begin, bytes }: Stored, path: string): Promise<Uint8Array> {
   const data = new Uint8Array(bytes);
   for (let at = 0; at < bytes; ) {
     const { bytesRead } = await file.read(data, at, Math.min(bytes - at, 1 << 28), begin + at);
     if (bytesRead === 0) throw new Error(`${path}: tensor ${name} is cut off; the file was changed while it was read`);
     at += bytesRead;
   }
-  return type.decode(data);
+  return data;
 }
 
 function huggingFaceName(config: ModelConfig, name: string, path: string): string {

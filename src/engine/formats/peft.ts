@@ -5,9 +5,10 @@
  */
 import { join } from 'node:path';
 import { brief } from '../../shared/brief.ts';
-import type { Lora } from '../../shared/recipe.ts';
+import type { BaseWeights, Lora } from '../../shared/recipe.ts';
 import { readScoreHead, type ScoreHead } from '../model/heads.ts';
 import type { ModuleUpdate, ReadAdapter as Adapter } from '../model/lora.ts';
+import { readBaseWeights, writeBaseWeights } from './base-weights.ts';
 import { readJsonFile, writeJsonFile } from './json.ts';
 import { openSafetensors, type Safetensors, writeSafetensors, type TensorSource } from './safetensors.ts';
 import { writeFolderBeside, type WrittenFile } from './write-beside.ts';
@@ -20,8 +21,8 @@ const PREFIX = 'base_model.model.';
 /** The tensor of a score head beside an adapter. */
 export const SCORE = `${PREFIX}score.weight`;
 
-/** With use_rslora PEFT scales by loraAlpha / √r; `loraAlpha` is already made the one that gives the same scale as loraAlpha / r. */
-export type ReadAdapter = Adapter & { baseModel: string | null };
+/** With use_rslora PEFT scales by loraAlpha / √r; `loraAlpha` is already made the one that gives the same scale as loraAlpha / r. `baseWeights`: how the base was kept when it was trained. */
+export type ReadAdapter = Adapter & { baseModel: string | null; baseWeights: BaseWeights };
 
 /** Fields that must be off (null, false, empty, or the value given) for an adapter to be one of those above. */
 const UNSUPPORTED: Record<string, unknown> = {
@@ -99,6 +100,7 @@ export async function readAdapter(folder: string): Promise<ReadAdapter> {
       loraDropout: dropout,
       targetModules: [...new Set([...tensors.keys()].map((name) => name.slice(name.lastIndexOf('.') + 1)))].sort(),
       baseModel: typeof base === 'string' && base !== '' ? base : null,
+      baseWeights: await readBaseWeights(folder),
       tensors,
       saved,
       score: head ? { head: await readHead(folder, head.shape[0]!), values: head.values } : null,
@@ -189,6 +191,8 @@ export async function writeAdapter(
   out: string,
   adapter: {
     lora: Pick<Lora, 'r' | 'loraAlpha' | 'loraDropout' | 'targetModules'>;
+    /** How the base was kept; 'stored' by default. */
+    baseWeights?: BaseWeights;
     baseModel: string;
     modules: WrittenModule[];
     /** Tensors of the base it brings whole. */
@@ -197,7 +201,7 @@ export async function writeAdapter(
     score: { head: ScoreHead; values: Float32Array } | null;
   },
 ): Promise<WrittenFile[]> {
-  const { lora, baseModel, modules, saved, score } = adapter;
+  const { lora, baseWeights = 'stored', baseModel, modules, saved, score } = adapter;
   const tensors = modules.flatMap(({ name, a, b, magnitude, inFeatures, outFeatures, r = lora.r }): TensorSource[] => [
     { name: `${PREFIX}${name}.lora_A.weight`, shape: [r, inFeatures], dtype: 'F32', read: a },
     { name: `${PREFIX}${name}.lora_B.weight`, shape: [outFeatures, r], dtype: 'F32', read: b },
@@ -232,6 +236,7 @@ export async function writeAdapter(
   return writeFolderBeside(out, CONFIG, async (folder) => [
     { name: WEIGHTS, ...(await writeSafetensors(join(folder, WEIGHTS), tensors)) },
     { name: CONFIG, ...(await writeJsonFile(join(folder, CONFIG), config)) },
+    ...(await writeBaseWeights(folder, baseWeights)),
     ...(score ? [{ name: HEAD, ...(await writeJsonFile(join(folder, HEAD), describeHead(score.head))) }] : []),
   ]);
 }

@@ -75,7 +75,7 @@ async function exportAdapter(job: ExportJob): Promise<ExportResult> {
     inFeatures: a.length / r,
     outFeatures: b.length / r,
   }));
-  return { path: job.out, files: await writeAdapter(job.out, { lora: adapter, baseModel: job.model.folder, modules, saved: adapter.saved, score: adapter.score }), notes: [] };
+  return { path: job.out, files: await writeAdapter(job.out, { lora: adapter, baseWeights: adapter.baseWeights, baseModel: job.model.folder, modules, saved: adapter.saved, score: adapter.score }), notes: [] };
 }
 
 async function readConfigOf(path: string): Promise<Record<string, unknown>> {

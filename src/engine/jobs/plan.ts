@@ -14,6 +14,8 @@ import { onlineCost, plannedPrompt } from '../rollouts/cost.ts';
 import type { Device } from '../device/device.ts';
 import { openModelFolder } from '../formats/model-folder.ts';
 import { type ModelConfig, parseModelConfig } from '../model/config.ts';
+import { unfused } from '../model/fused-experts.ts';
+import { storedName } from '../model/parameters.ts';
 import { onPolicyBase } from '../open-model.ts';
 import { loadTokenizer } from '../tokenizer/tokenizer.ts';
 
@@ -36,13 +38,15 @@ export async function plan(job: PlanJob, device: Device): Promise<PlanResult> {
   const folder = await openModelFolder(job.model.folder, { weights: !(recipe.method === 'pretrain' && recipe.fromScratch) });
   await folder.close();
   const stored = parseModelConfig(folder.config, join(folder.folder, 'config.json'));
+  const single = unfused(stored, folder);
+  const dtypeOf = (name: string) => single.tensors.get(storedName(stored, single, name))?.dtype;
   const bf16 = [...folder.tensors.values()].some(({ dtype }) => dtype === 'BF16');
   const sample = 'rows' in job.sample ? { rows: job.sample.rows, sampled: job.sample.rows.length, cut: 0, leftOut: 0, longestRow: 0 } : await tokenizeSample(job, job.sample.examples);
   const { rows } = sample;
   if (rows.length === 0) throw new Error(`none of the ${sample.sampled} sampled rows can be trained on: after the cut to maxLength (${recipe.maxLength} tokens) nothing of their answers remains`);
   const config = { ...stored, numLabels: recipe.method === 'reward' ? 1 : recipe.method === 'classify' ? PLANNED_LABELS : null };
   const headOnly = recipe.method === 'classify' && recipe.freezeTrunk;
-  const shapes: Shapes = { config, lora: recipe.lora, headOnly, gradientCheckpointing: recipe.gradientCheckpointing, bf16 };
+  const shapes: Shapes = { config, lora: recipe.lora, headOnly, gradientCheckpointing: recipe.gradientCheckpointing, bf16, dtypeOf };
   const counted = countParameters(shapes);
   const trained = recipe.method === 'kto' ? rows.flatMap(unpairLengths) : rows;
   const validationRows = Math.round((job.validationRows * trained.length) / rows.length);

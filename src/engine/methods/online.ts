@@ -8,7 +8,7 @@ import { judgedMetrics, mean, type OnlineData, type Reference } from '../algorit
 import type { StepReport, Training } from '../algorithms/training.ts';
 import type { StepPlan } from '../data/plan.ts';
 import { readExamples } from '../data/read.ts';
-import { onPolicyBase, openModel } from '../open-model.ts';
+import { onPolicyBase, openModel, sharesPolicyBase } from '../open-model.ts';
 import { openRewardModel } from '../rewards/reward-model.ts';
 import { openRewards, type Rewards } from '../rewards/rewards.ts';
 import type { Answer } from '../rewards/rules.ts';
@@ -69,9 +69,12 @@ async function openOnline(context: MethodContext<OnlineRecipe>, training: Traini
   const numGenerations = answersPerPrompt(recipe);
   const validation = job.validation ? spread(await preparePrompts(context, job.validation), EVALUATED) : [];
   const models = new Map<string, ReturnType<typeof openRewardModel>>();
-  const open = (name: string) => {
+  const openNamed = async (name: string) => {
     const path = job.models[name];
-    const known = models.get(name) ?? openRewardModel(context.device, path, recipe, onPolicyBase(job, path) ? training.model : undefined);
+    return openRewardModel(context.device, path, recipe, (await sharesPolicyBase(job, path)) ? training.model : undefined);
+  };
+  const open = (name: string) => {
+    const known = models.get(name) ?? openNamed(name);
     models.set(name, known);
     return known;
   };
@@ -132,7 +135,8 @@ async function openReference({ job, device, tokenizer }: { job: TrainJob & { rec
   const named = name === undefined ? undefined : job.models[name];
   if (!named && recipe.lora && !job.model.adapter) return { model, adapter: false };
   const path = named ?? job.model;
-  const reference = await openModel(device, path, tokenizer, { storage: 'bf16-if-stored', trainable: 'none', shared: onPolicyBase(job, path) ? model : undefined });
+  const isShared = named ? await sharesPolicyBase(job, path) : onPolicyBase(job, path);
+  const reference = await openModel(device, path, tokenizer, { storage: 'bf16-if-stored', trainable: 'none', shared: isShared ? model : undefined });
   return { model: reference.model, adapter: true };
 }
 

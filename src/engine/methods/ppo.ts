@@ -4,7 +4,7 @@ import { type Critic, ppo } from '../algorithms/ppo.ts';
 import type { Training } from '../algorithms/training.ts';
 import { readCritic } from '../checkpoint.ts';
 import { REWARD_LABELS } from '../model/heads.ts';
-import { onPolicyBase, openModel } from '../open-model.ts';
+import { onPolicyBase, openModel, trainedStorage } from '../open-model.ts';
 import { createAdamW } from '../optim/adamw.ts';
 import type { MethodContext, PreparedMethod } from './method.ts';
 import { prepareOnline } from './online.ts';
@@ -25,7 +25,7 @@ async function openCritic({ job, device, tokenizer }: MethodContext<PpoRecipe>, 
   const { recipe } = job;
   const path = recipe.valueModel === undefined ? job.model : job.models[recipe.valueModel];
   const { model } = await openModel(device, path, tokenizer, {
-    storage: recipe.lora ? 'bf16-if-stored' : 'f32',
+    storage: trainedStorage(recipe),
     trainable: recipe.lora ? 'lora' : 'all',
     lora: recipe.lora ?? undefined,
     shared: onPolicyBase(job, path) ? policy : undefined,

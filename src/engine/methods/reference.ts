@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import type { DpoRecipe, KtoRecipe } from '../../shared/recipe.ts';
 import type { Training } from '../algorithms/training.ts';
 import type { LanguageModel } from '../model/language-model.ts';
-import { openModel } from '../open-model.ts';
+import { openModel, trainedStorage } from '../open-model.ts';
 import type { MethodContext } from './method.ts';
 
 /** `compute` is asked for `count` numbers only where they are not kept yet; `texts` are the rows' ids, all of them. `rows`: what they are called. */
@@ -27,7 +27,9 @@ export async function keptReference(
   let values: Float64Array;
   const named = job.recipe.referenceModel === undefined ? undefined : job.models[job.recipe.referenceModel];
   if (named || training.startStep > 0) {
-    const { model } = await openModel(device, named ?? job.model, tokenizer, { storage: 'f32', trainable: 'none' });
+    // the base is the policy's, quantised as that is; another model's is its own
+    const storage = named ? 'bf16-if-stored' : trainedStorage(job.recipe);
+    const { model } = await openModel(device, named ?? job.model, tokenizer, { storage, trainable: 'none' });
     values = await compute(model);
     model.free();
   } else {

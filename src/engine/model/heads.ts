@@ -53,3 +53,10 @@ export function readScoreHead(config: Record<string, unknown>): ScoreHead {
     padTokenId: typeof pad === 'number' ? pad : null,
   };
 }
+
+/** Labels of the score head: those asked for, which must be the stored ones where there are any. */
+export function chooseLabels(wanted: number | undefined, stored: number | null, where: string): number | null {
+  if (wanted === undefined || stored === null) return wanted ?? stored;
+  if (wanted === stored) return stored;
+  throw new Error(`${where}: its score head has ${stored} labels, ${wanted} are needed; train on the language model it came from`);
+}

@@ -12,23 +12,27 @@ import { linear } from '../ops/linear.ts';
 import { logprob } from '../ops/logprob.ts';
 import { createPool } from '../ops/pool.ts';
 import { constant, createTape, type Tape, type Value } from '../ops/tape.ts';
+import { type KeptStorage, keptStorage, type WeightStorage } from './base-weights.ts';
 import { type ModelConfig, parseModelConfig } from './config.ts';
 import { type CacheSequence, createKvCache, type KvCache } from './kv-cache.ts';
 import { createDoraNorms } from './dora.ts';
+import { chooseLabels } from './heads.ts';
 import { attachLora, checkAdapter, checkExperts, checkSaved, loraUpdate, type LoraSetting, mergedWeight, type ModuleUpdate, type ReadAdapter, targetLinears } from './lora.ts';
-import { longestText, packBatch, type Packed, packDecode } from './pack-inputs.ts';
+import { checkIds, checkLong, longestText, packBatch, type Packed, packDecode } from './pack-inputs.ts';
 import {
-  adoptStored, buildWeights, checkTensors, createParameter, decoderLinears, drawParameter, isRouter, isTransposed, type Linear, type LoraModule, type Parameter, readParameter, readStored, SCORE,
-  type TensorFolder, transposed, type WeightStorage, writeParameter,
+  adoptStored, buildWeights, checkTensors, createParameter, decoderLinears, drawParameter, isTransposed, type Linear, type LoraModule, type Parameter, readParameter, readStored, SCORE,
+  storedName, type TensorFolder, transposed, writeParameter, writeStoredBlocks,
 } from './parameters.ts';
 import { unfused } from './fused-experts.ts';
 import { createBalance, releaseBalance, routerLoss } from './router-loss.ts';
-import { createRotaryTable, rotaryRows, turnsLong } from './rope-table.ts';
+import { createRotaryTable, rotaryRows } from './rope-table.ts';
 import { type Inputs, normed, transformer } from './transformer.ts';
 
 export type LoadOptions = {
-  /** Of frozen matrices; trained ones are f32. With q8_0 the model decodes and gives logits; log-probs (forward) and scores want the others. */
+  /** Of frozen matrices; trained ones are f32. With q8_0 the model decodes and gives logits; log-probs (forward) and scores want the others. Blocks are never read back: tensors() wants f32 or bf16. */
   storage: WeightStorage;
+  /** A matrix as it was kept when the adapter was trained, from the file's numbers: the base becomes that, however it is kept here (`keptAs`). */
+  adapterBase?: (name: string, shape: number[], values: Float32Array, keptAs: Tensor['storage']) => Float32Array;
   /** 'score' trains the score head alone, on a frozen trunk. */
   trainable: 'all' | 'none' | 'lora' | 'score';
   /** A new adapter, with trainable: 'lora' and no adapter given. */
@@ -142,14 +146,16 @@ export async function loadLanguageModel(device: Device, from: TensorFolder, opti
   const beside = trainable === 'all' ? undefined : options.adapter;
   const folded = [options.mergeAdapter, trainable === 'all' ? options.adapter : undefined].filter((adapter) => adapter !== undefined);
   const isFolded = (name: string) => folded.some(({ tensors, saved }) => saved.has(name) || tensors.has(name.replace(/\.weight$/, '')));
+  const kept = (name: string, shape: number[], wanted: WeightStorage): KeptStorage =>
+    keptStorage(config, name, shape, randomInit || name === SCORE ? undefined : folder.tensors.get(storedName(config, folder, name))?.dtype, wanted);
   const all: Parameter[] = [];
   const adopted = new Set<Parameter>();
   const weights = buildWeights(config, (name, shape) => {
     const score = name === SCORE;
     const known = score ? undefined : options.shared?.frozen.get(name);
-    const kept = score || isRouter(config, name) ? 'f32' : storage;
-    const inFile = known || score || randomInit || trainable === 'all' || isFolded(name) ? null : adoptStored(device, config, folder, name, shape, kept);
-    const parameter = known ?? createParameter(device, name, shape, kept, trainable === 'all' || (score && trainable !== 'none'), inFile);
+    const storedAs = kept(name, shape, score ? 'f32' : storage);
+    const inFile = known || score || randomInit || trainable === 'all' || isFolded(name) || options.adapterBase ? null : adoptStored(device, config, folder, name, shape, storedAs);
+    const parameter = known ?? createParameter(device, name, shape, storedAs, trainable === 'all' || (score && trainable !== 'none'), inFile);
     all.push(parameter);
     if (inFile) adopted.add(parameter);
     return parameter;
@@ -166,10 +172,12 @@ export async function loadLanguageModel(device: Device, from: TensorFolder, opti
   const linearOf = new Map(linears.map((linear) => [linear.weight, linear]));
   for (const parameter of own) {
     if (adopted.has(parameter)) continue;
+    if (!isFolded(parameter.name) && !options.adapterBase && !randomInit && (await writeStoredBlocks(device, config, folder, parameter))) continue;
     const isNew = randomInit || (parameter === weights.score && stored.numLabels === null);
     let values = isNew ? drawParameter(config, parameter.name, parameter.tensor.length, seed) : await readStored(config, folder, parameter.name, parameter.shape);
     if (parameter === weights.score && adapterScore) values = adapterScore.values;
     const linear = linearOf.get(parameter);
+    if (options.adapterBase && parameter !== weights.score) values = options.adapterBase(parameter.name, parameter.shape, values, parameter.tensor.storage);
     for (const adapter of folded) {
       values = adapter.saved.get(parameter.name)?.values ?? values;
       const update = linear && adapter.tensors.get(linear.name);
@@ -484,29 +492,4 @@ export async function loadLanguageModel(device: Device, from: TensorFolder, opti
     },
   };
   return model;
-}
-
-/** Labels of the score head: those asked for, which must be the stored ones where there are any. */
-function chooseLabels(wanted: number | undefined, stored: number | null, where: string): number | null {
-  if (wanted === undefined || stored === null) return wanted ?? stored;
-  if (wanted === stored) return stored;
-  throw new Error(`${where}: its score head has ${stored} labels, ${wanted} are needed; train on the language model it came from`);
-}
-
-/** With longrope, keys in the cache were turned by the short frequencies, and a text that outgrows them would need them all anew. */
-function checkLong(config: ModelConfig, sequence: CacheSequence, added: number): void {
-  const before = (sequence.prefix?.length ?? 0) + sequence.length;
-  if (before === 0 || turnsLong(config, before) === turnsLong(config, before + added)) return;
-  throw new Error(
-    `decode: at ${before} tokens the text passes the length this model was first trained on, where its rotary angles (longrope) change for all tokens; ` +
-    'start from the whole text, or keep prompt and answer together shorter',
-  );
-}
-
-function checkIds(ids: Int32Array, limit: number, what: 'token' | 'target' | 'row' | 'position'): void {
-  for (let i = 0; i < ids.length; i++) {
-    if (ids[i]! >= 0 && ids[i]! < limit) continue;
-    const remedy = what === 'position' ? `the model has ${limit} (max_position_embeddings); shorten the text` : what === 'row' ? `the batch has ${limit} rows` : `the vocabulary has ${limit}; does the tokenizer belong to this model?`;
-    throw new Error(`forward: ${what} ${ids[i]} at place ${i} is out of range, ${remedy}`);
-  }
 }

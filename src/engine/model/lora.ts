@@ -15,7 +15,7 @@ import { createParameter, type Linear, type LoraModule, type Parameter, type Wei
 export type ModuleUpdate = { a: Float32Array; b: Float32Array; r: number; scale: number; magnitude: Float32Array | null };
 
 /** How a new adapter begins. */
-export type LoraSetting = Omit<Lora, 'useDora'> & Partial<Pick<Lora, 'useDora'>>;
+export type LoraSetting = Omit<Lora, 'useDora' | 'baseWeights'> & Partial<Pick<Lora, 'useDora' | 'baseWeights'>>;
 
 /** An adapter as formats/peft.ts reads it; tensors by module name, e.g. model.layers.0.self_attn.q_proj. */
 export type ReadAdapter = {

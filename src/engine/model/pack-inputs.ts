@@ -1,6 +1,8 @@
-/** What the device sees of a batch, or of tokens added to sequences of a cache: token ids, positions and the table of segments. It checks no ids. */
+/** What the device sees of a batch, or of tokens added to sequences of a cache: token ids, positions and the table of segments. And what of them is refused. */
 import type { Batch } from '../data/batch.ts';
+import type { ModelConfig } from './config.ts';
 import type { CacheSequence } from './kv-cache.ts';
+import { turnsLong } from './rope-table.ts';
 
 /** What the device sees of a batch; segments is (S, 6), see Device.attention. */
 export type Packed = { tokens: Int32Array; positions: Int32Array; segments: Int32Array };
@@ -43,4 +45,23 @@ export function packDecode(inputs: { sequence: CacheSequence; tokens: ArrayLike<
   return {
     tokens: Int32Array.from(tokens), positions: Int32Array.from(positions), segments: Int32Array.from(segments), lastRows: Int32Array.from(lastRows), moves,
   };
+}
+
+/** With longrope, keys in the cache were turned by the short frequencies, and a text that outgrows them would need them all anew. */
+export function checkLong(config: ModelConfig, sequence: CacheSequence, added: number): void {
+  const before = (sequence.prefix?.length ?? 0) + sequence.length;
+  if (before === 0 || turnsLong(config, before) === turnsLong(config, before + added)) return;
+  throw new Error(
+    `decode: at ${before} tokens the text passes the length this model was first trained on, where its rotary angles (longrope) change for all tokens; ` +
+    'start from the whole text, or keep prompt and answer together shorter',
+  );
+}
+
+/** Throws where one is not in [0, limit). */
+export function checkIds(ids: Int32Array, limit: number, what: 'token' | 'target' | 'row' | 'position'): void {
+  for (let i = 0; i < ids.length; i++) {
+    if (ids[i]! >= 0 && ids[i]! < limit) continue;
+    const remedy = what === 'position' ? `the model has ${limit} (max_position_embeddings); shorten the text` : what === 'row' ? `the batch has ${limit} rows` : `the vocabulary has ${limit}; does the tokenizer belong to this model?`;
+    throw new Error(`forward: ${what} ${ids[i]} at place ${i} is out of range, ${remedy}`);
+  }
 }

@@ -8,6 +8,7 @@ import type { Device, MappedBytes, Tensor } from '../device/device.ts';
 import type { DoraGain } from '../ops/dora.ts';
 import type { LinearWeights } from '../ops/linear.ts';
 import { createRandom, deriveSeed } from '../random.ts';
+import type { KeptStorage } from './base-weights.ts';
 import type { ModelConfig } from './config.ts';
 import type { Mixture, MixtureNames, Names } from './families.ts';
 import { unfused } from './fused-experts.ts';
@@ -153,9 +154,11 @@ export function transposed(x: Float32Array, rows: number, columns: number): Floa
 export type TensorFolder = {
   folder: string;
   config: Record<string, unknown>;
-  tensors: Map<string, { shape: number[]; file: string }>;
+  tensors: Map<string, { shape: number[]; file: string; dtype?: string }>;
   read(name: string): Promise<Float32Array>;
   mapped?(name: string): MappedBytes | null;
+  /** The bytes of a tensor stored in blocks, in the order of its rows; of GGUF. */
+  readBlocks?(name: string): Promise<Uint8Array | null>;
 };
 
 /** Where a parameter is stored: a tied embedding may lie under either of its two names, and old GPT-2 folders leave `transformer.` out. */
@@ -176,11 +179,11 @@ export async function readStored(config: ModelConfig, folder: TensorFolder, name
 }
 
 /** A frozen parameter where the folder stores it as the device would keep it: it stays there, uncopied. Null where it has to be read. */
-export function adoptStored(device: Device, config: ModelConfig, folder: TensorFolder, name: string, shape: number[], storage: WeightStorage): Tensor | null {
+export function adoptStored(device: Device, config: ModelConfig, folder: TensorFolder, name: string, shape: number[], storage: KeptStorage): Tensor | null {
   if (!device.adopt || !folder.mapped || isTransposed(config, name, shape)) return null;
   const stored = storedName(config, folder, name);
   const bytes = folder.mapped(stored);
-  if (bytes?.storage !== (shape.length > 1 ? storage : 'f32')) return null;
+  if (bytes?.storage !== storage) return null;
   try {
     return device.adopt(bytes, shape.reduce((a, b) => a * b, 1));
   } catch (error) {
@@ -232,18 +235,20 @@ export function drawParameter(config: ModelConfig, name: string, length: number,
   return values;
 }
 
-/** Of matrices: see Device's Storage. */
-export type WeightStorage = 'f32' | 'bf16' | 'q8_0';
-
 /** Allocates a parameter, or takes one that is there; its gradient comes in backward. */
-export function createParameter(device: Device, name: string, shape: number[], storage: WeightStorage, trained: boolean, tensor: Tensor | null = null): Parameter {
+export function createParameter(device: Device, name: string, shape: number[], storage: KeptStorage, trained: boolean, tensor: Tensor | null = null): Parameter {
   const length = shape.reduce((a, b) => a * b, 1);
-  const matrix = shape.length > 1;
-  const kept = matrix && !(storage === 'q8_0' && shape[1] % 32 !== 0); // rows that are no whole blocks stay f32, as llama.cpp keeps them
-  return {
-    name, shape, trained, grad: null, decay: matrix,
-    tensor: tensor ?? device.alloc(length, kept ? storage : 'f32'), // norms and biases are small and their kernels take f32
-  };
+  return { name, shape, trained, grad: null, decay: shape.length > 1, tensor: tensor ?? device.alloc(length, storage) };
+}
+
+/** Stores a frozen matrix in the very blocks its file has, where it is kept in those; says whether it was. */
+export async function writeStoredBlocks(device: Device, config: ModelConfig, folder: TensorFolder, { name, tensor }: Parameter): Promise<boolean> {
+  const stored = storedName(config, folder, name);
+  const same = { Q8_0: 'int8', Q4_0: 'q4_0' }[folder.tensors.get(stored)?.dtype ?? ''];
+  if (!folder.readBlocks || tensor.storage !== same) return false;
+  const bytes = await folder.readBlocks(stored);
+  if (bytes) device.write(tensor, bytes);
+  return bytes !== null;
 }
 
 /** Stores a parameter's values as its tensor keeps them. */
@@ -258,7 +263,7 @@ export function writeParameter(device: Device, { tensor, shape }: Parameter, val
 
 /** A parameter's values in f32, whatever it is stored in. */
 export async function readParameter(device: Device, parameter: Parameter): Promise<Float32Array> {
-  const values = await device.read(parameter.tensor);
+  const values = (await device.read(parameter.tensor)) as Float32Array | Uint16Array;
   if (values instanceof Float32Array) return values;
   return new Float32Array(Uint32Array.from(values, (bits) => bits << 16).buffer); // bf16 is the upper half of an f32
 }

@@ -66,9 +66,20 @@ function sentence({ format, dtype }: ExportRow, run: RunRow | null): string {
   return run ? `${what}. It was trained with Attune by ${run.method.toUpperCase()} from ${run.recipe.model}.` : `${what}, written by Attune as it was, without training.`;
 }
 
-function origin(library: Library, run: RunRow, { model, source }: ExportRow): string[] {
+/** Of a run whose frozen base was not kept as it is stored. */
+function quantised({ format }: ExportRow, run: RunRow): string[] {
+  const base = run.recipe.lora?.baseWeights ?? 'stored';
+  if (base === 'stored') return [];
+  const how = `the frozen base was kept as ${base} in training`;
+  const merged = 'merged into the numbers that base has (dequantised), not into the base as it is stored';
+  return [`- base: ${how}; ${format === 'peft' ? 'the adapter belongs to that base (`base_weights.json`)' : `the adapter is ${merged}`}`];
+}
+
+function origin(library: Library, run: RunRow, row: ExportRow): string[] {
+  const { model, source } = row;
   const lines = [
     `- method: ${run.method}`,
+    ...quantised(row, run),
     `- made from: ${originOf(library, model, source.path.folder).names.join(' → ')} → **${model}**`,
     `- data: ${run.recipe.dataset}${run.trainSha256 ? `, training rows SHA-256 \`${run.trainSha256}\`` : ''}`,
     `- steps: ${run.step} of ${run.totalSteps}, seed ${run.seed}`,
@@ -123,9 +134,11 @@ function loading({ format, path, source }: ExportRow, run: RunRow | null): strin
   if (format === 'safetensors') return code('python', `${load}\ntokenizer = AutoTokenizer.from_pretrained("FOLDER")\nmodel = ${model}.from_pretrained("FOLDER")`);
   const head = run?.method === 'reward' ? ', num_labels=1' : run?.method === 'classify' ? ', num_labels=N' : ''; // N: the labels of score_head.json
   const base = basename(source.path.folder);
+  const nf4 = run?.recipe.lora?.baseWeights === 'nf4';
+  const quantization = nf4 ? ', quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)' : '';
   return code(
     'python',
-    `${load}from peft import PeftModel\n\nbase = ${model}.from_pretrained("BASE"${head})  # the folder of ${base}\ntokenizer = AutoTokenizer.from_pretrained("BASE")\nmodel = PeftModel.from_pretrained(base, "FOLDER")`,
+    `${nf4 ? load.replace('AutoTokenizer', 'AutoTokenizer, BitsAndBytesConfig') : load}from peft import PeftModel\n\nbase = ${model}.from_pretrained("BASE"${head}${quantization})  # the folder of ${base}\ntokenizer = AutoTokenizer.from_pretrained("BASE")\nmodel = PeftModel.from_pretrained(base, "FOLDER")`,
   );
 }
 

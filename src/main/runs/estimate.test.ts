@@ -55,6 +55,7 @@ test.each([
   ['sft, accumulated', { gradientAccumulationSteps: 2 }],
   ['sft with LoRA', { lora: {} }],
   ['sft with LoRA and gradient checkpointing', { lora: {}, gradientCheckpointing: true }],
+  ['sft with QLoRA', { lora: { baseWeights: 'nf4' } }],
   ['dpo of every weight', { pairs: true }],
   ['dpo with LoRA', { pairs: true, lora: {} }],
 ])('memory is within 0.85 to 1.15 of what the run takes: %s', async (name, more) => {
@@ -150,4 +151,15 @@ test('warns of what is unusual, a sentence each', async () => {
   const dpo = { pairs: true, optimizer: { learningRate: 2e-4 } };
   expect((await estimate(embedded(dpo))).warnings).toEqual(['A learning rate of 2e-4 is high for dpo of every weight of a model this size: up to 1e-4 is usual.']);
   await expect(estimate(embedded({ ...dpo, method: 'sft' }))).rejects.toThrow(/it has preference rows|preference pairs, which sft cannot train on/);
+});
+
+test('a quantised base takes the bytes of its blocks', async () => {
+  const of = (baseWeights: string) => estimate(embedded({ lora: { r: 8, baseWeights } }));
+  const [stored, q8, nf4] = [await of('stored'), await of('q8_0'), await of('nf4')];
+  const { parameters, trainableParameters } = stored;
+  const base = parameters - trainableParameters;
+  expect((stored.memory.weights - 4 * trainableParameters) / base).toBeCloseTo(2, 1); // bf16; norms are f32
+  expect((q8.memory.weights - 4 * trainableParameters) / base).toBeCloseTo(34 / 32, 1);
+  // all but the embedding, which four bits leave in bf16
+  expect((stored.memory.weights - nf4.memory.weights) / (base - 4096 * 256)).toBeCloseTo(2 - 4.127 / 8, 1);
 });

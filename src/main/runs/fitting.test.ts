@@ -26,6 +26,19 @@ it('puts ways together where one is not enough, and says nothing where none is',
   expect(await fits(recipe({ lora: {}, gradientCheckpointing: true, perDeviceTrainBatchSize: 1 }), 50)).toEqual([]);
 });
 
+it('offers the frozen base in four bits last: beside smaller steps, and alone only where an adapter on the base as stored does not fit', async () => {
+  const bytes = { stored: 100, f32: 200, bf16: 100, q8_0: 50, q4_0: 25, nf4: 25 };
+  const memoryOf = ({ lora, gradientCheckpointing, perDeviceTrainBatchSize }: Recipe): Promise<number> =>
+    Promise.resolve((lora ? bytes[lora.baseWeights] + 10 : 400) + (gradientCheckpointing ? 4 : 20) * perDeviceTrainBatchSize);
+  const offered = async (of: Recipe, available: number) =>
+    (await findFits(of, { total: await memoryOf(of), available, reached: null }, memoryOf)).map(({ changes, memory }) => `${changes.map(describeChange).join(', ')} ${memory}`);
+  const one = { perDeviceTrainBatchSize: 1 };
+  expect(await offered(recipe(one), 60)).toEqual(['lora: {"r":16,"baseWeights":"nf4"} 55']);
+  expect(await offered(recipe(one), 140)).toEqual(['lora: {"r":16} 130']);
+  expect(await offered(recipe({ ...one, lora: {} }), 120)).toEqual(['gradientCheckpointing: true 114', 'lora.baseWeights: nf4 55']);
+  expect(await offered(recipe({ ...one, lora: { baseWeights: 'q4_0' } }), 40)).toEqual([]);
+});
+
 it('believes an end more than an estimate: below what was reached, or well below the estimate', async () => {
   expect((await fits(recipe(), 10_000, 460))[0]).toBe('perDeviceTrainBatchSize: 1, gradientAccumulationSteps: 24 420');
   expect((await fits(recipe(), 10_000))[0]).toBe('perDeviceTrainBatchSize: 4, gradientAccumulationSteps: 6 480'); // 0.8 of 640

@@ -1,6 +1,6 @@
 /**
  * Recipes that train the same rows in less memory, the least change first: smaller micro-batches with the same step, layers computed again in backward,
- * both, an adapter in place of every weight. What each takes is the estimate's business (estimate.ts).
+ * both, an adapter in place of every weight, and last its frozen base in four bits. What each takes is the estimate's business (estimate.ts).
  */
 import type { Fit, RecipeChange } from '../../shared/fitting.ts';
 import { Recipe } from '../../shared/recipe.ts';
@@ -11,6 +11,8 @@ const HEADROOM = 0.95;
 const DISBELIEF = 0.8;
 const CHECKPOINTING: RecipeChange = { path: ['gradientCheckpointing'], value: true };
 const LORA: RecipeChange = { path: ['lora'], value: { r: 16 } };
+const QLORA: RecipeChange = { path: ['lora'], value: { r: 16, baseWeights: 'nf4' } };
+const FOUR_BITS: RecipeChange = { path: ['lora', 'baseWeights'], value: 'nf4' };
 
 export function fitsIn(memory: { total: number; available: number }): boolean {
   return memory.total <= HEADROOM * memory.available;
@@ -26,9 +28,11 @@ export async function findFits(recipe: Recipe, lack: Lack, memoryOf: (recipe: Re
   const ways: RecipeChange[][] = [
     ...(recipe.gradientCheckpointing ? [] : [[CHECKPOINTING]]),
     ...(recipe.lora ? [] : [[LORA], ...(recipe.gradientCheckpointing ? [] : [[LORA, CHECKPOINTING]])]),
+    ...quantised(recipe).flatMap((change) => [[change], ...(recipe.gradientCheckpointing ? [] : [[change, CHECKPOINTING]])]),
   ];
   const fits: Fit[] = [];
   for (const way of [[], ...ways]) {
+    if (way.includes(QLORA) && fits.some(({ changes }) => changes.includes(LORA))) continue; // rounding the base has a price
     const steps = batches.map((batch) => [...way, ...batch]).filter((changes) => changes.length > 0 && apply(recipe, changes) !== null);
     const fit = await firstThatFits(steps, limit, (changes) => memoryOf(apply(recipe, changes)!));
     // a longer way that needs as small a batch as a shorter one has nothing to offer
@@ -68,8 +72,16 @@ function smallerBatches({ perDeviceTrainBatchSize: rows, gradientAccumulationSte
   ]);
 }
 
+/** The frozen base in four bits, where it is not. */
+function quantised({ lora }: Recipe): RecipeChange[] {
+  if (!lora) return [QLORA];
+  return lora.baseWeights === 'nf4' || lora.baseWeights === 'q4_0' ? [] : [FOUR_BITS];
+}
+
 /** null: a method that does not take the change. */
 function apply(recipe: Recipe, changes: RecipeChange[]): Recipe | null {
-  const parsed = Recipe.safeParse({ ...recipe, ...Object.fromEntries(changes.map(({ path: [name], value }) => [name, value])) });
+  const changed: Record<string, unknown> = { ...recipe };
+  for (const { path: [name, part], value } of changes) changed[name] = part === undefined ? value : { ...(changed[name] as object), [part]: value };
+  const parsed = Recipe.safeParse(changed);
   return parsed.success ? parsed.data : null;
 }

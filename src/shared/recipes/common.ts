@@ -2,6 +2,10 @@
 import { z } from 'zod';
 import { Template } from '../dataset.ts';
 
+/** How the frozen base under an adapter is kept in memory. */
+export const BaseWeights = z.enum(['stored', 'f32', 'bf16', 'q8_0', 'q4_0', 'nf4']);
+export type BaseWeights = z.infer<typeof BaseWeights>;
+
 export const Lora = z.strictObject({
   r: z.int().min(1).max(1024).default(16).describe('rank of the update'),
   loraAlpha: z.number().gt(0).default(32).describe('the update is scaled by loraAlpha / r'),
@@ -12,6 +16,7 @@ export const Lora = z.strictObject({
     .min(1)
     .default(['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'])
     .describe('linears that get an update, by the last part of their name; all-linear for every one'),
+  baseWeights: BaseWeights.default('stored').describe('how the frozen base is kept: as stored, or quantised (QLoRA) to 8 bits (q8_0) or 4 (nf4, q4_0): less memory, a little slower'),
 });
 export type Lora = z.infer<typeof Lora>;
 

@@ -5,7 +5,8 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { BUILT } from '../built.ts';
-import type { HostArray, Storage, Tensor } from '../device.ts';
+import { isBlockStorage } from '../../formats/weight-blocks.ts';
+import type { BlockStorage, HostArray, Storage, Tensor } from '../device.ts';
 
 type Handle = { readonly cuda: unique symbol };
 type Opened = {
@@ -55,7 +56,7 @@ function signatureOf(kernel: string): string {
 const FAULTS = ['', 'gatherRows: index', 'scatterAddRows: index', 'logprob: targets', 'attention: segments', 'rope: positions'];
 const SEGMENTS = 4;
 const ELEMENT = { f32: 4, bf16: 2, i32: 4 };
-export const bytesOf = (storage: Storage, length: number): number => (storage === 'q8_0' ? (length / 32) * 34 : length * ELEMENT[storage]);
+export const bytesOf = (storage: Exclude<Storage, BlockStorage>, length: number): number => (storage === 'q8_0' ? (length / 32) * 34 : length * ELEMENT[storage]);
 
 export interface Gpu {
   readonly name: string;
@@ -116,6 +117,7 @@ export function openGpu(name: string, driver = ''): Gpu {
     name, properties, fault,
 
     alloc(length, storage) {
+      if (isBlockStorage(storage)) throw new Error(`alloc: the cuda device keeps no matrix in blocks yet, and ${storage} was asked for: set lora.baseWeights to bf16, or train on the native device`);
       if (storage === 'q8_0' && length % 32 !== 0) throw new Error(`alloc: length: q8_0 comes in blocks of 32, got ${length}`);
       const size = bytesOf(storage, length);
       const home: Home = { gpu: handle, address: take(size, true), bytes: size, freed: false };

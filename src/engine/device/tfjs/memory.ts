@@ -2,11 +2,12 @@
  * Memory that can be written, on TensorFlow.js, whose tensors never change: a block is a row of windows onto such tensors, and writing replaces
  * the windows it covers. Nothing is copied to cut one: a window knows where in its tensor it begins. What was never written is a window onto nothing and reads as 0.
  *
- * bf16 and q8_0 are held as the float32 numbers they mean, so they save no memory here. Bytes are those the engine asked for; what a backend
+ * bf16, q8_0 and blocks are held as the float32 numbers they mean, so they save no memory here. Bytes are those the engine asked for; what a backend
  * keeps besides (intermediate results, copies) it does not say.
  */
 import type { Tensor1D } from '@tensorflow/tfjs-core';
 import { fromBf16, toBf16 } from '../../formats/float.ts';
+import { bytesToKeep, isBlockStorage, weightBlocks } from '../../formats/weight-blocks.ts';
 import type { HostArray, Storage, Tensor } from '../device.ts';
 import type { TensorFlow } from './backends.ts';
 
@@ -18,7 +19,7 @@ type Block = { windows: Window[]; bytes: number; freed: boolean };
 /** Elements of a block from `base` on. */
 type BlockTensor = Tensor & { readonly block: Block; readonly base: number };
 
-const BYTES: Record<Storage, number> = { f32: 4, bf16: 4, i32: 4, q8_0: 4 };
+const BYTES: Record<Storage, number> = { f32: 4, bf16: 4, i32: 4, q8_0: 4, int8: 4, q4_0: 4, nf4: 4 };
 
 export type Memory = ReturnType<typeof createMemory>;
 
@@ -120,7 +121,12 @@ export function createMemory(tf: TensorFlow, name: string, limit: number) {
 
     write(x: Tensor, data: HostArray, offset: number): void {
       const { storage } = own(x);
-      const fits = storage === 'i32' ? data instanceof Int32Array : storage === 'f32' ? data instanceof Float32Array : storage === 'bf16' && !(data instanceof Int32Array);
+      if (isBlockStorage(storage)) {
+        const numbers = weightBlocks(storage).dequantize(bytesToKeep(storage, x.length, data, offset), x.length);
+        if (x.length > 0) tf.tidy(() => replace((x as BlockTensor).block, (x as BlockTensor).base, x.length, tf.tensor1d(numbers)));
+        return;
+      }
+      const fits = storage === 'i32' ? data instanceof Int32Array : storage === 'f32' ? data instanceof Float32Array : storage === 'bf16' && (data instanceof Float32Array || data instanceof Uint16Array);
       if (!fits) throw new Error(`write: ${data.constructor.name} does not fit a tensor of ${storage}.`);
       if (offset < 0 || offset + data.length > x.length) throw new Error(`write: ${data.length} elements at ${offset} do not fit a tensor of ${x.length}.`);
       if (data.length === 0) return;
@@ -134,7 +140,7 @@ export function createMemory(tf: TensorFlow, name: string, limit: number) {
 
     async read(x: Tensor, offset: number, length: number): Promise<HostArray> {
       const { storage } = own(x);
-      if (storage === 'q8_0') throw new Error('read: a tensor is q8_0 where f32 or bf16 or i32 is needed.');
+      if (storage === 'q8_0' || isBlockStorage(storage)) throw new Error(`read: a tensor is ${storage} where f32 or bf16 or i32 is needed.`);
       if (offset < 0 || length < 0 || offset + length > x.length) throw new Error(`read: ${length} elements at ${offset} lie outside a tensor of ${x.length}.`);
       if (length === 0) return storage === 'f32' ? new Float32Array() : storage === 'i32' ? new Int32Array() : new Uint16Array();
       const snapshot = tf.tidy(() => tf.clone(get(x, offset, length, storage === 'i32' ? 'int32' : 'float32')));

@@ -48,14 +48,14 @@ export function elementwise(kernel: Omit<Kernel, 'threads'>): Kernel {
 
 export type WeightStorage = Exclude<Storage, 'i32'>;
 /** What frozen weights are stored as when gradients go through them. */
-export const FROZEN: WeightStorage[] = ['f32', 'bf16'];
+export const FROZEN: WeightStorage[] = ['f32', 'bf16', 'int8', 'q4_0', 'nf4'];
 
 /** What a buffer of a weight of this storage holds. */
-export const wordsOf = (storage: WeightStorage): 'f32' | 'u32' => (storage === 'f32' ? 'f32' : 'u32');
+export const wordsOf = (storage: WeightStorage): 'f32' | 'u32' => (storage === 'bf16' || storage === 'q8_0' ? 'u32' : 'f32');
 
-/** `weight(i)`: element i of the buffer `w` in any storage. q8_0: nine words a block of 32, the scale as f32 and 32 signed bytes. */
+/** `weight(i)`: element i of the buffer `w` in any storage; blocks are held as the numbers they mean. q8_0: nine words a block of 32, the scale as f32 and 32 signed bytes. */
 export function weightReader(storage: WeightStorage): string {
-  if (storage === 'f32') return 'fn weight(i: u32) -> f32 { return w[i]; }';
+  if (wordsOf(storage) === 'f32') return 'fn weight(i: u32) -> f32 { return w[i]; }';
   if (storage === 'bf16') return 'fn weight(i: u32) -> f32 { let pair = w[i >> 1u]; return bitcast<f32>(select(pair << 16u, pair & 0xffff0000u, (i & 1u) == 1u)); }';
   return `fn weight(i: u32) -> f32 {
   let at = (i >> 5u) * 9u;

@@ -1,6 +1,7 @@
 /** Tensors in GPU buffers: one buffer a tensor, views into it, and their values in and out. */
 import { toBf16 } from '../../formats/float.ts';
 import { Q8_0_BLOCK } from '../../formats/q8-0.ts';
+import { bytesToKeep, isBlockStorage, weightBlocks } from '../../formats/weight-blocks.ts';
 import type { HostArray, Storage, Tensor } from '../device.ts';
 import type { Gpu, Part } from './gpu.ts';
 import { elementwise } from './kernel.ts';
@@ -82,6 +83,11 @@ export function createMemory(gpu: Gpu) {
 
     write(x: Tensor, data: HostArray, offset: number): void {
       const { part, storage } = own(x);
+      if (isBlockStorage(storage)) {
+        const numbers = weightBlocks(storage).dequantize(bytesToKeep(storage, x.length, data, offset), x.length);
+        if (x.length > 0) gpu.write(part, 0, new Uint8Array(numbers.buffer));
+        return;
+      }
       const values = storage === 'bf16' && data instanceof Float32Array ? toBf16(data) : data;
       const fits = storage === 'i32' ? values instanceof Int32Array : storage === 'f32' ? values instanceof Float32Array : storage === 'bf16' && values instanceof Uint16Array;
       if (!fits) throw new Error(`write: ${data.constructor.name} does not fit a tensor of ${storage}.`);
@@ -100,7 +106,7 @@ export function createMemory(gpu: Gpu) {
 
     async read(x: Tensor, offset: number, length: number): Promise<HostArray> {
       const { part, storage } = own(x);
-      if (storage === 'q8_0') throw new Error('read: a tensor is q8_0 where f32 or bf16 or i32 is needed.');
+      if (storage === 'q8_0' || isBlockStorage(storage)) throw new Error(`read: a tensor is ${storage} where f32 or bf16 or i32 is needed.`);
       if (offset < 0 || length < 0 || offset + length > x.length) throw new Error(`read: ${length} elements at ${offset} lie outside a tensor of ${x.length}.`);
       if (length === 0) return storage === 'f32' ? new Float32Array() : storage === 'i32' ? new Int32Array() : new Uint16Array();
       if (storage === 'bf16') {

@@ -7,7 +7,7 @@ import type { Field } from './fields.ts';
 /** In this order; model and dataset stand above them on their own. */
 const FIRST = [
   'name', 'optimizer.learningRate', 'numTrainEpochs', 'maxSteps', 'perDeviceTrainBatchSize', 'maxLength', 'maxCompletionLength', 'numGenerations', 'beta', 'lossType', 'evalSteps',
-  'lora', 'lora.r', 'rewards', 'goldReward',
+  'lora', 'lora.r', 'lora.baseWeights', 'rewards', 'goldReward',
 ];
 const ABOVE = ['model', 'dataset'];
 

@@ -18,6 +18,7 @@ const LABELS: Record<string, string> = {
   'lora.loraAlpha': 'LoRA alpha',
   'lora.loraDropout': 'LoRA dropout',
   'lora.useDora': 'DoRA',
+  'lora.baseWeights': 'Frozen base kept as (QLoRA)',
   evalSteps: 'Evaluate every',
   saveSteps: 'Checkpoint every',
   loggingSteps: 'Log every',
