@@ -481,6 +481,8 @@ export type PlanResult = {
   models: { held: number; shared: number };
   /** Bytes; `runtime` is the engine process itself. */
   memory: { weights: number; gradients: number; optimizer: number; activations: number; runtime: number };
+  /** What the device has of its own, bytes; null: it takes the machine's, or does not tell. */
+  deviceMemory: number | null;
   /** Of all steps and evaluations. */
   flops: number;
   /** What training reaches on this machine by a measurement of its kernels. */

@@ -90,6 +90,7 @@ export async function plan(job: PlanJob, device: Device): Promise<PlanResult> {
       activations: activationBytes(shapes, { tokens: microBatchTokens, sites, accumulated: recipe.gradientAccumulationSteps > 1 }) + (online?.cacheBytes ?? 0) + 4 * featured * config.hiddenSize,
       runtime: runtimeBytes(trainRows + validationRows, mean((each) => each.tokens)),
     },
+    deviceMemory: device.memoryBytes ?? null,
     flops,
     flopsPerSecond: job.measureSpeed ? measureKernels(device, config) : null,
   };

@@ -82,7 +82,7 @@ export function createEstimator(library: Library, changes: Changes): Estimator {
       const read = sample.read!;
       const { weights, gradients, optimizer, activations, runtime } = planned.memory;
       const total = weights + gradients + optimizer + activations + runtime;
-      const available = process.availableMemory();
+      const available = planned.deviceMemory ?? process.availableMemory();
       const fromRuns = speedOfRuns(library, device, recipe, planned.parameters);
       const speed = fromRuns ?? speeds.get(speedKey(device, model.path)) ?? null;
       const seconds = speed === null ? null : START_SECONDS + planned.flops / speed;

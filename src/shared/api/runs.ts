@@ -97,7 +97,7 @@ export type Estimate = {
   /** Held at once while training; of them, those that stand on the trained one's own frozen weights. */
   models: { held: number; shared: number };
   /** Bytes. Activations: beyond the gradients, whose memory they use too before those come to be. */
-  memory: { weights: number; gradients: number; optimizer: number; activations: number; total: number; /** free on this machine now */ available: number; /** with some to spare */ fits: boolean };
+  memory: { weights: number; gradients: number; optimizer: number; activations: number; total: number; /** free on this machine now, or what the device has */ available: number; /** with some to spare */ fits: boolean };
   /** null when the speed of this machine is not known yet. */
   seconds: number | null;
   tokensPerSecond: number | null;
