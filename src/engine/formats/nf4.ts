@@ -14,7 +14,7 @@ const HEAD = 4 * (1 + 256); // bytes of mean and map
 const f32 = Math.fround;
 
 /** Of a block scaled to [−1, 1]. */
-const NUMBERS = Float32Array.of(
+export const NF4_NUMBERS = Float32Array.of(
   -1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0,
   0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1,
 );
@@ -54,16 +54,22 @@ export function quantizeNf4(values: Float32Array): Uint8Array {
   return out;
 }
 
+/** The scale of each block, and two numbers a byte. */
+export function nf4Parts(bytes: Uint8Array): { scales: Float32Array; nibbles: Uint8Array } {
+  const { head, outer, scales, nibbles } = partsOf(bytes);
+  return { scales: Float32Array.from(scales, (scale, block) => f32(head[1 + scale]! * outer[Math.floor(block / OUTER)]!) + head[0]!), nibbles };
+}
+
 /** The numbers the bytes mean. */
 export function dequantizeNf4(bytes: Uint8Array, length: number): Float32Array {
-  const { head, outer, scales, nibbles } = partsOf(bytes);
+  const { scales, nibbles } = nf4Parts(bytes);
   const out = new Float32Array(length);
   for (let block = 0; block < scales.length; block++) {
-    const scale = f32(f32(head[1 + scales[block]!]! * outer[Math.floor(block / OUTER)]!) + head[0]!);
+    const scale = scales[block]!;
     for (let i = block * NF4_BLOCK; i < (block + 1) * NF4_BLOCK; i += 2) {
       const two = nibbles[i / 2]!;
-      out[i] = NUMBERS[two >> 4]! * scale;
-      out[i + 1] = NUMBERS[two & 15]! * scale;
+      out[i] = NF4_NUMBERS[two >> 4]! * scale;
+      out[i + 1] = NF4_NUMBERS[two & 15]! * scale;
     }
   }
   return out;
@@ -88,16 +94,16 @@ const clamped = (x: number): number => Math.min(1, Math.max(-1, x));
 
 /** Cells of [−1, 1], each with at most one place where the nearest number changes: the number below it, and that place. */
 const CELLS = 64;
-const midpoints = Array.from({ length: 15 }, (_, i) => (NUMBERS[i]! + NUMBERS[i + 1]!) / 2);
+const midpoints = Array.from({ length: 15 }, (_, i) => (NF4_NUMBERS[i]! + NF4_NUMBERS[i + 1]!) / 2);
 const below = Uint8Array.from({ length: CELLS + 1 }, (_, cell) => midpoints.filter((middle) => middle < (2 * cell) / CELLS - 1).length);
 const change = Float64Array.from({ length: CELLS + 1 }, (_, cell) => midpoints[below[cell]!] ?? Infinity);
 
-/** As nearestOf(NUMBERS, x), for they are asked for a hundred million times. */
+/** As nearestOf(NF4_NUMBERS, x), for they are asked for a hundred million times. */
 function nearestNumber(x: number): number {
   const y = x > 1 ? 1 : x < -1 ? -1 : x;
   const cell = ((y + 1) * (CELLS / 2)) | 0;
   const past = y - change[cell]!;
-  if (past < 1e-6 && past > -1e-6) return nearestOf(NUMBERS, y);
+  if (past < 1e-6 && past > -1e-6) return nearestOf(NF4_NUMBERS, y);
   return below[cell]! + (past > 0 ? 1 : 0);
 }
 

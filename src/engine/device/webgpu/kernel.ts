@@ -1,4 +1,5 @@
 /** A kernel as text: WGSL with its buffers and numbers named once, and the few pieces of WGSL that several kernels share. */
+import { NF4_NUMBERS } from '../../formats/nf4.ts';
 import type { Storage } from '../device.ts';
 
 export type Kernel = {
@@ -51,18 +52,34 @@ export type WeightStorage = Exclude<Storage, 'i32'>;
 export const FROZEN: WeightStorage[] = ['f32', 'bf16', 'int8', 'q4_0', 'nf4'];
 
 /** What a buffer of a weight of this storage holds. */
-export const wordsOf = (storage: WeightStorage): 'f32' | 'u32' => (storage === 'bf16' || storage === 'q8_0' ? 'u32' : 'f32');
+export const wordsOf = (storage: WeightStorage): 'f32' | 'u32' => (storage === 'f32' ? 'f32' : 'u32');
 
-/** `weight(i)`: element i of the buffer `w` in any storage; blocks are held as the numbers they mean. q8_0: nine words a block of 32, the scale as f32 and 32 signed bytes. */
-export function weightReader(storage: WeightStorage): string {
-  if (wordsOf(storage) === 'f32') return 'fn weight(i: u32) -> f32 { return w[i]; }';
-  if (storage === 'bf16') return 'fn weight(i: u32) -> f32 { let pair = w[i >> 1u]; return bitcast<f32>(select(pair << 16u, pair & 0xffff0000u, (i & 1u) == 1u)); }';
-  return `fn weight(i: u32) -> f32 {
+/** `weight(i)`: element i of the buffer `w` in any storage; blocks as blocks.ts lays them out. */
+export const weightReader = (storage: WeightStorage): string => `fn weight(i: u32) -> f32 {${READERS[storage]}}`;
+
+const BYTES = `
   let at = (i >> 5u) * 9u;
   let bytes = w[at + 1u + ((i & 31u) >> 2u)];
   return bitcast<f32>(w[at]) * f32(bitcast<i32>(bytes << (24u - 8u * (i & 3u))) >> 24u);
-}`;
-}
+`;
+const READERS: Record<WeightStorage, string> = {
+  f32: ' return w[i]; ',
+  bf16: ' let pair = w[i >> 1u]; return bitcast<f32>(select(pair << 16u, pair & 0xffff0000u, (i & 1u) == 1u)); ',
+  q8_0: BYTES,
+  int8: BYTES,
+  // of a block's 16 bytes the low halves come first, then the high ones
+  q4_0: `
+  let at = (i >> 5u) * 5u;
+  let byte = w[at + 1u + ((i & 15u) >> 2u)] >> (8u * (i & 3u));
+  return bitcast<f32>(w[at]) * f32(i32((byte >> ((i & 16u) >> 2u)) & 15u) - 8);
+`,
+  nf4: `
+  let numbers = array<f32, 16>(${[...NF4_NUMBERS].map((x) => x.toPrecision(9)).join(', ')});
+  let at = (i >> 6u) * 9u;
+  let byte = w[at + 1u + ((i & 63u) >> 3u)] >> (8u * ((i & 7u) >> 1u));
+  return numbers[(byte >> (4u - 4u * (i & 1u))) & 15u] * bitcast<f32>(w[at]);
+`,
+};
 
 /** Adds, or takes the largest of, one f32 of each thread of a workgroup, in an order that is always the same. */
 export function reductions(threads: number): string {

@@ -1,8 +1,9 @@
 /** Tensors in GPU buffers: one buffer a tensor, views into it, and their values in and out. */
 import { toBf16 } from '../../formats/float.ts';
 import { Q8_0_BLOCK } from '../../formats/q8-0.ts';
-import { bytesToKeep, isBlockStorage, weightBlocks } from '../../formats/weight-blocks.ts';
-import type { HostArray, Storage, Tensor } from '../device.ts';
+import { bytesToKeep, isBlockStorage } from '../../formats/weight-blocks.ts';
+import { BLOCK_NUMBERS, type HostArray, type Storage, type Tensor } from '../device.ts';
+import { packBlocks, packedBytes } from './blocks.ts';
 import type { Gpu, Part } from './gpu.ts';
 import { elementwise } from './kernel.ts';
 
@@ -14,6 +15,7 @@ export type Memory = ReturnType<typeof createMemory>;
 /** Bytes a tensor takes: an f32 scale before a block of q8_0's bytes, whole words of bf16. */
 export function bytesOf(length: number, storage: Storage): number {
   if (storage === 'q8_0') return (length / Q8_0_BLOCK) * (4 + Q8_0_BLOCK);
+  if (isBlockStorage(storage)) return packedBytes(storage, length);
   return storage === 'bf16' ? 4 * Math.ceil(length / 2) : 4 * length;
 }
 
@@ -36,6 +38,7 @@ export function createMemory(gpu: Gpu) {
 
   function alloc(length: number, storage: Storage): Tensor {
     if (storage === 'q8_0' && length % Q8_0_BLOCK !== 0) throw new Error(`alloc: q8_0 comes in blocks of ${Q8_0_BLOCK}, got ${length} elements.`);
+    if (isBlockStorage(storage) && length % BLOCK_NUMBERS[storage] !== 0) throw new Error(`alloc: ${storage} comes in blocks of ${BLOCK_NUMBERS[storage]}, got ${length} elements.`);
     const asked = bytesOf(length, storage);
     if (asked > gpu.maxBufferSize) {
       throw new Error(`webgpu: out of memory, ${asked} bytes asked for at once, and this graphics card has buffers of at most ${gpu.maxBufferSize}; a smaller batch, checkpointing or a smaller model fits.`);
@@ -84,8 +87,8 @@ export function createMemory(gpu: Gpu) {
     write(x: Tensor, data: HostArray, offset: number): void {
       const { part, storage } = own(x);
       if (isBlockStorage(storage)) {
-        const numbers = weightBlocks(storage).dequantize(bytesToKeep(storage, x.length, data, offset), x.length);
-        if (x.length > 0) gpu.write(part, 0, new Uint8Array(numbers.buffer));
+        const packed = packBlocks(storage, bytesToKeep(storage, x.length, data, offset), x.length);
+        if (packed.length > 0) gpu.write(part, 0, packed);
         return;
       }
       const values = storage === 'bf16' && data instanceof Float32Array ? toBf16(data) : data;
