@@ -1,6 +1,7 @@
 /**
  * ggml's Q4_0, written: blocks of 32 numbers along a row, a float16 scale d and 32 halves of a byte q, meaning d · (q − 8); 18 bytes a block.
- * Bit-equal to the gguf package: d is the number largest in size over −8, so that it lies at 0; x / d + 8.5 is cut to a whole number. Reading is ggml-blocks.ts.
+ * Bit-equal to the gguf package: d is the number largest in size over −8, so that it lies at 0; x / d + 8.5 is cut to a whole number, each step
+ * rounded to float32. Reading is ggml-blocks.ts.
  */
 import { f32ToF16 } from './float.ts';
 
@@ -21,10 +22,9 @@ export function quantizeQ40(values: Float32Array): Uint8Array {
     const scale = f32ToF16(d);
     out[at] = scale & 0xff;
     out[at + 1] = scale >>> 8;
-    for (let i = 0; i < Q4_0_BLOCK / 2; i++) out[at + 2 + i] = half(values[from + i]! * inverse) | (half(values[from + 16 + i]! * inverse) << 4);
+    for (let i = 0; i < Q4_0_BLOCK / 2; i++) out[at + 2 + i] = half(values[from + i]!, inverse) | (half(values[from + 16 + i]!, inverse) << 4);
   }
   return out;
 }
 
-/** What the package has in float64, as ggml has it where multiply and add are one. */
-const half = (scaled: number): number => Math.min(15, Math.trunc(Math.fround(scaled + 8.5)));
+const half = (x: number, inverse: number): number => Math.min(15, Math.trunc(Math.fround(Math.fround(x * inverse) + 8.5)));
