@@ -1,5 +1,5 @@
 // What crosses the border, and how arguments are read there: each is checked once, and an error names kernel, argument, what was expected
-// and what came. A tensor is an External around a Block; a device is an External around a Device. Only addon.cpp includes it.
+// and what came. A tensor is an External around a Block; a device is an External around a Device. Only addon.cpp and addon_memory.cpp include it.
 #pragma once
 
 #include <napi.h>

@@ -17,8 +17,10 @@ const output = join(root, 'build', 'native');
 const addon = join(output, 'attune.node');
 const require = createRequire(import.meta.url);
 
+/** See Node's headers. */
+const borderFiles = ['addon.cpp', 'addon_memory.cpp'];
 /** Compiled once, for any processor of the family. The other .cpp files hold kernels. */
-const plainFiles = ['addon.cpp', 'context.cpp', 'dispatch.cpp', 'mapping.cpp', 'memory.cpp'];
+const plainFiles = [...borderFiles, 'context.cpp', 'dispatch.cpp', 'mapping.cpp', 'memory.cpp'];
 
 /** Instruction set → compiler flags. */
 const instructionSets = {
@@ -86,7 +88,7 @@ export async function buildNative() {
       const text = readFileSync(join(sources, name));
       const hash = createHash('sha256').update(commonHash).update(name).update(set).update(text).digest('hex').slice(0, 16);
       const object = join(output, `${name.slice(0, -4)}${set && `-${set}`}-${hash}.o`);
-      const border = name === 'addon.cpp' ? [...addonFlags, `-I${napi}`, `-I${headers}`] : [];
+      const border = borderFiles.includes(name) ? [...addonFlags, `-I${napi}`, `-I${headers}`] : [];
       const extra = plain ? border : [...setFlags, `-DATTUNE_ISA=${set}`];
       jobs.push({ object, args: [...flags, ...extra, '-c', join(sources, name)] });
     }
