@@ -10,7 +10,7 @@ test('a run is exported as GGUF and passes its parity check; the result stays', 
   const { page } = workbench;
   await workbench.go('#/export?model=example-lora');
   await expect(page.getByRole('heading', { name: 'Nothing exported yet' })).toBeVisible();
-  await page.getByRole('radio', { name: 'GGUF' }).click();
+  await page.getByRole('radio', { name: 'GGUF', exact: true }).click();
   await page.getByRole('radio', { name: 'q8_0' }).click();
   await expect(page).toHaveURL(/format=gguf&type=q8_0/);
   const folder = join(workbench.folder, 'out');
@@ -49,7 +49,7 @@ test('a run is exported as GGUF and passes its parity check; the result stays', 
 test('an adapter can be exported alone, a model with weights of its own cannot', async ({ workbench }) => {
   const { page } = workbench;
   await workbench.go('#/export?model=attune-base');
-  await expect(page.getByRole('radio', { name: 'GGUF' })).toBeVisible();
+  await expect(page.getByRole('radio', { name: 'GGUF', exact: true })).toBeVisible();
   await expect(page.getByRole('radio', { name: 'PEFT adapter' })).toHaveCount(0);
   await workbench.go('#/export?model=example-lora');
   await page.getByRole('radio', { name: 'PEFT adapter' }).click();
