@@ -25,8 +25,11 @@ const TOKENISING_TIME = 700;
 const PLANNED_LABELS = 2;
 /** Rows over all epochs that are planned one by one; beyond that one epoch is, and multiplied. */
 const PLANNED_ROWS = 500_000;
-/** Of the engine process without a model: Node and the kernels' scratch; what tokenising makes its heap grow by, a row and in all. Measured. */
-const RUNTIME_BYTES = 170e6;
+/**
+ * Of the engine process beside its tensors: Node and the kernels' scratch, and what reading weights leaves in its heap where they are not used as they lie
+ * in their file; what tokenising makes the heap grow by, a row and in all. Measured.
+ */
+const RUNTIME_BYTES = { read: 190e6, mapped: 145e6 };
 const HEAP_GROWTH = { row: 10e3, most: 40e6 };
 /** Of a tokenised row, beside five bytes a token. */
 const ROW_BYTES = 600;
@@ -88,7 +91,7 @@ export async function plan(job: PlanJob, device: Device): Promise<PlanResult> {
       gradients: 4 * counted.trainable * (online?.trainedModels ?? 1),
       optimizer: 8 * counted.trainable * (online?.trainedModels ?? 1),
       activations: activationBytes(shapes, { tokens: microBatchTokens, sites, accumulated: recipe.gradientAccumulationSteps > 1 }) + (online?.cacheBytes ?? 0) + 4 * featured * config.hiddenSize,
-      runtime: runtimeBytes(trainRows + validationRows, mean((each) => each.tokens)),
+      runtime: RUNTIME_BYTES[recipe.lora || headOnly ? 'mapped' : 'read'] + heapGrowth(trainRows + validationRows, mean((each) => each.tokens)),
     },
     deviceMemory: device.memoryBytes ?? null,
     flops,
@@ -112,8 +115,8 @@ function unpairLengths(row: RowLengths): RowLengths[] {
   return answers.map((answer) => [prompt + answer, answer]);
 }
 
-function runtimeBytes(rows: number, meanTokens: number): number {
-  return RUNTIME_BYTES + Math.min(HEAP_GROWTH.most, rows * HEAP_GROWTH.row) + rows * (ROW_BYTES + 5 * meanTokens);
+function heapGrowth(rows: number, meanTokens: number): number {
+  return Math.min(HEAP_GROWTH.most, rows * HEAP_GROWTH.row) + rows * (ROW_BYTES + 5 * meanTokens);
 }
 
 type Sampled = { rows: RowLengths[]; sampled: number; cut: number; leftOut: number; longestRow: number };
