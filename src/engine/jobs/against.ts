@@ -18,8 +18,9 @@ const MOST_LOGITS = 2 ** 23;
 export async function compareLogprobs({ text, model: path, against: otherPath }: LogprobsJob & { against: NonNullable<LogprobsJob['against']> }, device: Device): Promise<LogprobsResult> {
   const [tokenizer, otherTokenizer] = [await loadTokenizer(path.folder), await loadTokenizer(otherPath.folder)];
   const ids = tokenizer.encode(text, { addSpecialTokens: true });
+  const otherIds = otherTokenizer.encode(text, { addSpecialTokens: true });
   if (ids.length === 0) throw new Error('--text has no tokens: give it some text');
-  checkSameTokens(text, tokenizer, otherTokenizer);
+  checkSameTokens([ids, tokenizer], [otherIds, otherTokenizer]);
   const { model } = await openModel(device, path, tokenizer, { storage: 'bf16-if-stored', trainable: 'none' });
   const { model: other } = await openModel(device, otherPath, otherTokenizer, { storage: 'bf16-if-stored', trainable: 'none' });
   const V = model.config.vocabSize;
@@ -48,8 +49,8 @@ export async function compareLogprobs({ text, model: path, against: otherPath }:
   return { ids, tokens: ids.map((id) => tokenizer.token(id)), logprobs, against };
 }
 
-function checkSameTokens(text: string, a: Tokenizer, b: Tokenizer): void {
-  const [own, other] = [a, b].map((tokenizer) => tokenizer.encode(text, { addSpecialTokens: true }).map((id) => [id, tokenizer.token(id)]));
+function checkSameTokens(...both: [ids: number[], tokenizer: Tokenizer][]): void {
+  const [own, other] = both.map(([ids, tokenizer]) => ids.map((id) => [id, tokenizer.token(id)]));
   if (JSON.stringify(own) !== JSON.stringify(other)) {
     throw new Error(`--against: the other model cuts this text into ${other.length === own.length ? 'other' : other.length} tokens${other.length === own.length ? '' : `, this one into ${own.length}`}: only models with the same tokenizer can be held against each other token by token`);
   }

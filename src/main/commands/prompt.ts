@@ -1,10 +1,10 @@
 /** What a model is asked, from the command line: --prompt, a kept template and its places, a system message, examples before it, or a file of prompts. */
 import type { Command } from 'commander';
-import { type Example, exampleMessages, fillTemplate, variablesOf } from '../../shared/prompt-template.ts';
+import { type Example, fillTemplate, PromptTemplate, variablesOf } from '../../shared/prompt-template.ts';
 import type { Prompt } from '../../shared/job.ts';
-import type { Message } from '../../shared/dataset.ts';
 import { putPromptTemplate } from '../db/prompt-templates.ts';
 import type { Library } from '../library.ts';
+import { openingOf } from '../playground/conversation.ts';
 import { findTemplate } from '../playground/templates.ts';
 import { readPrompts } from '../prompts.ts';
 import { UserError } from '../user-error.ts';
@@ -38,7 +38,7 @@ export function readAsked(library: Library, flags: PromptFlags): Asked[] {
   const examples = flags.examples === undefined ? (kept?.examples ?? []) : readExamples(flags.examples);
   if (raw && examples.length > 0) throw new UserError('--raw continues a text as it is: examples are turns of a conversation, write them into the text');
   if (flags.savePrompt !== undefined) keep(library, flags.savePrompt, { system, text: kept?.text ?? prompt, examples });
-  const before: Message[] = [...(system === '' ? [] : [{ role: 'system' as const, content: system }]), ...exampleMessages(examples)];
+  const before = openingOf({ system, examples });
   if (prompts !== undefined) {
     if (flags.var !== undefined) throw new UserError('--var fills the places of one prompt: --prompts holds prompts written whole');
     return readPrompts(prompts).map((row) => ({ prompt: raw ? { raw: row.title } : { messages: [...before, ...row.messages] }, expected: row.expected ?? null }));
@@ -60,8 +60,9 @@ function fill(text: string, values: Record<string, string> | undefined, isTempla
 
 function keep(library: Library, name: string, { text, ...before }: { system: string; text: string | undefined; examples: Example[] }): void {
   if (text === undefined) throw new UserError('--save-prompt goes with --prompt: it keeps one prompt');
-  if (name.trim() === '' || name.trim().length > 60) throw new UserError('--save-prompt: a name has 1 to 60 characters');
-  putPromptTemplate(library.db, { name: name.trim(), text, ...before });
+  const named = PromptTemplate.shape.name.safeParse(name);
+  if (!named.success) throw new UserError('--save-prompt: a name has 1 to 60 characters');
+  putPromptTemplate(library.db, { name: named.data, text, ...before });
 }
 
 /** Rows as in a file of prompts; each needs the answer that it shows. */

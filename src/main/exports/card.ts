@@ -30,7 +30,8 @@ export function readCard({ folder }: Pick<ExportRow, 'folder'>): string | null {
 function card(library: Library, row: ExportRow): string {
   const run = runOf(library, row.model);
   const base = run?.recipe.model;
-  const { license, datasets } = originOf(library, row.model, row.source.path.folder);
+  const origin = originOf(library, row.model, row.source.path.folder);
+  const { license, datasets } = origin;
   const front = {
     ...(license === null ? {} : { license }),
     ...(base ? { base_model: base, base_model_relation: isAdapterFormat(row.format) ? 'adapter' : isGgufType(row.dtype) ? 'quantized' : 'finetune' } : {}),
@@ -43,8 +44,8 @@ function card(library: Library, row: ExportRow): string {
     `---\n${stringify(front)}---\n${MARK}`,
     `# ${row.model}`,
     sentence(row, run),
-    ...(run ? origin(library, run, row) : []),
-    licenseText(originOf(library, row.model, row.source.path.folder), run),
+    ...(run ? trainingText(run, row, origin) : []),
+    licenseText(origin, run),
     ...notesText(row),
     `## Files\n\n${table([['file', 'bytes', 'SHA-256'], ...row.files.map(({ name, bytes, sha256 }) => [`\`${name}\``, bytes.toLocaleString('en-US'), `\`${sha256}\``])])}`,
     `## Check after export\n\n${parityText(row)}`,
@@ -75,12 +76,11 @@ function quantised({ format }: ExportRow, run: RunRow): string[] {
   return [`- base: ${how}; ${format === 'peft' ? 'the adapter belongs to that base (`base_weights.json`)' : `the adapter is ${merged}`}`];
 }
 
-function origin(library: Library, run: RunRow, row: ExportRow): string[] {
-  const { model, source } = row;
+function trainingText(run: RunRow, row: ExportRow, { names }: Origin): string[] {
   const lines = [
     `- method: ${run.method}`,
     ...quantised(row, run),
-    `- made from: ${originOf(library, model, source.path.folder).names.join(' → ')} → **${model}**`,
+    `- made from: ${names.join(' → ')} → **${row.model}**`,
     `- data: ${run.recipe.dataset}${run.trainSha256 ? `, training rows SHA-256 \`${run.trainSha256}\`` : ''}`,
     `- steps: ${run.step} of ${run.totalSteps}, seed ${run.seed}`,
     ...(run.device ? [`- trained on: ${run.device}`] : []),

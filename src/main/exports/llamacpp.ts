@@ -10,6 +10,7 @@ import type { ExportRow } from '../db/exports.ts';
 import type { Library } from '../library.ts';
 import { LLAMA_CPP } from '../paths.ts';
 import { UserError } from '../user-error.ts';
+import { isGgufType } from './formats.ts';
 import { askEngineStoppably } from './index.ts';
 
 /** The module to load; null: there is none. */
@@ -30,7 +31,7 @@ export async function askLlamaCpp(library: Library, entry: string, { format, dty
   const ask = (gguf: string, lora?: string) => askEngineStoppably<LlamaCppParity>({ type: 'llamacpp', entry, gguf, lora, forced }, { signal });
   try {
     const result = format === 'gguf' ? await ask(path) : await withBase(library, source.path.folder, (base) => ask(base, path), signal);
-    const least = dtype.startsWith('q') ? AGREEMENT.blocks : AGREEMENT.whole;
+    const least = isGgufType(dtype) ? AGREEMENT.blocks : AGREEMENT.whole;
     return { ...result, least, error: null, passed: result.sameTexts === result.texts && result.sameTokens >= least * result.tokens };
   } catch (error) {
     if (signal?.aborted) throw error;

@@ -7,6 +7,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSy
 import { join } from 'node:path';
 import type { ModelPath } from '../../shared/job.ts';
 import type { Library } from '../library.ts';
+import { stampOfFile } from '../models/stamps.ts';
 
 /** Counts up when what is kept changes its meaning or its form. */
 const FORM = 1;
@@ -42,10 +43,7 @@ function fileOf(library: Library, what: string, models: ModelPath[]): string {
 function stampOf(folder: string): string[] {
   const found = statSync(folder, { throwIfNoEntry: false });
   if (!found) return [folder];
-  if (!found.isDirectory()) return [folder, `${found.mtimeMs}:${found.size}`];
+  if (!found.isDirectory()) return [folder, stampOfFile(folder)];
   const files = readdirSync(folder).filter((name) => WEIGHTS.test(name) && name !== 'optimizer.safetensors').sort();
-  return [folder, ...files.map((name) => {
-    const { mtimeMs, size } = statSync(join(folder, name));
-    return `${name}:${mtimeMs}:${size}`;
-  })];
+  return [folder, ...files.map((name) => `${name}:${stampOfFile(join(folder, name))}`)];
 }

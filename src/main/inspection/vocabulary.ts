@@ -2,13 +2,12 @@
  * A vocabulary as people look through it: searched by text, id or bytes, narrowed to a kind, and read page by page. Asked of an engine once a
  * model and held while it is looked at; a page is a slice of the ids a search lets through.
  */
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
 import type { VocabularyPage, VocabularyQuery } from '../../shared/api/inspection.ts';
 import type { TokenKind, Vocabulary, VocabularyEntry } from '../../shared/inspection.ts';
 import { askEngine } from '../engine.ts';
 import type { Library } from '../library.ts';
 import { resolveModel } from '../models/index.ts';
+import { stampsOf } from '../models/stamps.ts';
 import { UserError } from '../user-error.ts';
 
 /** Vocabularies held at once; the one not asked for longest goes. */
@@ -24,7 +23,7 @@ export function createVocabularies(): Vocabularies {
   return {
     async page(library, { model, query, kind, offset, count }) {
       const { path } = resolveModel(library, model);
-      const key = stampOf(path.folder);
+      const key = [path.folder, ...stampsOf(path.folder, FILES)].join(' ');
       const known: Held = held.get(key) ?? { vocabulary: askEngine<Vocabulary>({ type: 'vocabulary', model: path }), search: null };
       held.delete(key);
       held.set(key, known);
@@ -70,12 +69,4 @@ function countKinds({ entries }: Vocabulary): Record<TokenKind, number> {
   const kinds: Record<TokenKind, number> = { normal: 0, special: 0, added: 0, byte: 0, unused: 0 };
   for (const { kind } of entries) kinds[kind]++;
   return kinds;
-}
-
-function stampOf(folder: string): string {
-  const stamps = (folder.endsWith('.gguf') ? [folder] : FILES.map((name) => join(folder, name))).map((file) => {
-    const found = statSync(file, { throwIfNoEntry: false });
-    return found ? `${found.mtimeMs}:${found.size}` : '';
-  });
-  return [folder, ...stamps].join(' ');
 }

@@ -2,12 +2,11 @@
  * What model folders say of themselves, asked of the engine once and kept: a folder is read again only when its files are others than before.
  * The folders of a hundred models cost a few stat calls each and no process.
  */
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
 import type { FolderFacts, ModelPath } from '../../shared/job.ts';
 import { getModelFacts, setModelFacts } from '../db/model-facts.ts';
 import { askEngine } from '../engine.ts';
 import type { Library } from '../library.ts';
+import { stampsOf } from './stamps.ts';
 
 /** Whose size and time tell whether a folder is as it was. */
 const FILES = [
@@ -36,14 +35,7 @@ export async function readFacts({ db }: Library, folders: Iterable<string>): Pro
   return facts;
 }
 
-function stampOf(folder: string): string {
-  // a GGUF file is a model by itself
-  const stamps = (folder.endsWith('.gguf') ? [folder] : FILES.map((name) => join(folder, name))).map((file) => {
-    const found = statSync(file, { throwIfNoEntry: false });
-    return found ? `${found.mtimeMs}:${found.size}` : '';
-  });
-  return [TOLD, ...stamps].join(' ');
-}
+const stampOf = (folder: string): string => [TOLD, ...stampsOf(folder, FILES)].join(' ');
 
 /** What a model scores; null of a language model, which writes texts. */
 export async function readLabels(library: Library, { folder, adapter }: ModelPath): Promise<string[] | null> {
