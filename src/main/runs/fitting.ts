@@ -33,25 +33,32 @@ export async function findFits(recipe: Recipe, lack: Lack, memoryOf: (recipe: Re
   const fits: Fit[] = [];
   for (const way of [[], ...ways]) {
     if (way.includes(QLORA) && fits.some(({ changes }) => changes.includes(LORA))) continue; // rounding the base has a price
-    const steps = batches.map((batch) => [...way, ...batch]).filter((changes) => changes.length > 0 && apply(recipe, changes) !== null);
-    const fit = await firstThatFits(steps, limit, (changes) => memoryOf(apply(recipe, changes)!));
+    const steps = batches.flatMap((batch): Step[] => {
+      const changes = [...way, ...batch];
+      const changed = changes.length === 0 ? null : apply(recipe, changes);
+      return changed ? [{ changes, changed }] : [];
+    });
+    const fit = await firstThatFits(steps, limit, memoryOf);
     // a longer way that needs as small a batch as a shorter one has nothing to offer
     if (fit && !fits.some(({ changes }) => changes.every((change) => fit.changes.includes(change)))) fits.push(fit);
   }
   return fits;
 }
 
-/** `steps`: each takes less than those before it, so that halving finds it. */
-async function firstThatFits(steps: RecipeChange[][], limit: number, memoryOf: (changes: RecipeChange[]) => Promise<number>): Promise<Fit | null> {
-  let found: Fit | null = null;
-  for (let [low, high] = [0, steps.length - 1]; low <= high; ) {
-    const middle = low === 0 && high === steps.length - 1 ? high : (low + high) >> 1; // the last first: where it does not fit, none does
-    const memory = await memoryOf(steps[middle]);
-    if (memory > limit) {
-      if (middle === steps.length - 1) return null;
-      low = middle + 1;
-    } else {
-      found = { changes: steps[middle], memory };
+type Step = { changes: RecipeChange[]; /** the recipe so changed */ changed: Recipe };
+
+/** `steps`: each takes less than those before it, so that where the last does not fit none does, and else halving finds the first. */
+async function firstThatFits(steps: Step[], limit: number, memoryOf: (recipe: Recipe) => Promise<number>): Promise<Fit | null> {
+  const take = async ({ changes, changed }: Step): Promise<Fit> => ({ changes, memory: await memoryOf(changed) });
+  if (steps.length === 0) return null;
+  let found = await take(steps.at(-1)!);
+  if (found.memory > limit) return null;
+  for (let [low, high] = [0, steps.length - 2]; low <= high; ) {
+    const middle = (low + high) >> 1;
+    const fit = await take(steps[middle]);
+    if (fit.memory > limit) low = middle + 1;
+    else {
+      found = fit;
       high = middle - 1;
     }
   }
