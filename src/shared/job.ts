@@ -304,6 +304,15 @@ export type ReadToken = { id: number; text: string; logprob: number | null; entr
 /** The prompt's tokens first. Perplexities are null where there is no token that has a log-prob. */
 export type ReadText = { tokens: ReadToken[]; promptTokens: number; promptPerplexity: number | null; answerPerplexity: number | null };
 
+/** What a run tells of its steps; told once more with the checkpoint that a resumed run goes on from, since nobody may have heard it. */
+export type ToldEvent =
+  /** `seconds` as in progress. */
+  | ({ type: 'metrics'; seconds: number } & MetricPoint)
+  /** Held-out prompts answered by the model as it is after a step. */
+  | { type: 'samples'; step: number; samples: { prompt: Message[] | string; completion: string; expected: string | null }[] }
+  /** What an evaluation found beside its numbers. */
+  | { type: 'report'; step: number; report: RunReport };
+
 export type CheckpointEvent = {
   type: 'checkpoint';
   path: string;
@@ -327,7 +336,7 @@ export type EngineEvent =
       totalSteps: number;
       tokensPerSecond: number;
       secondsLeft: number;
-      /** Of training since `start`, pauses left out. */
+      /** Of training so far, those before a resumed run's checkpoint counted, pauses left out. */
       seconds: number;
       /** Resident memory of the engine process, as of a second ago at most. */
       memoryBytes: number;
@@ -335,13 +344,10 @@ export type EngineEvent =
       flopsPerSecond: number | null;
       values: Record<string, number>;
     }
-  /** `seconds` as in progress. */
-  | ({ type: 'metrics'; seconds: number } & MetricPoint)
-  /** Held-out prompts answered by the model as it is after a step. */
-  | { type: 'samples'; step: number; samples: { prompt: Message[] | string; completion: string; expected: string | null }[] }
+  | ToldEvent
   | CheckpointEvent
-  /** What an evaluation found beside its numbers. */
-  | { type: 'report'; step: number; report: RunReport }
+  /** Before `start`: the checkpoint a resumed run goes on from, and what was told between the one before it and it. */
+  | { type: 'found'; checkpoint: Omit<CheckpointEvent, 'type'>; told: ToldEvent[] }
   | { type: 'note'; text: string }
   | {
       type: 'token';
