@@ -73,9 +73,9 @@ test('one run trains at a time, in the order asked for; a queued one can leave',
 
 test('pause and resume: nothing moves in between and its time does not count; the bytes are those of an uninterrupted run', async () => {
   const { runs } = place.workbench;
-  const whole = start({ numTrainEpochs: 40 });
+  const whole = start({ numTrainEpochs: 15 });
   await runs.ended(whole);
-  const id = start({ numTrainEpochs: 40 });
+  const id = start({ numTrainEpochs: 15 });
   await reachStep(place.workbench, id, 3);
   runs.pause(id);
   expect(runs.state(id).asked).toBe('pause');
@@ -94,8 +94,8 @@ test('pause and resume: nothing moves in between and its time does not count; th
 
 test('stopped keeps the step under way; resumed it goes on from there with the same bytes, and seconds go on too', async () => {
   const { runs } = place.workbench;
-  const whole = start({ numTrainEpochs: 40 });
-  const id = start({ numTrainEpochs: 40 });
+  const whole = start({ numTrainEpochs: 15 });
+  const id = start({ numTrainEpochs: 15 });
   await runs.ended(whole);
   await reachStep(place.workbench, id, 7);
   runs.stop(id);
@@ -136,9 +136,9 @@ test('what the engine told and nobody heard before all were killed is told again
 
 test('an engine killed by SIGKILL leaves an interrupted run that says so; the queue goes on, and resumed it ends with the same bytes', async () => {
   const { runs } = place.workbench;
-  const whole = start({ numTrainEpochs: 40 });
+  const whole = start({ numTrainEpochs: 15 });
   await runs.ended(whole);
-  const id = start({ numTrainEpochs: 40 });
+  const id = start({ numTrainEpochs: 15 });
   const next = start();
   await reachStep(place.workbench, id, 12);
   const children = readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8').trim().split(' ').map(Number);
