@@ -29,6 +29,11 @@ export const tinyConfigs: Record<string, Record<string, unknown>> = {
   mistral: { ...common, architectures: ['MistralForCausalLM'], sliding_window: 64, head_dim: 32 },
   qwen2: { ...common, architectures: ['Qwen2ForCausalLM'], tie_word_embeddings: true },
   qwen3: { ...common, architectures: ['Qwen3ForCausalLM'], head_dim: 32 },
+  mixtral: { ...common, architectures: ['MixtralForCausalLM'], num_local_experts: 8, num_experts_per_tok: 2, sliding_window: 64 },
+  'qwen2-moe': {
+    ...common, architectures: ['Qwen2MoeForCausalLM'], num_experts: 6, num_experts_per_tok: 3, moe_intermediate_size: 32, shared_expert_intermediate_size: 64,
+  },
+  'qwen3-moe': { ...common, architectures: ['Qwen3MoeForCausalLM'], head_dim: 32, num_experts: 5, num_experts_per_tok: 2, moe_intermediate_size: 64, norm_topk_prob: true },
   smollm3: { ...common, architectures: ['SmolLM3ForCausalLM'], no_rope_layer_interval: 4 },
   gemma: { ...common, architectures: ['GemmaForCausalLM'], head_dim: 32 },
   gemma2: { ...gemma, architectures: ['Gemma2ForCausalLM'], attn_logit_softcapping: 20, final_logit_softcapping: 10 },
