@@ -2,25 +2,27 @@
  * Mixtures of experts as GGUF: files the gguf package wrote (fixtures/gguf-mixtures) against transformers' logits, names and types of what is written,
  * frozen blocks, adapters, and what is refused. There and back bit for bit: gguf-families.test.ts; through llama.cpp itself: e2e/slow/llamacpp.test.ts.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { createNativeDevice } from '../device/native.ts';
 import { createReferenceDevice } from '../device/reference.ts';
+import type { ExportJob, ExportResult, ParityJob } from '../../shared/job.ts';
 import { describe as describeFolders } from '../jobs/describe.ts';
+import { exportModel } from '../jobs/export.ts';
+import { checkParity } from '../jobs/parity.ts';
 import { parseModelConfig } from '../model/config.ts';
 import { loadLanguageModel } from '../model/language-model.ts';
 import { packed, relativeError } from '../model/testing.ts';
 import { createRandom } from '../random.ts';
 import { expertsOf } from './gguf-experts.ts';
 import { ggufTensors } from './gguf-families.ts';
-import { TENSOR_TYPE } from './gguf-layout.ts';
 import { readGgufAdapter, writeGgufAdapter } from './gguf-lora.ts';
 import { tensorType } from './gguf-mixture.ts';
 import { ggufFileName } from './gguf-name.ts';
 import { openGgufTensors } from './gguf-reader.ts';
-import { about, ggufOf, tinyConfigs, tinyFolder } from './gguf-testing.ts';
+import { about, fusedFolder, ggufOf, tinyConfigs, tinyFolder } from './gguf-testing.ts';
 import { openModelFolder } from './model-folder.ts';
 import type { ReadAdapter } from './peft.ts';
 
@@ -90,12 +92,40 @@ test('experts lie one after another in one tensor, routers in F32, and Q4_K_M gi
   expect(tensorType('q4_0', { name: 'blk.1.attn_k.weight', shape: [256, 256], layer: 1 }, { ...model, experts: 8 })).toBe('q8_0');
 });
 
-test.each([['q8_0', 0.02], ['q4_0', 0.3], ['bf16', 0.02], ['f16', 0.005]] as const)('a folder whose experts lie fused goes to %s as single ones do', async (type, tolerance) => {
-  const folder = await tinyFolder(join(root, type), 'qwen3-moe');
+test.each([['q8_0', 0.02], ['q4_0', 0.3], ['bf16', 0.02], ['f16', 0.005]] as const)('%s comes back within its rounding', async (type, tolerance) => {
+  const folder = await tinyFolder(join(root, type), 'qwen2-moe');
   const [own, back] = [await openModelFolder(folder), await openModelFolder(await ggufOf(folder, type))];
   for (const name of own.tensors.keys()) expect(relativeError(await back.read(name), await own.read(name)), name).toBeLessThan(tolerance);
-  expect(Object.keys(TENSOR_TYPE)).toContain(back.tensors.get('model.layers.0.mlp.experts.4.up_proj.weight')!.dtype.toLowerCase());
+  expect(back.tensors.get('model.layers.0.mlp.experts.4.up_proj.weight')!.dtype).toBe(type.toUpperCase());
   await Promise.all([own.close(), back.close()]);
+});
+
+async function exported(folder: string, format: ExportJob['format'], out: string): Promise<ExportResult> {
+  const about = { baseName: 'tiny', method: null, datasets: [], license: null };
+  const noDevice = () => {
+    throw new Error('nothing is computed here');
+  };
+  mkdirSync(join(root, out));
+  return exportModel({ type: 'export', model: { folder }, format, dtype: 'f32', out: join(root, out), name: 'tiny', about }, noDevice, () => {});
+}
+
+test('a folder whose experts lie fused is exported to the same bytes as one of single experts', async () => {
+  const single = await tinyFolder(join(root, 'single'), 'qwen3-moe');
+  const [a, b] = await Promise.all([exported(single, 'gguf', 'of-single'), exported(await fusedFolder(root, single), 'gguf', 'of-fused')]);
+  expect(b.files).toEqual(a.files);
+  expect(a.files.map(({ name }) => name)).toEqual([expect.stringMatching(/^tiny-5x\d+K-v1\.0-F32\.gguf$/)]);
+});
+
+test.each(Object.keys(golden))('%s goes out again and passes its check, whichever format', async (name) => {
+  const folder = join(fixtures, `${name}.gguf`);
+  const device = createNativeDevice(1);
+  const check = (files: ParityJob['exported']) => checkParity({
+    type: 'parity', device: 'native', threads: 1, model: { folder }, template: 'chat', exported: files, prompts: [{ raw: 'abc' }, { raw: 'The' }], maxTokens: 8,
+  }, device, () => {});
+  for (const format of ['gguf', 'safetensors'] as const) {
+    const { path } = await exported(folder, format, `${name}-${format}`);
+    expect(await check(format === 'gguf' ? { gguf: path } : { folder: path })).toMatchObject({ equal: 2, prompts: 2 });
+  }
 });
 
 test('a file is called by its experts', () => {
