@@ -80,7 +80,7 @@ describe.skipIf(entry === null)('llama.cpp', () => {
     expect(result).toMatchObject({ texts: composed.length, sameTexts: composed.length });
   }, 120_000);
 
-  it.each(['llama', 'phi3', 'gpt2', 'neox'])('puts an adapter on %s as we do', async (name) => {
+  it.each(['llama', 'phi3', 'gpt2', 'neox', 'mixtral', 'qwen2-moe', 'qwen3-moe'])('puts an adapter on %s as we do', async (name) => {
     const folder = await tinyFolder(join(root, 'lora'), name);
     const gguf = await ggufOf(folder, 'f32');
     const opened = await openModelFolder(folder);

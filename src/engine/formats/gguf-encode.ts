@@ -1,6 +1,6 @@
 /**
  * GGUF version 3 as bytes (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md): the header, then tensors at multiples of 32 bytes.
- * What stands in it is the callers': gguf.ts writes models, gguf-lora.ts adapters. One tensor is in memory at a time.
+ * What stands in it is the callers': gguf.ts writes models, gguf-lora.ts adapters. One tensor is in memory at a time, of experts one.
  */
 import { encoders } from './ggml-quantize.ts';
 import { ALIGNMENT, ARRAY, BOOL, F32, I32, STRING, TENSOR_TYPE, type TensorType, U32, U8 } from './gguf-layout.ts';
@@ -9,8 +9,8 @@ import type { GgufValue } from './gguf-tokenizer.ts';
 import { bytesOf } from './safetensors.ts';
 import { writeFileBeside } from './write-beside.ts';
 
-/** `shape` outermost first, as Hugging Face has it; GGUF stores it reversed. */
-export type PlannedTensor = { name: string; shape: number[]; type: TensorType; read: () => Promise<Float32Array> };
+/** `shape` outermost first, as Hugging Face has it; GGUF stores it reversed. `parts`: its rows, as many in each, read one part after another; experts lie so. */
+export type PlannedTensor = { name: string; shape: number[]; type: TensorType; parts: (() => Promise<Float32Array>)[] };
 
 /** Returns the file's size and hash. */
 export async function writeGgufFile(path: string, metadata: [string, GgufValue][], tensors: PlannedTensor[]): Promise<{ bytes: number; sha256: string }> {
@@ -18,11 +18,13 @@ export async function writeGgufFile(path: string, metadata: [string, GgufValue][
     const header = encodeHeader(metadata, tensors);
     await write(header);
     await write(padding(header.length));
-    for (const { name, shape, type, read } of tensors) {
-      const values = await read();
-      const count = shape.reduce((a, b) => a * b, 1);
-      if (values.length !== count) throw new Error(`cannot write ${path}: tensor ${name} has ${values.length} values where its shape needs ${count}`);
-      await write(encoders[type](values));
+    for (const { name, shape, type, parts } of tensors) {
+      const count = shape.reduce((a, b) => a * b, 1) / parts.length;
+      for (const read of parts) {
+        const values = await read();
+        if (values.length !== count) throw new Error(`cannot write ${path}: tensor ${name} has ${values.length} values where its shape needs ${count}`);
+        await write(encoders[type](values));
+      }
       await write(padding(bytesOfTensor(shape, type)));
     }
   });

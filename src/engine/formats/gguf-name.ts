@@ -14,6 +14,8 @@ export type GgufAbout = {
   baseName: string;
   /** Of whole models; of an adapter its own. */
   parameters: number;
+  /** Of a mixture of experts: how many a layer has, and the parameters of a model with one of each layer. */
+  experts?: { count: number; parameters: number };
   /** What it was trained on, and by. */
   datasets: string[];
   method: string | null;
@@ -26,7 +28,7 @@ const ENCODING: Record<GgufType, string> = { f32: 'F32', f16: 'F16', bf16: 'BF16
 
 export function ggufFileName(about: GgufAbout, type: GgufType, kind: 'model' | 'lora'): string {
   const { basename, finetune } = partsOf(about);
-  return `${[basename, sizeLabel(about.parameters), finetune, VERSION, ENCODING[type], kind === 'lora' ? 'LoRA' : null].filter((part) => part !== null).join('-')}.gguf`;
+  return `${[basename, sizeLabel(about), finetune, VERSION, ENCODING[type], kind === 'lora' ? 'LoRA' : null].filter((part) => part !== null).join('-')}.gguf`;
 }
 
 /** Letters, digits and single dashes: all that the convention's parts may have. */
@@ -37,8 +39,12 @@ function partsOf({ name, baseName }: GgufAbout): { basename: string; finetune: s
   return { basename: base, finetune: own === base || rest === '' ? null : rest };
 }
 
-/** 3.4M, 12M, 1.1B: two digits at least, as gguf-py counts. */
-export function sizeLabel(parameters: number): string {
+/** 3.4M, 12M, 1.1B: two digits at least, as gguf-py counts; of a mixture 8x7.2B, a model of one expert times their number. */
+export function sizeLabel({ parameters, experts }: Pick<GgufAbout, 'parameters' | 'experts'>): string {
+  return experts ? `${experts.count}x${rounded(experts.parameters)}` : rounded(parameters);
+}
+
+function rounded(parameters: number): string {
   const [scale, letter] = ([[1e12, 'T'], [1e9, 'B'], [1e6, 'M'], [1e3, 'K']] as const).find(([from]) => parameters >= from) ?? [1e3, 'K'];
   const scaled = parameters / scale;
   const digits = Math.round(scaled) === 0 ? 0 : String(Math.round(scaled)).length;
@@ -54,7 +60,7 @@ export function aboutEntries(about: GgufAbout): [string, GgufValue][] {
     ...text('basename', basename),
     ...text('finetune', finetune),
     ...text('version', VERSION),
-    ...text('size_label', sizeLabel(about.parameters)),
+    ...text('size_label', sizeLabel(about)),
     ...text('license', about.license),
     ...(isTrained && about.baseName !== about.name
       ? ([['general.base_model.count', { u32: 1 }], ['general.base_model.0.name', { string: about.baseName }]] satisfies [string, GgufValue][]) : []),

@@ -7,6 +7,7 @@ import { isTransposed, transposed } from '../model/parameters.ts';
 import { fromBf16, fromF16 } from './float.ts';
 import { ggufConfig } from './gguf-config.ts';
 import { type PlannedTensor, writeGgufFile } from './gguf-encode.ts';
+import { isSharedGate } from './gguf-experts.ts';
 import { arrange, checkRuns, familyOf, type GgufFamily, ggufTensors, isShiftedNorm, type NamedTensor } from './gguf-families.ts';
 import { FILE_TYPE, type GgufType } from './gguf-layout.ts';
 import { type MixtureModel, tensorType } from './gguf-mixture.ts';
@@ -28,7 +29,7 @@ export async function writeGguf(
   const { metadata, factors } = ggufConfig(config, family, fail);
   const tensors = [
     ...plan(config, family, model, path),
-    ...factors.map(([name, values]): PlannedTensor => ({ name, shape: [values.length], type: 'f32', read: () => Promise.resolve(values) })),
+    ...factors.map(([name, values]): PlannedTensor => ({ name, shape: [values.length], type: 'f32', parts: [() => Promise.resolve(values)] })),
   ];
   const entries: [string, GgufValue][] = [
     ['general.architecture', { string: family.architecture }],
@@ -62,8 +63,13 @@ function plan(config: ModelConfig, family: GgufFamily, model: { type: GgufType; 
   const isHeadWritten = !config.tieWordEmbeddings || family.head === 'always';
   const mixture: MixtureModel = {
     architecture: family.architecture, layers: config.numHiddenLayers, group: config.numAttentionHeads / config.numKeyValueHeads, tied: !isHeadWritten,
+    experts: config.mixture?.numExperts ?? 0,
   };
-  const planned = named.map((tensor) => planOne(config, tensor, take(tensor.huggingFace), tensorType(model.type, { ...tensor, name: tensor.gguf }, mixture), path));
+  const planned = [...Map.groupBy(named, ({ gguf }) => gguf)].map(([name, tensors]): PlannedTensor => {
+    const [{ shape: own, expert, layer }] = tensors as [NamedTensor];
+    const shape = expert !== null ? [tensors.length, ...own] : isSharedGate(name) ? own.slice(1) : own;
+    return { name, shape, type: tensorType(model.type, { name, shape, layer }, mixture), parts: tensors.map((tensor) => reading(config, tensor, take(tensor.huggingFace), path)) };
+  });
   if (config.tieWordEmbeddings) {
     sources.delete(head);
     const embedding = planned.find(({ name }) => name === 'token_embd.weight')!;
@@ -73,21 +79,18 @@ function plan(config: ModelConfig, family: GgufFamily, model: { type: GgufType; 
   return planned;
 }
 
-function planOne(config: ModelConfig, tensor: NamedTensor, source: TensorSource, type: PlannedTensor['type'], path: string): PlannedTensor {
-  const { huggingFace, gguf: name, shape } = tensor;
+/** Reads a tensor's values in llama.cpp's order. */
+function reading(config: ModelConfig, { huggingFace, gguf, shape }: NamedTensor, source: TensorSource, path: string): () => Promise<Float32Array> {
   const flipped = isTransposed(config, huggingFace, shape);
   const stored = flipped ? [...shape].reverse() : shape;
   if (source.shape.length !== stored.length || source.shape.some((n, i) => n !== stored[i])) {
     throw new Error(`cannot write ${path}: tensor ${huggingFace} has shape [${source.shape.join(', ')}], config.json makes it [${stored.join(', ')}]; the two do not belong together`);
   }
   const module = huggingFace.slice(0, huggingFace.lastIndexOf('.'));
-  return {
-    name, shape, type,
-    async read() {
-      const values = await readFloats(source, path);
-      const upright = flipped ? transposed(values, shape[1]!, shape[0]!) : values;
-      return isShiftedNorm(config, name) ? upright.map((x) => x + 1) : arrange(config, module, upright, shape);
-    },
+  return async () => {
+    const values = await readFloats(source, path);
+    const upright = flipped ? transposed(values, shape[1]!, shape[0]!) : values;
+    return isShiftedNorm(config, gguf) ? upright.map((x) => x + 1) : arrange(config, module, upright, shape);
   };
 }
 

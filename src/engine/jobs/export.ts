@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import type { ExportJob, ExportResult } from '../../shared/job.ts';
 import type { Device } from '../device/device.ts';
+import { expertsOf } from '../formats/gguf-experts.ts';
 import { notesOf } from '../formats/gguf-families.ts';
 import { type LoraType, writeGgufAdapter } from '../formats/gguf-lora.ts';
 import { ggufFileName } from '../formats/gguf-name.ts';
@@ -13,6 +14,7 @@ import { openModelFolder, writeModelFolder } from '../formats/model-folder.ts';
 import { readAdapter, writeAdapter } from '../formats/peft.ts';
 import type { TensorSource } from '../formats/safetensors.ts';
 import { parseModelConfig } from '../model/config.ts';
+import { unfused } from '../model/fused-experts.ts';
 import { SCORE } from '../model/parameters.ts';
 import { openModel } from '../open-model.ts';
 import { loadTokenizer } from '../tokenizer/tokenizer.ts';
@@ -37,7 +39,8 @@ export async function exportModel(job: ExportJob, device: () => Device, count: (
   try {
     if (job.format === 'gguf') {
       if (tensors.some(({ name }) => name === SCORE)) throw new Error('--format gguf: a reward model or classifier has no place in GGUF; export it as safetensors');
-      const about = { name: job.name, ...job.about, parameters: all.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0) };
+      const parameters = all.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+      const about = { name: job.name, ...job.about, parameters, experts: expertsOf(parseModelConfig(config, job.model.folder), all) };
       const name = ggufFileName(about, job.dtype, 'model');
       const written = await writeGguf(join(job.out, name), { config, tokenizerFolder: job.model.folder, about, type: job.dtype, tensors });
       return { path: join(job.out, name), files: [{ name, ...written }], notes: notesOf(parseModelConfig(config, job.model.folder)) };
@@ -95,7 +98,9 @@ async function wholeModel(
     const tensors = model.tensors({ merge: true }).map((tensor): TensorSource => ({ ...tensor, dtype: 'F32' }));
     return { tensors, ...source, close: async () => model.free() };
   }
-  const folder = await openModelFolder(job.model.folder);
-  const tensors = [...folder.tensors.values()].map(({ name, shape }): TensorSource => ({ name, shape, dtype: 'F32', read: () => folder.read(name) }));
+  const opened = await openModelFolder(job.model.folder);
+  // GGUF has experts' gate and up apart
+  const folder = job.format === 'gguf' ? unfused(parseModelConfig(opened.config, job.model.folder), opened) : opened;
+  const tensors = [...folder.tensors].map(([name, { shape }]): TensorSource => ({ name, shape, dtype: 'F32', read: () => folder.read(name) }));
   return { tensors, config: folder.config, generationConfig: folder.generationConfig, close: folder.close };
 }
