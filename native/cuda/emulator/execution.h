@@ -158,6 +158,7 @@ void launch(const Call& kernel, void** arguments, dim3 grid, dim3 threads, unsig
 #define DEVICE inline
 #define KERNEL(threads) static void
 #define UNROLL
+#define TABLE static const
 #define EXPORT(name) static const emulator::Registered registered_##name(#name, name);
 #define __shared__ static
 #define BLOCK_MEMORY(type, name) type* name = reinterpret_cast<type*>(emulator::block_memory)

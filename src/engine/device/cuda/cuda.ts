@@ -5,10 +5,11 @@
  */
 import type { Activation, Device, PlainActivation, Storage, Tensor } from '../device.ts';
 import { mix } from '../dropout-mask.ts';
+import { isBlockStorage } from '../../formats/weight-blocks.ts';
 import { createAttention } from './attention.ts';
-import { openGpu } from './driver.ts';
+import { type CudaTensor, openGpu } from './driver.ts';
 import { createExperts } from './experts.ts';
-import { boundsOf, createProducts, type Precision } from './products.ts';
+import { boundsOf, createProducts, type Matrix, type Precision } from './products.ts';
 
 /** As native/cuda/activation.cu numbers them. */
 const ACTIVATIONS = { silu: 0, gelu_pytorch_tanh: 1, gelu: 2, sigmoid: 3 };
@@ -27,7 +28,12 @@ export function createCudaDevice(name: CudaName, driver?: string): Device {
 
   const f32 = (x: Tensor, what: string, n: number): number => gpu.need(x, what, n, 'f32');
   const i32 = (x: Tensor, what: string, n: number): number => gpu.need(x, what, n, 'i32');
-  const weight = (x: Tensor, what: string, n: number) => ({ address: gpu.need(x, what, n, 'f32', 'bf16'), bf16: x.storage === 'bf16' });
+  function weight(x: Tensor, what: string, n: number): Matrix {
+    const matrix = { address: gpu.need(x, what, n, 'f32', 'bf16', 'int8', 'q4_0', 'nf4'), storage: x.storage as Matrix['storage'] };
+    // where scales lie follows from how many numbers there are
+    if (isBlockStorage(x.storage) && x.length !== n) throw new Error(`${what}: expected a matrix of ${n} numbers in ${x.storage}, got ${x.length}`);
+    return matrix;
+  }
   const maybe = (x: Tensor | null, get: (x: Tensor) => number): number | null => (x === null ? null : get(x));
   /** Warps of 32 threads, four a block, one an item. */
   const warps = (kernel: string, n: number, args: (number | null)[]): void => {
@@ -48,10 +54,11 @@ export function createCudaDevice(name: CudaName, driver?: string): Device {
     const address = gpu.need(x, what, rows * columns, 'q8_0');
     return [address, address + x.length];
   };
-  const plainStorage = (x: Tensor, kernel: string) => {
-    gpu.need(x, `${kernel}: x`, 0, 'f32', 'bf16', 'i32');
-    return x as Parameters<typeof gpu.write>[0];
+  const opaque = (x: Tensor, kernel: string, ...storages: Storage[]): CudaTensor => {
+    gpu.need(x, `${kernel}: x`, 0, ...storages);
+    return x as CudaTensor;
   };
+  const plainStorage = (x: Tensor, kernel: string): CudaTensor => opaque(x, kernel, 'f32', 'bf16', 'i32');
 
   return {
     name,
@@ -66,6 +73,7 @@ export function createCudaDevice(name: CudaName, driver?: string): Device {
     view: (x, offset, length, storage: Storage = 'f32') => gpu.view(x, offset, length, storage),
     memory: () => gpu.memory(),
     write(x, data, offset = 0) {
+      if (isBlockStorage(x.storage)) return gpu.write(opaque(x, 'write', x.storage), data, offset);
       const to = plainStorage(x, 'write');
       if (x.storage === 'bf16' && data instanceof Float32Array) {
         if (offset < 0 || offset + data.length > x.length) throw new Error(`write: ${data.length} elements at ${offset} do not fit a tensor of ${x.length}`);
@@ -109,8 +117,8 @@ export function createCudaDevice(name: CudaName, driver?: string): Device {
       const [to, at, rows] = [f32(out, 'gatherRows: out', N * C), i32(index, 'gatherRows: index', N), Math.floor(table.length / C)];
       if (N === 0) return;
       if (table.storage === 'q8_0') return gpu.launch('gather_q8_0', [N], 128, [to, ...blocks(table, 'gatherRows: table', 0, C), at, C, rows, fault]);
-      const { address, bf16 } = weight(table, 'gatherRows: table', 0);
-      gpu.launch(bf16 ? 'gather_bf16' : 'gather_f32', [N], 128, [to, address, at, C, rows, fault]);
+      const { address, storage } = weight(table, 'gatherRows: table', rows * C);
+      gpu.launch(`gather_${storage}`, [N], 128, [to, address, at, C, rows, fault]);
     },
     scatterAddRows(table, rows, index, N, C) {
       const args = [f32(table, 'scatterAddRows: table', 0), f32(rows, 'scatterAddRows: rows', N * C), i32(index, 'scatterAddRows: index', N)];

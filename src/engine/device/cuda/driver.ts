@@ -5,8 +5,9 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { BUILT } from '../built.ts';
-import { isBlockStorage } from '../../formats/weight-blocks.ts';
-import type { BlockStorage, HostArray, Storage, Tensor } from '../device.ts';
+import { bytesToKeep, isBlockStorage, storageBytes } from '../../formats/weight-blocks.ts';
+import { BLOCK_NUMBERS, type HostArray, type Storage, type Tensor } from '../device.ts';
+import { layOutBlocks } from './blocks.ts';
 
 type Handle = { readonly cuda: unique symbol };
 type Opened = {
@@ -33,10 +34,10 @@ export type CudaTensor = Tensor & { home: Home; address: number };
 const KERNELS = {
   fill32: 'pil', fill16: 'pil', narrow_all: 'ppl', copy: 'ppl', axpy: 'ppfl', copy_columns: 'plpllii', square_sums: 'ppll', add_square_sums: 'ppi',
   dropout: 'ppliif', adamw: 'pppplfffffffff',
-  gather_f32: 'pppiip', gather_bf16: 'pppiip', gather_q8_0: 'ppppiip', scatter_add: 'pppiiip', rope: 'ppp' + 'liiifip',
+  gather_f32: 'pppiip', gather_bf16: 'pppiip', gather_q8_0: 'ppppiip', gather_int8: 'pppiip', gather_q4_0: 'pppiip', gather_nf4: 'pppiip', scatter_add: 'pppiiip', rope: 'ppp' + 'liiifip',
   rms_norm: 'pppplif', rms_norm_backward: 'ppppp' + 'li', layer_norm: 'pppppplif', layer_norm_backward: 'pppppp' + 'li', column_sums: 'ppppp' + 'li',
   gated_activation: 'pppli', gated_activation_backward: 'ppppp' + 'li', activation: 'ppli', activation_backward: 'pppli',
-  few_rows_f32: 'ppppiiiffiip', few_rows_bf16: 'ppppiiiffiip', reduce_parts: 'pppliiff',
+  few_rows_f32: 'ppppiiiffiip', few_rows_bf16: 'ppppiiiffiip', few_rows_int8: 'ppppiiiffiip', few_rows_q4_0: 'ppppiiiffiip', few_rows_nf4: 'ppppiiiffiip', reduce_parts: 'pppliiff',
   quantize_weight: 'pppl', quantize_rows: 'pppl', linear_q8_0: 'ppppppiiiffp',
   route_rows: 'ppppiiii', count_pairs: 'ppi', place_experts: 'pppi', place_pairs: 'ppppii', route_backward: 'ppppppiiii',
   combine_rows: 'pppplii', combine_rows_backward: 'pppppplii',
@@ -56,7 +57,7 @@ function signatureOf(kernel: string): string {
 const FAULTS = ['', 'gatherRows: index', 'scatterAddRows: index', 'logprob: targets', 'attention: segments', 'rope: positions'];
 const SEGMENTS = 4;
 const ELEMENT = { f32: 4, bf16: 2, i32: 4 };
-export const bytesOf = (storage: Exclude<Storage, BlockStorage>, length: number): number => (storage === 'q8_0' ? (length / 32) * 34 : length * ELEMENT[storage]);
+const bytesOf = (storage: Storage, length: number): number => (storage === 'i32' ? 4 * length : storageBytes(storage, length));
 
 export interface Gpu {
   readonly name: string;
@@ -117,8 +118,8 @@ export function openGpu(name: string, driver = ''): Gpu {
     name, properties, fault,
 
     alloc(length, storage) {
-      if (isBlockStorage(storage)) throw new Error(`alloc: the cuda device keeps no matrix in blocks yet, and ${storage} was asked for: set lora.baseWeights to bf16, or train on the native device`);
-      if (storage === 'q8_0' && length % 32 !== 0) throw new Error(`alloc: length: q8_0 comes in blocks of 32, got ${length}`);
+      const block = storage === 'q8_0' ? 32 : isBlockStorage(storage) ? BLOCK_NUMBERS[storage] : 1;
+      if (length % block !== 0) throw new Error(`alloc: length: ${storage} comes in blocks of ${block}, got ${length}`);
       const size = bytesOf(storage, length);
       const home: Home = { gpu: handle, address: take(size, true), bytes: size, freed: false };
       return { storage, length, home, address: home.address } as CudaTensor;
@@ -140,6 +141,7 @@ export function openGpu(name: string, driver = ''): Gpu {
     memory: () => addon.memory(handle),
 
     write(x, data, offset) {
+      if (isBlockStorage(x.storage)) return addon.write(handle, x.address, layOutBlocks(x.storage, bytesToKeep(x.storage, x.length, data, offset), x.length));
       if (offset < 0 || offset + data.length > x.length) throw new Error(`write: ${data.length} elements at ${offset} do not fit a tensor of ${x.length}`);
       addon.write(handle, x.address + offset * ELEMENT[x.storage as 'f32'], data);
     },

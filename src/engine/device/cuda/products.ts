@@ -2,7 +2,7 @@
  * A linear layer's three products and the LM head on the CUDA device: which of native/cuda/gemm.cu's kernels, in tiles of what size, in how many parts.
  * exact: f32 products. rounded: every number rounded to bf16 as it is multiplied, sums in f32, as PyTorch's autocast multiplies.
  */
-import type { Group, Tensor } from '../device.ts';
+import type { BlockStorage, Group, Tensor } from '../device.ts';
 import type { Gpu } from './driver.ts';
 
 export type Precision = 'exact' | 'rounded';
@@ -19,7 +19,7 @@ const LOGITS = 2 ** 25;
 const LOGIT_ROWS = 512;
 
 /** A matrix in the GPU's memory. */
-type Matrix = { address: number; bf16: boolean };
+export type Matrix = { address: number; storage: 'f32' | 'bf16' | BlockStorage };
 
 export interface Products {
   /** out(N,O) = beta · out + alpha · x(N,I) · w(O,I)ᵀ + bias */
@@ -50,14 +50,14 @@ export function createProducts(gpu: Gpu, precision: Precision): Products {
     const wanted = whatParts === 'parts' && K > 0 ? Math.min(MOST_PARTS, Math.floor((2 * processors) / tilesOf(side)), Math.floor(K / SHALLOWEST)) : 1;
     const depth = Math.max(STEP, Math.ceil(K / Math.max(1, wanted) / STEP) * STEP);
     const parts = Math.max(1, Math.ceil(K / depth));
-    const kernel = `${kind}_${precision}${b.bf16 ? '_bf16' : ''}${side === 128 ? '_large' : ''}`;
-    const [piecesA, piecesB] = precision === 'rounded' ? [1, 1] : [3, b.bf16 ? 1 : 3];
+    const kernel = `${kind}_${precision}${b.storage === 'f32' ? '' : `_${b.storage}`}${side === 128 ? '_large' : ''}`;
+    const [piecesA, piecesB] = precision === 'rounded' ? [1, 1] : [3, b.storage === 'bf16' ? 1 : 3];
     const [along, across] = [side * (STEP + 8), STEP * (side + 8)]; // elements of a tile as gemm.cu lays it out
     const blockBytes = 2 * (piecesA * (kind === 'weight' ? across : along) + piecesB * (kind === 'forward' ? along : across));
     const grid: [number, number, number] = [Math.ceil(N / side), Math.ceil(M / side), parts];
     const threads = side === 128 ? 256 : 128;
     const run = (to: number, offset: number | null): void =>
-      gpu.launch(kernel, grid, threads, [to, a, b.address, offset, M, N, K, depth, alpha, beta, whole(a, rowA, false), whole(b.address, rowB, b.bf16), parts, boundsOf(gpu, group)], blockBytes);
+      gpu.launch(kernel, grid, threads, [to, a, b.address, offset, M, N, K, depth, alpha, beta, whole(a, rowA, false), whole(b.address, rowB, b.storage === 'bf16'), parts, boundsOf(gpu, group)], blockBytes);
     if (parts === 1) return run(out, bias);
     gpu.scratch(4 * parts * M * N, (partial) => {
       run(partial, null);
@@ -66,7 +66,7 @@ export function createProducts(gpu: Gpu, precision: Precision): Products {
   }
 
   function fewRows(out: number, x: number, w: Matrix, bias: number | null, N: number, I: number, O: number, alpha: number, beta: number, group?: Group): void {
-    gpu.launch(w.bf16 ? 'few_rows_bf16' : 'few_rows_f32', [Math.ceil(O / 4)], 128, [out, x, w.address, bias, N, O, I, alpha, beta, whole(x, I, false), whole(w.address, I, w.bf16), boundsOf(gpu, group)]);
+    gpu.launch(`few_rows_${w.storage}`, [Math.ceil(O / 4)], 128, [out, x, w.address, bias, N, O, I, alpha, beta, whole(x, I, false), whole(w.address, I, w.storage === 'bf16'), boundsOf(gpu, group)]);
   }
 
   /** Rows of logits. How a row is summed depends on how many rows the whole call has, not on the piece it is made in. */
@@ -97,7 +97,7 @@ export function createProducts(gpu: Gpu, precision: Precision): Products {
       if (N > 0) multiply('input', dx, dout, O, w, I, null, N, I, O, alpha, beta, group ? 'one part' : 'parts', group); // undoes, through x: out = alpha · x · wᵀ
     },
     weight(dw, dout, x, N, I, O, alpha, group) {
-      if (N > 0) multiply('weight', dw, dout, O, { address: x, bf16: false }, I, null, O, I, N, alpha, 1, 'parts', group); // undoes, through w: out = alpha · x · wᵀ
+      if (N > 0) multiply('weight', dw, dout, O, { address: x, storage: 'f32' }, I, null, O, I, N, alpha, 1, 'parts', group); // undoes, through w: out = alpha · x · wᵀ
     },
 
     logprob(logprobs, lse, entropy, best, kept, x, w, targets, M, C, V) {
