@@ -140,11 +140,6 @@ export async function timedCalls(bench: Bench, call: () => void, each: number, m
   return { seconds: seconds / calls, peak };
 }
 
-/** The most memory this process ever held, bytes (Linux counts it for us). */
-export function peakRss(): number {
-  return process.resourceUsage().maxRSS * 1024;
-}
-
 export function machine(options: Options): Record<string, string | number | boolean> {
   let commit = '';
   try {

@@ -7,8 +7,9 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Sequence } from '../src/engine/data/pack.ts';
+import { peakMemory } from '../src/engine/peak-memory.ts';
 import { deviceSizes, type Size, sizes } from './configs.ts';
-import { alternate, type Bench, peakRss, timed } from './measure.ts';
+import { alternate, type Bench, timed } from './measure.ts';
 import { benchAgainst, findTorch, type Torch } from './peers/torch-device.ts';
 import { readInstructions, readPairs } from './rows.ts';
 import { createRealTrainer, createTrainer, type Method, stepFlops, type Trainer } from './trainer.ts';
@@ -48,7 +49,7 @@ async function benchMethod(bench: Bench, label: string, method: Method, name: st
   await speed(bench, label, method, sizes[name], trainer);
   bench.report(`${label}.tensor_bytes`, trainer.device.memory().peakBytes, 'bytes');
   trainer.free();
-  const bytes = bench.options.toy ? peakRss() : peakBytes(method, name, bench.options.threads);
+  const bytes = bench.options.toy ? peakMemory() : peakBytes(method, name, bench.options.threads);
   bench.report(`${label}.peak_bytes`, bytes, 'bytes');
   // weights, gradients and AdamW's two moments are 16 bytes a number; the rest is activations, the cache of logits, and Node
   if (method === 'sft') bench.report(`${label}.bytes_beside_state`, bytes - 16 * trainer.parameters, 'bytes');
