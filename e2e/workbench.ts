@@ -14,7 +14,7 @@ export { expect } from '@playwright/test';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const APP = join(ROOT, 'build', 'app', 'main');
-const NODE = join(ROOT, 'node_modules', 'node', 'bin', 'node');
+export const NODE = join(ROOT, 'node_modules', 'node', 'bin', 'node');
 
 export type ShellOption = { shell: 'browser' | 'electron' };
 

@@ -88,7 +88,7 @@ async function start(received: unknown): Promise<void> {
 async function run(job: Job, device: Device | null): Promise<boolean> {
   const note = (text: string): void => emit({ type: 'note', text });
   const result = (value: unknown): void => emit({ type: 'result', value });
-  const count = (done: number, total: number): void => emit({ type: 'count', done, total });
+  const count = (done: number, total: number, already?: number): void => emit({ type: 'count', done, total, already });
   switch (job.type) {
     case 'constraint':
       result(await checkConstraint(job));

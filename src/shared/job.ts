@@ -128,6 +128,8 @@ export const ExportJob = z.strictObject({
   format: z.enum(['safetensors', 'peft', 'gguf', 'lora-gguf']),
   dtype: z.enum(['f32', 'f16', 'bf16', 'q8_0', 'q4_0', 'q4_k_m']),
   out: z.string(),
+  /** Says what of `out` is finished, so that it is gone on with; without one all is written at one go. */
+  journal: z.string().optional(),
   /** As the library calls it. */
   name: z.string(),
   /** What GGUF's metadata and file name tell of it; null and empty: not known. `baseName` is the model at the root of its lineage. */
@@ -370,8 +372,8 @@ export type EngineEvent =
   | { type: 'served'; events: ServedEvent[] }
   /** Of the n-th row, from 0: a score an answer, or a label. */
   | { type: 'scored'; index: number; scores: number[] }
-  /** Things done so far: an export's tensors, a parity check's prompts. */
-  | { type: 'count'; done: number; total: number }
+  /** Things done so far: an export's tensors, a parity check's prompts. `already`: of them, how many were done before this process. */
+  | { type: 'count'; done: number; total: number; already?: number }
   /** One for each `render` message; `error` is why the row cannot be shown, else null. */
   | { type: 'rendered'; id: number; shown: ShownExample[]; error: string | null }
   | { type: 'result'; value: unknown }

@@ -6,28 +6,32 @@ import { encoders } from './ggml-quantize.ts';
 import { ALIGNMENT, ARRAY, BOOL, F32, I32, STRING, TENSOR_TYPE, type TensorType, U32, U8 } from './gguf-layout.ts';
 import { bytesOfTensor } from './gguf-mixture.ts';
 import type { GgufValue } from './gguf-tokenizer.ts';
+import { type Piece, writeAtOnce, type WriteFile } from './pieces.ts';
 import { bytesOf } from './safetensors.ts';
-import { writeFileBeside } from './write-beside.ts';
 
 /** `shape` outermost first, as Hugging Face has it; GGUF stores it reversed. `parts`: its rows, as many in each, read one part after another; experts lie so. */
 export type PlannedTensor = { name: string; shape: number[]; type: TensorType; parts: (() => Promise<Float32Array>)[] };
 
 /** Returns the file's size and hash. */
-export async function writeGgufFile(path: string, metadata: [string, GgufValue][], tensors: PlannedTensor[]): Promise<{ bytes: number; sha256: string }> {
-  return writeFileBeside(path, async (write) => {
-    const header = encodeHeader(metadata, tensors);
-    await write(header);
-    await write(padding(header.length));
-    for (const { name, shape, type, parts } of tensors) {
-      const count = shape.reduce((a, b) => a * b, 1) / parts.length;
-      for (const read of parts) {
-        const values = await read();
-        if (values.length !== count) throw new Error(`cannot write ${path}: tensor ${name} has ${values.length} values where its shape needs ${count}`);
-        await write(encoders[type](values));
-      }
-      await write(padding(bytesOfTensor(shape, type)));
-    }
+export async function writeGgufFile(path: string, metadata: [string, GgufValue][], tensors: PlannedTensor[], writeFile: WriteFile = writeAtOnce): Promise<{ bytes: number; sha256: string }> {
+  const header = encodeHeader(metadata, tensors);
+  const pieces = tensors.flatMap(({ name, shape, type, parts }) => {
+    const count = shape.reduce((a, b) => a * b, 1) / parts.length;
+    const bytes = bytesOfTensor(shape, type);
+    return parts.map((read, part): Piece => {
+      const end = part === parts.length - 1 ? padding(bytes) : new Uint8Array(0);
+      return {
+        name: parts.length === 1 ? name : `${name} part ${part}`,
+        bytes: bytes / parts.length + end.length,
+        async make() {
+          const values = await read();
+          if (values.length !== count) throw new Error(`cannot write ${path}: tensor ${name} has ${values.length} values where its shape needs ${count}`);
+          return [encoders[type](values), end];
+        },
+      };
+    });
   });
+  return writeFile(path, Buffer.concat([header, padding(header.length)]), pieces);
 }
 
 function padding(bytes: number): Uint8Array {

@@ -13,12 +13,14 @@ import { FILE_TYPE, type GgufType } from './gguf-layout.ts';
 import { type MixtureModel, tensorType } from './gguf-mixture.ts';
 import { aboutEntries, type GgufAbout } from './gguf-name.ts';
 import { ggufTokenizer, type GgufValue } from './gguf-tokenizer.ts';
+import type { WriteFile } from './pieces.ts';
 import type { TensorSource } from './safetensors.ts';
 
 /** `tensors` carry Hugging Face names; `config` is the model's config.json. Returns the file's size and hash. */
 export async function writeGguf(
   path: string,
   model: { config: Record<string, unknown>; tokenizerFolder: string; about: GgufAbout; type: GgufType; tensors: TensorSource[] },
+  writeFile?: WriteFile,
 ): Promise<{ bytes: number; sha256: string }> {
   const fail = (what: string): never => {
     throw new Error(`cannot write ${path}: ${what}`);
@@ -40,7 +42,7 @@ export async function writeGguf(
     ...metadata,
     ...(await ggufTokenizer(model.tokenizerFolder, model.config, config.vocabSize)),
   ];
-  return writeGgufFile(path, entries, tensors);
+  return writeGgufFile(path, entries, tensors, writeFile);
 }
 
 /** Buffers of old files, which say nothing the config does not. */

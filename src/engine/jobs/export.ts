@@ -1,7 +1,8 @@
 /**
- * The `export` job: a model, with its adapter merged or alone, in the format others load. Streams a tensor at a time.
- * What each format looks like is formats/'s affair.
+ * The `export` job: a model, with its adapter merged or alone, in the format others load. Streams a tensor at a time, and goes on where a job of
+ * the same kind was ended (formats/journal.ts). What each format looks like is formats/'s affair; that the folder then appears whole is main's.
  */
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ExportJob, ExportResult } from '../../shared/job.ts';
 import type { Device } from '../device/device.ts';
@@ -10,8 +11,10 @@ import { notesOf } from '../formats/gguf-families.ts';
 import { type LoraType, writeGgufAdapter } from '../formats/gguf-lora.ts';
 import { ggufFileName } from '../formats/gguf-name.ts';
 import { writeGguf } from '../formats/gguf.ts';
-import { openModelFolder, writeModelFolder } from '../formats/model-folder.ts';
+import { withJournal } from '../formats/journal.ts';
+import { fillModelFolder, openModelFolder } from '../formats/model-folder.ts';
 import { readAdapter, writeAdapter } from '../formats/peft.ts';
+import { writeAtOnce, type WriteFile } from '../formats/pieces.ts';
 import type { TensorSource } from '../formats/safetensors.ts';
 import { parseModelConfig } from '../model/config.ts';
 import { unfused } from '../model/fused-experts.ts';
@@ -22,42 +25,52 @@ import { loadTokenizer } from '../tokenizer/tokenizer.ts';
 const DTYPES = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
 const TORCH_DTYPES = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' } as const;
 
-/** `device` does the merging of an adapter; without one nothing is computed. `count` hears how many tensors were taken up. */
-export async function exportModel(job: ExportJob, device: () => Device, count: (done: number, total: number) => void): Promise<ExportResult> {
+/** `device` does the merging of an adapter; without one nothing is computed. `count` hears how many tensors are there, and how many of these were before. */
+export async function exportModel(job: ExportJob, device: () => Device, count: (done: number, total: number, already: number) => void): Promise<ExportResult> {
   if (job.format === 'peft' || job.format === 'lora-gguf') return exportAdapter(job);
   if (job.format === 'safetensors' && !Object.hasOwn(DTYPES, job.dtype)) throw new Error(`--type ${job.dtype} is a GGUF type; safetensors takes f32, f16 or bf16`);
 
-  const { tensors: all, config, generationConfig, close } = await wholeModel(job, device);
-  let taken = 0;
-  const tensors = all.map((tensor): TensorSource => ({
-    ...tensor,
-    read: () => {
-      count(++taken, all.length);
-      return tensor.read();
-    },
-  }));
+  const model = await wholeModel(job, device);
+  const progress = { done: 0, kept: 0, total: 0 };
+  const onPiece = (kept: boolean): void => {
+    progress.done++;
+    if (kept) progress.kept++;
+    count(progress.done, progress.total, progress.kept);
+  };
   try {
-    if (job.format === 'gguf') {
-      if (tensors.some(({ name }) => name === SCORE)) throw new Error('--format gguf: a reward model or classifier has no place in GGUF; export it as safetensors');
-      const parameters = all.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-      const about = { name: job.name, ...job.about, parameters, experts: expertsOf(parseModelConfig(config, job.model.folder), all) };
-      const name = ggufFileName(about, job.dtype, 'model');
-      const written = await writeGguf(join(job.out, name), { config, tokenizerFolder: job.model.folder, about, type: job.dtype, tensors });
-      return { path: join(job.out, name), files: [{ name, ...written }], notes: notesOf(parseModelConfig(config, job.model.folder)) };
-    }
-    const dtype = job.dtype as keyof typeof DTYPES;
-    const files = await writeModelFolder(job.out, {
-      config: { ...config, dtype: TORCH_DTYPES[dtype], torch_dtype: TORCH_DTYPES[dtype] },
-      generationConfig,
-      tensors: tensors.map((tensor) => ({ ...tensor, dtype: DTYPES[dtype] })),
-      copyFrom: job.model.folder,
-    });
-    return { path: job.out, files, notes: [] };
+    await mkdir(job.out, { recursive: true });
+    if (job.journal === undefined) return await writeModel(job, model, writeAtOnce);
+    return await withJournal(job.journal, onPiece, (write) => writeModel(job, model, (path, head, pieces) => {
+      // one file of GGUF has some tensors that no other format has; a sharded model has several files
+      progress.total = job.format === 'gguf' ? pieces.length : model.tensors.length;
+      return write(path, head, pieces);
+    }));
   } finally {
-    await close();
+    await model.close();
   }
 }
 
+async function writeModel(job: ExportJob, { tensors, config, generationConfig }: WholeModel, writeFile: WriteFile): Promise<ExportResult> {
+  if (job.format === 'gguf') {
+    if (tensors.some(({ name }) => name === SCORE)) throw new Error('--format gguf: a reward model or classifier has no place in GGUF; export it as safetensors');
+    const parsed = parseModelConfig(config, job.model.folder);
+    const parameters = tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    const about = { name: job.name, ...job.about, parameters, experts: expertsOf(parsed, tensors) };
+    const name = ggufFileName(about, job.dtype, 'model');
+    const written = await writeGguf(join(job.out, name), { config, tokenizerFolder: job.model.folder, about, type: job.dtype, tensors }, writeFile);
+    return { path: join(job.out, name), files: [{ name, ...written }], notes: notesOf(parsed) };
+  }
+  const dtype = job.dtype as keyof typeof DTYPES;
+  const model = {
+    config: { ...config, dtype: TORCH_DTYPES[dtype], torch_dtype: TORCH_DTYPES[dtype] },
+    generationConfig,
+    tensors: tensors.map((tensor) => ({ ...tensor, dtype: DTYPES[dtype] })),
+    copyFrom: job.model.folder,
+  };
+  return { path: job.out, files: await fillModelFolder(job.out, model, { writeFile }), notes: [] };
+}
+
+/** Small: it is written at one go, and again when it was ended. */
 async function exportAdapter(job: ExportJob): Promise<ExportResult> {
   if (!job.model.adapter) throw new Error(`--format ${job.format}: this model is not an adapter; export it with --format safetensors`);
   const adapter = await readAdapter(job.model.adapter);
@@ -87,11 +100,10 @@ async function readConfigOf(path: string): Promise<Record<string, unknown>> {
   return folder.config;
 }
 
+type WholeModel = { tensors: TensorSource[]; config: Record<string, unknown>; generationConfig: Record<string, unknown> | null; close: () => Promise<void> };
+
 /** Every tensor of the model under its Hugging Face name: straight from the disk, or through the device where an adapter must be merged. */
-async function wholeModel(
-  job: ExportJob,
-  device: () => Device,
-): Promise<{ tensors: TensorSource[]; config: Record<string, unknown>; generationConfig: Record<string, unknown> | null; close: () => Promise<void> }> {
+async function wholeModel(job: ExportJob, device: () => Device): Promise<WholeModel> {
   const tokenizer = await loadTokenizer(job.model.folder);
   if (job.model.adapter) {
     const { model, source } = await openModel(device(), job.model, tokenizer, { storage: 'f32', trainable: 'none' });

@@ -10,6 +10,7 @@ import { readFacts } from '../models/facts.ts';
 import { checkExport } from '../exports/parity.ts';
 import { addModel, listModels, removeModel, resolveModel } from '../models/index.ts';
 import { formatBytes, print, printJson, table, tell } from '../terminal.ts';
+import { createCounter } from './progress.ts';
 import { withLibrary } from './with-library.ts';
 
 const TEMPLATE_PROBLEMS: Record<TemplateProblem, string> = {
@@ -75,7 +76,8 @@ Examples:
     .option('--no-check', 'do not load the files again and hold them against the model')
     .option('--json', 'the files with their sizes and hashes, and the check, as JSON')
     .addHelpText('after', `
-Recipe and metrics of a trained model go beside it. Nothing half-written is left behind when it fails.
+Recipe and metrics of a trained model go beside it. The folder appears whole or not at all: what is written before that lies hidden beside it, and
+where an export was cut off (Ctrl-C, a full disk, a power cut) the same command goes on with it.
 
 Examples:
   attune export attune-base-dpo --format gguf --type q8_0 --out ./out
@@ -86,7 +88,14 @@ through llama.cpp too where ATTUNE_LLAMA_CPP names a folder with node-llama-cpp.
     .action((name: string, options: { format: ExportJob['format']; type: ExportJob['dtype']; out: string; force?: boolean; check: boolean; json?: boolean }) =>
       withLibrary(async (library) => {
         const model = resolveModel(library, name);
-        const result = await exportModel(library, { model, format: options.format, dtype: options.type, out: options.out, force: options.force });
+        const onInterrupt = (): void => {
+          tell('\nstopped: what is written of it stays, and the same command goes on with it');
+          process.exit(130);
+        };
+        process.on('SIGINT', onInterrupt);
+        const onCount = createCounter('tensors');
+        const result = await exportModel(library, { model, format: options.format, dtype: options.type, out: options.out, force: options.force, onCount, tell });
+        process.off('SIGINT', onInterrupt);
         const parity = options.check ? await checkExport(library, getExport(library.db, result.id)!) : null;
         if (parity && !parity.passed) process.exitCode = 1;
         if (options.json) return printJson({ ...result, parity });

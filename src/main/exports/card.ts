@@ -14,10 +14,15 @@ import { type Origin, originOf, runOf } from './origin.ts';
 
 const MARK = '<!-- model card written by Attune -->';
 
-export function writeCard(library: Library, row: ExportRow): void {
-  const path = join(row.folder, 'README.md');
-  if (existsSync(path) && !readFileSync(path, 'utf8').includes(MARK)) return;
-  writeFileSync(path, card(library, row));
+/** @param into where the export's files are: its folder, once it is whole */
+export function writeCard(library: Library, row: ExportRow, into = row.folder): void {
+  if (canWriteCard(into)) writeFileSync(join(into, 'README.md'), card(library, row));
+}
+
+/** Whether there is no README.md, or one of ours. */
+export function canWriteCard(folder: string): boolean {
+  const path = join(folder, 'README.md');
+  return !existsSync(path) || readFileSync(path, 'utf8').includes(MARK);
 }
 
 /** Null when the folder has none of ours. */

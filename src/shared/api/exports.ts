@@ -48,8 +48,30 @@ export type ExportRecord = {
   at: string;
 };
 
+/** Begun and not finished: the process that wrote it is gone, or failed; or it still writes (`running`). */
+export type UnfinishedExport = {
+  id: string;
+  model: string;
+  format: ExportJob['format'];
+  dtype: ExportJob['dtype'];
+  folder: string;
+  startedAt: string;
+  /** Tensors that are whole, of `total` (null: not known), and the bytes of all that is written. */
+  done: number;
+  total: number | null;
+  bytes: number;
+  /** Why it stopped, where it could say so. */
+  error: string | null;
+  running: boolean;
+};
+
 export const exports = {
   list: answers<ExportRecord[]>(),
+  unfinished: answers<UnfinishedExport[]>(),
+  /** A task, as of `start`, that keeps what is whole. */
+  goOn: oc.input(z.strictObject({ id: z.string() })).output(type<{ taskId: number }>()),
+  /** Takes away what was written of it. */
+  discard: oc.input(z.strictObject({ id: z.string() })).output(type<void>()),
   /** A task (kind `export-model`), followed by one of kind `parity`. The folder must be empty, or not be there. */
   start: oc
     .input(z.strictObject({ model: z.string(), format: ExportJob.shape.format, dtype: ExportJob.shape.dtype, folder: z.string(), overwrite: z.boolean().default(false) }))
