@@ -12,7 +12,7 @@ test('a conversation with tools: its calls are shown and edited as JSON, a mista
   await importFile(workbench, writeRows(workbench, 'talk.jsonl', [row, { messages: [question, { role: 'assistant', content: 'I cannot know.' }] }]));
   const calls = page.getByLabel('Tool calls of turn 2');
   await expect(calls).toHaveValue(/"city": "Seoul"/);
-  await expect(page.getByLabel('Tools', { exact: true })).toHaveValue(/get_weather/);
+  await expect(page.getByRole('textbox', { name: 'Tools', exact: true })).toHaveValue(/get_weather/);
   await expect(page.getByLabel('Answers call')).toHaveValue('c1');
   await expectAccessible(page);
 
