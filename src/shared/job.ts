@@ -14,6 +14,7 @@ import { Reward } from './recipes/rewards.ts';
 import type { RunReport } from './reports.ts';
 import { type Filter, type FinishReason, Sampling } from './sampling.ts';
 import type { ServedEvent, ServeRequest } from './serving.ts';
+import { Tools } from './tools.ts';
 
 /** A model on disk: a Hugging Face folder, and optionally a PEFT adapter folder to put on it. */
 export const ModelPath = z.strictObject({ folder: z.string(), adapter: z.string().optional() });
@@ -42,7 +43,7 @@ export const TrainJob = z.strictObject({
 });
 
 /** What a prompt is: text through the template, messages through the template, or raw text. */
-export const Prompt = z.union([z.strictObject({ raw: z.string() }), z.strictObject({ messages: z.array(Message).min(1) })]);
+export const Prompt = z.union([z.strictObject({ raw: z.string() }), z.strictObject({ messages: z.array(Message).min(1), tools: Tools.optional() })]);
 export type Prompt = z.infer<typeof Prompt>;
 
 export const SampleJob = z.strictObject({
@@ -481,6 +482,8 @@ export type PlanResult = {
   leftOut: number;
   /** Before the cut. */
   longestRow: number;
+  /** Rows list tools, and the template leaves them out. */
+  dropsTools: boolean;
   tokensPerEpoch: number;
   steps: number;
   /** That the model computes in all steps. */

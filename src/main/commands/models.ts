@@ -15,6 +15,7 @@ import { withLibrary } from './with-library.ts';
 
 const TEMPLATE_PROBLEMS: Record<TemplateProblem, string> = {
   'drops-system': 'its chat template leaves system messages out: what they say is neither trained nor heard',
+  'drops-tools': 'its chat template leaves tools out: the model answers without seeing them',
   'refuses-system': 'its chat template refuses system messages: rows that have one are left out',
   'no-end-of-turn': 'its chat template forgets the end-of-turn token: training adds it after each answer, but elsewhere the model may not know where to stop',
   fails: 'its chat template cannot be used: choose template chatml or alpaca',

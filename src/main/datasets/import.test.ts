@@ -97,35 +97,15 @@ describe('formats', () => {
     expect((await readRow({ prompt: 'q', chosen: 'a', rejected: 'b', margin: 0.5 })).examples).toEqual([{ kind: 'preference', prompt: 'q', chosen: 'a', rejected: 'b', margin: 0.5 }]);
   });
 
-  it('reads messages, with text parts, and ShareGPT, with tools', async () => {
+  it('reads messages, with text parts, and ShareGPT', async () => {
     expect(await readRow({ messages: [{ role: 'user', content: [{ type: 'text', text: 'hi' }] }, assistant('yo')] })).toMatchObject({
       format: 'messages',
       examples: [{ kind: 'conversation', messages: [user('hi'), assistant('yo')] }],
     });
-    const turns = [
-      { from: 'human', value: 'a' },
-      { from: 'function_call', value: '{}' },
-      { from: 'observation', value: '7' },
-      { from: 'gpt', value: 'seven' },
-    ];
-    expect(await readRow({ conversations: turns, system: 'S' })).toMatchObject({
+    expect(await readRow({ conversations: [{ from: 'human', value: 'a' }, { from: 'gpt', value: 'b' }], system: 'S' })).toMatchObject({
       format: 'sharegpt',
-      examples: [{ messages: [{ role: 'system', content: 'S' }, user('a'), assistant('{}'), { role: 'tool', content: '7' }, assistant('seven')] }],
+      examples: [{ messages: [{ role: 'system', content: 'S' }, user('a'), assistant('b')] }],
     });
-  });
-
-  it('keeps the calls of a turn that also has text, as JSON after it', async () => {
-    const calls = [{ function: { name: 'add', arguments: '{}' } }];
-    const messages = [user('a'), { ...assistant('Let me see.'), tool_calls: calls }, { role: 'tool', content: '7' }, { ...assistant('7'), tool_calls: [] }];
-    expect(await readRow({ messages })).toMatchObject({
-      examples: [{ messages: [user('a'), assistant(`Let me see.\n${JSON.stringify(calls)}`), { role: 'tool', content: '7' }, assistant('7')] }],
-      problems: [],
-    });
-    const parts = { role: 'assistant', content: [{ type: 'text', text: 'So:' }], function_call: { name: 'f' } };
-    expect((await readRow({ messages: [user('a'), parts] })).examples).toMatchObject([{ messages: [user('a'), assistant('So:\n{"name":"f"}')] }]);
-    expect((await readRow({ messages: [user('a'), { role: 'assistant', content: null, function_call: { name: 'f' } }] })).examples).toMatchObject([
-      { messages: [user('a'), assistant('{"name":"f"}')] },
-    ]);
   });
 
   it('reads preference pairs in every spelling', async () => {

@@ -7,7 +7,7 @@ import type { ColumnMapping } from '../../shared/api/datasets.ts';
 import type { DatasetFormat, Example, Message, RowProblem } from '../../shared/dataset.ts';
 import { UserError } from '../user-error.ts';
 import { convertRow, fittingFormats, FORMATS, mapColumns } from './formats/convert.ts';
-import { type Row, RowError } from './formats/row.ts';
+import { type Row, RowError, toolsOf } from './formats/row.ts';
 import { findOddTurns } from './formats/turns.ts';
 import { detectLayout, type Layout, readRows } from './rows.ts';
 
@@ -78,9 +78,9 @@ export async function* readDataset(
       } else {
         const row = parseRow(text);
         example = convertRow(mapColumns(row, options.mapping), format);
-        if (!toolsSeen && row.tools !== undefined && row.tools !== null) {
+        if (!toolsSeen && !('tools' in example) && toolsOf(mapColumns(row, options.mapping)).tools) {
           toolsSeen = true;
-          yield problem('warning', 'the list of tools is left out, here and in the rows after: put it into a system message to train on it');
+          yield problem('warning', `the list of tools is left out, here and in rows of its kind after it: a row of kind ${example.kind} has no template that lists them`);
         }
       }
     } catch (error) {
@@ -95,7 +95,7 @@ export async function* readDataset(
 
 /** What deserves a look in a row that could be read from `text`. */
 export function warningsOf(example: Example, text: string): string[] {
-  const odd = findOddTurns(turnsOf(example));
+  const odd = findOddTurns(turnsOf(example), 'tools' in example ? example.tools : undefined);
   return [
     ...(odd.length > 0 ? [odd.join('; ')] : []),
     ...(text.includes('\uFFFD') ? ['holds U+FFFD (\uFFFD): bytes that are not UTF-8, here or where the text came from'] : []),
