@@ -51,12 +51,12 @@ function encodeHeader(metadata: [string, GgufValue][], tensors: PlannedTensor[])
 }
 
 function encodeValue(value: GgufValue): Buffer {
-  const list = (type: number, length: number, ...items: Uint8Array[]) => Buffer.concat([u32(ARRAY), u32(type), u64(length), ...items]);
+  const list = (type: number, length: number, items: Uint8Array) => Buffer.concat([u32(ARRAY), u32(type), u64(length), items]);
   if ('u32' in value) return Buffer.concat([u32(U32), u32(value.u32)]);
   if ('f32' in value) return Buffer.concat([u32(F32), bytesOf(Float32Array.of(value.f32))]);
   if ('bool' in value) return Buffer.concat([u32(BOOL), Buffer.of(value.bool ? 1 : 0)]);
   if ('string' in value) return Buffer.concat([u32(STRING), string(value.string)]);
-  if ('strings' in value) return list(STRING, value.strings.length, ...value.strings.map(string));
+  if ('strings' in value) return list(STRING, value.strings.length, Buffer.concat(value.strings.map(string)));
   if ('bools' in value) return list(BOOL, value.bools.length, Buffer.from(value.bools.map(Number)));
   if ('bytes' in value) return list(U8, value.bytes.length, value.bytes);
   if ('f32s' in value) return list(F32, value.f32s.length, bytesOf(value.f32s));

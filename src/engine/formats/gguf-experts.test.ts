@@ -16,6 +16,7 @@ import { parseModelConfig } from '../model/config.ts';
 import { loadLanguageModel } from '../model/language-model.ts';
 import { packed, relativeError } from '../model/testing.ts';
 import { createRandom } from '../random.ts';
+import { readConfig } from './gguf-config.ts';
 import { expertsOf } from './gguf-experts.ts';
 import { ggufTensors } from './gguf-families.ts';
 import { readGgufAdapter, writeGgufAdapter } from './gguf-lora.ts';
@@ -136,6 +137,20 @@ test('a file is called by its experts', () => {
   expect(expertsOf(parsed, tensors)).toEqual({ count: 8, parameters: one });
   expect(expertsOf(config('llama'), tensors)).toBeUndefined();
   expect(ggufFileName({ ...about('Mixtral'), parameters: 46.7e9, experts: { count: 8, parameters: 7.24e9 } }, 'q4_k_m', 'model')).toBe('Mixtral-8x7.2B-v1.0-Q4_K_M.gguf');
+});
+
+test.each([
+  ['expert_gating_func', 2, /llama\.expert_gating_func is 2, and llama\.cpp's graph of this architecture has no such thing/],
+  ['expert_weights_scale', 2.5, /expert_weights_scale is 2\.5/],
+  ['expert_weights_norm', false, /expert_weights_norm is false/],
+  ['expert_group_count', 4, /expert_group_count is 4/],
+  ['expert_count', [8, 8], /llama\.expert_count is \[8,8\]; expected a number above 0/],
+])('a file whose %s is %o is refused', async (key, value, message) => {
+  const file = await openGgufTensors(join(fixtures, 'mixtral.gguf'));
+  await file.close();
+  const facts = { path: 'odd.gguf', tensors: file.tensors, factors: new Map<string, Float32Array>() };
+  expect(readConfig({ ...facts, metadata: file.metadata })).toMatchObject({ model_type: 'mixtral', num_local_experts: 4, num_experts_per_tok: 2 });
+  expect(() => readConfig({ ...facts, metadata: new Map([...file.metadata, [`llama.${key}`, value]]) })).toThrow(message);
 });
 
 describe('an adapter of experts', () => {

@@ -40,7 +40,7 @@ type TensorType = { name: string; numbers: number; bytes: number; decode(bytes: 
 type Stored = { name: string; shape: number[]; type: TensorType; begin: number; bytes: number };
 type Header = { metadata: Map<string, unknown>; tensors: Map<string, Stored> };
 
-const HEADER_START = 1 << 20; // bytes read at first; doubled while the header goes on
+const HEADER_START = 1 << 24; // bytes read at first, more than a vocabulary of 150,000 tokens takes; doubled while the header goes on
 const LONGEST_HEADER = 1 << 28;
 const LONGEST_LIST = 1 << 22; // of metadata: the largest vocabularies have a quarter of a million tokens
 const halves = (bytes: Uint8Array) => new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);

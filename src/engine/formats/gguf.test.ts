@@ -2,7 +2,9 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { writeGgufFile } from './gguf-encode.ts';
 import type { GgufType } from './gguf-layout.ts';
+import { readGgufMetadata } from './gguf-reader.ts';
 import { writeGguf } from './gguf.ts';
 import { readGguf } from './testing.ts';
 import type { TensorSource } from './safetensors.ts';
@@ -239,4 +241,11 @@ it('leaves nothing behind when a tensor cannot be read', async () => {
   await expect(write({}, 'f32', sources)).rejects.toThrow(/blk.0.ffn_down.weight has 3 values where its shape needs 48/);
   expect((await readdir(root)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   expect(await readdir(root)).not.toContain(`${count - 1}.gguf`);
+});
+
+it('a vocabulary of 200,000 tokens is written and read', async () => {
+  const path = join(root, 'long.gguf');
+  const strings = Array.from({ length: 200_000 }, (_, id) => `token ${id}`);
+  await writeGgufFile(path, [['tokenizer.ggml.tokens', { strings }]], []);
+  expect((await readGgufMetadata(path)).get('tokenizer.ggml.tokens')).toEqual(strings);
 });
