@@ -24,6 +24,14 @@ type Addon = {
   read(device: Handle, address: number, into: HostArray, fault: Int32Array): void;
   find(device: Handle, kernel: string, blockBytes: number): number;
   launch(device: Handle, kernel: number, gx: number, gy: number, gz: number, threads: number, blockBytes: number, args: Uint8Array, count: number): void;
+  openCublasLt(device: Handle, path: string): { handle: unknown; version: string } | null;
+  multiply(library: unknown, ...product: Parameters<CublasLtLibrary['multiply']>): boolean;
+};
+
+/** cuBLASLt as native/cuda/cublas_lt.h has it: whether there is an algorithm for the shape, and if so the product is queued. */
+export type CublasLtLibrary = {
+  readonly version: string;
+  multiply(turnedA: boolean, turnedB: boolean, m: number, n: number, k: number, a: number, b: number, bias: number, out: number, alpha: number, beta: number): boolean;
 };
 
 /** What alloc gave; its views share it, and it is gone with the first of them that is asked after free. */
@@ -75,6 +83,8 @@ export interface Gpu {
   launch(kernel: string, grid: [x: number, y?: number, z?: number], threads: number, args: (number | null)[], blockBytes?: number): void;
   /** One thread an element, in blocks of 256. */
   each(kernel: string, n: number, args: (number | null)[]): void;
+  /** The library at `path`, or null where there is none. Throws why one that is there cannot be used. */
+  openCublasLt(path: string): CublasLtLibrary | null;
   /** The address of n elements of one of these storages; throws naming the kernel's argument where x is anything else. */
   need(x: Tensor, what: string, n: number, ...storages: Storage[]): number;
 }
@@ -182,6 +192,11 @@ export function openGpu(name: string, driver = ''): Gpu {
 
     each(kernel, n, args) {
       if (n > 0) gpu.launch(kernel, [Math.ceil(n / 256)], 256, args);
+    },
+
+    openCublasLt(path) {
+      const library = addon.openCublasLt(handle, path);
+      return library && { version: library.version, multiply: (...product) => addon.multiply(library.handle, ...product) };
     },
 
     need(x, what, n, ...storages) {
