@@ -6,10 +6,11 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { buildEmulatedDriver, checkCublasLt } from '../../../../scripts/build-cuda.mjs';
+import { asKept } from '../../formats/weight-blocks.ts';
 import { blockCases } from '../conformance-blocks.ts';
 import { cases as commonCases, createNormal, type Case, type Tensors } from '../conformance-cases.ts';
 import { expertCases } from '../conformance-experts.ts';
-import type { Device, Tensor } from '../device.ts';
+import type { Device, Storage, Tensor } from '../device.ts';
 import { createCudaDevice } from './cuda.ts';
 
 const driver = (await buildEmulatedDriver()).path;
@@ -76,6 +77,26 @@ describe('its products are those of the own kernels', () => {
       },
     );
   }
+});
+
+test.each(['int8', 'q4_0', 'nf4'] as const)('a weight in %s is decoded for many rows, and has the bits of its numbers', async (storage) => {
+  const device = withLibrary();
+  const [N, I, O] = [512, 64, 40];
+  const [x, dout, w] = [put(device, random(N * I)), put(device, random(N * O)), random(O * I)];
+  const run = async (kept: Storage, values: Float32Array): Promise<ArrayLike<number>[]> => {
+    const [matrix, out, dx] = [device.alloc(O * I, kept), device.alloc(N * O), device.alloc(N * I)];
+    device.write(matrix, values);
+    device.linear(out, x, matrix, null, N, I, O, 1, 0);
+    device.linearBackwardInput(dx, dout, matrix, N, I, O, 1, 0);
+    return [await device.read(out), await device.read(dx)];
+  };
+  const got = await run(storage, w);
+  expect(got).toEqual(await run('f32', asKept(w, storage)));
+  const few = device.alloc(N * O); // half of the rows: by the own kernels, whose sums are f32
+  const matrix = device.alloc(O * I, storage);
+  device.write(matrix, w);
+  device.linear(few, x, matrix, null, N / 2, I, O, 1, 0);
+  expect(await device.read(few, 0, (N / 2) * O)).not.toEqual((got[0] as Float32Array).slice(0, (N / 2) * O));
 });
 
 describe('the conformance cases', () => {

@@ -42,7 +42,7 @@ export type CudaTensor = Tensor & { home: Home; address: number };
 const KERNELS = {
   fill32: 'pil', fill16: 'pil', narrow_all: 'ppl', copy: 'ppl', axpy: 'ppfl', copy_columns: 'plpllii', square_sums: 'ppll', add_square_sums: 'ppi',
   dropout: 'ppliif', adamw: 'pppplfffffffff',
-  gather_f32: 'pppiip', gather_bf16: 'pppiip', gather_q8_0: 'ppppiip', gather_int8: 'pppiip', gather_q4_0: 'pppiip', gather_nf4: 'pppiip', scatter_add: 'pppiiip', rope: 'ppp' + 'liiifip',
+  gather_f32: 'pppiip', gather_bf16: 'pppiip', gather_q8_0: 'ppppiip', gather_int8: 'pppiip', gather_q4_0: 'pppiip', gather_nf4: 'pppiip', decode_int8: 'ppl', decode_q4_0: 'ppl', decode_nf4: 'ppl', scatter_add: 'pppiiip', rope: 'ppp' + 'liiifip',
   rms_norm: 'pppplif', rms_norm_backward: 'ppppp' + 'li', layer_norm: 'pppppplif', layer_norm_backward: 'pppppp' + 'li', column_sums: 'ppppp' + 'li',
   gated_activation: 'pppli', gated_activation_backward: 'ppppp' + 'li', activation: 'ppli', activation_backward: 'pppli',
   few_rows_f32: 'ppppiiiffiip', few_rows_bf16: 'ppppiiiffiip', few_rows_int8: 'ppppiiiffiip', few_rows_q4_0: 'ppppiiiffiip', few_rows_nf4: 'ppppiiiffiip', reduce_parts: 'pppliiff',

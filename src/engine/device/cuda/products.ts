@@ -21,8 +21,6 @@ const LOGIT_ROWS = 512;
 
 /** A matrix in the GPU's memory. */
 export type Matrix = { address: number; storage: 'f32' | 'bf16' | BlockStorage };
-type DenseMatrix = { address: number; storage: 'f32' | 'bf16' };
-const isDense = (x: Matrix): x is DenseMatrix => x.storage === 'f32' || x.storage === 'bf16';
 
 export interface Products {
   /** out(N,O) = beta · out + alpha · x(N,I) · w(O,I)ᵀ + bias */
@@ -49,7 +47,7 @@ export function createProducts(gpu: Gpu, precision: Precision, library: CublasLt
 
   /** out(M,N) of a depth K. a's rows are rowA long, b's rowB. */
   function multiply(kind: Kind, out: number, a: number, rowA: number, b: Matrix, rowB: number, bias: number | null, M: number, N: number, K: number, alpha: number, beta: number, whatParts: 'parts' | 'one part', group?: Group): void {
-    if (!group && isDense(b) && library?.multiply?.({ kind, out, a, b, bias, M, N, K, alpha, beta })) return;
+    if (!group && library?.multiply?.({ kind, out, a, b, bias, M, N, K, alpha, beta })) return;
     const tilesOf = (side: number): number => Math.ceil(M / side) * Math.ceil(N / side);
     const side = precision === 'rounded' && tilesOf(128) >= processors ? 128 : 64;
     const wanted = whatParts === 'parts' && K > 0 ? Math.min(MOST_PARTS, Math.floor((2 * processors) / tilesOf(side)), Math.floor(K / SHALLOWEST)) : 1;
