@@ -71,6 +71,15 @@ describe('webgpu', () => {
 
 describe('cuda-bf16', () => {
   test('SFT stays near the way of the native device', () => expectSameWay(tiny.SFT, 'cuda-bf16', BF16_TOLERANCE), PATIENCE);
+
+  test('and by cuBLASLt, emulated', async () => {
+    process.env.ATTUNE_CUBLASLT = process.env.ATTUNE_CUDA_DRIVER;
+    try {
+      await expectSameWay(tiny.SFT, 'cuda-bf16', BF16_TOLERANCE);
+    } finally {
+      delete process.env.ATTUNE_CUBLASLT;
+    }
+  }, PATIENCE);
 });
 
 describe('tfjs-node', () => {

@@ -6,11 +6,7 @@
 #include <fstream>
 #include <iterator>
 
-#ifdef _WIN32
-#include <windows.h>
-#else
-#include <dlfcn.h>
-#endif
+#include "library.h"
 
 namespace attune::cuda {
 
@@ -21,12 +17,8 @@ constexpr std::size_t small = 1u << 20;
 
 #ifdef _WIN32
 constexpr const char* library = "nvcuda.dll";
-void* open_library(const char* path) { return reinterpret_cast<void*>(LoadLibraryA(path)); }
-void* find_symbol(void* from, const char* name) { return reinterpret_cast<void*>(GetProcAddress(static_cast<HMODULE>(from), name)); }
 #else
 constexpr const char* library = "libcuda.so.1";
-void* open_library(const char* path) { return dlopen(path, RTLD_NOW | RTLD_LOCAL); }
-void* find_symbol(void* from, const char* name) { return dlsym(from, name); }
 #endif
 
 template <class F>
@@ -91,6 +83,8 @@ Device::Device(const std::string& driver_path, const std::string& kernels) : dri
   driver_.check(driver_.cuMemAlloc_v2(&fault_, 16), "taking memory");
   driver_.check(driver_.cuMemsetD8Async(fault_, 0, 16, stream_), "clearing memory");
 }
+
+void Device::enter() const { driver_.check(driver_.cuCtxSetCurrent(context_), "using the GPU"); }
 
 /// To 512 bytes, or to 2 MiB, so that sizes meet again.
 std::size_t Device::rounded(std::size_t bytes) {

@@ -39,6 +39,22 @@ EXPORT(gather_q4_0)
 KERNEL(128) gather_nf4(float* out, const void* table, const int* index, int C, int rows, Fault* fault) { gather_fours<Nf4>(out, table, index, C, rows, fault); }
 EXPORT(gather_nf4)
 
+/// All n numbers of a matrix in blocks, rounded to bf16: for a product that reads no blocks.
+template <class B>
+DEVICE void decode_all(u16* out, const void* from, i64 n) {
+  const i64 at = (static_cast<i64>(blockIdx.x) * 256 + threadIdx.x) * 4;
+  if (at >= n) return;
+  const B numbers(from, n);
+  store4<1>(out + at, 0, numbers.decode(numbers.fetch(at, 4, true)));
+}
+
+KERNEL(256) decode_int8(u16* out, const void* from, i64 n) { decode_all<Int8>(out, from, n); }
+EXPORT(decode_int8)
+KERNEL(256) decode_q4_0(u16* out, const void* from, i64 n) { decode_all<Q4_0>(out, from, n); }
+EXPORT(decode_q4_0)
+KERNEL(256) decode_nf4(u16* out, const void* from, i64 n) { decode_all<Nf4>(out, from, n); }
+EXPORT(decode_nf4)
+
 /// A block for each n. The block of an index's first n adds all rows of that index; the others find that they are not the first, and end.
 KERNEL(128) scatter_add(float* table, const float* rows, const int* index, int N, int C, int height, Fault* fault) {
   __shared__ int seen[128];

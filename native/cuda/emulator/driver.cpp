@@ -137,14 +137,14 @@ namespace {
 std::map<CUdeviceptr, std::size_t> allocated;
 std::size_t in_use;
 std::map<const Call*, int> block_limits;
+}  // namespace
 
-bool known(CUdeviceptr at, std::size_t bytes) {
+bool known(unsigned long long at, std::size_t bytes) {
   auto next = allocated.upper_bound(at);
   if (next == allocated.begin()) return false;
   const auto& [start, length] = *--next;
   return at + bytes <= start + length;
 }
-}  // namespace
 
 }  // namespace emulator
 

@@ -7,6 +7,7 @@ import type { Activation, Device, PlainActivation, Storage, Tensor } from '../de
 import { mix } from '../dropout-mask.ts';
 import { isBlockStorage } from '../../formats/weight-blocks.ts';
 import { createAttention } from './attention.ts';
+import { openCublasLt } from './cublas-lt.ts';
 import { type CudaTensor, openGpu } from './driver.ts';
 import { createExperts } from './experts.ts';
 import { boundsOf, createProducts, type Matrix, type Precision } from './products.ts';
@@ -18,11 +19,15 @@ export type CudaName = keyof typeof PRECISIONS;
 /** Elements whose squares one block adds. */
 const SQUARES = 2 ** 16;
 
-/** `driver`: another library in the driver's place, for tests. */
-export function createCudaDevice(name: CudaName, driver?: string): Device {
+/**
+ * `cublasLt`: the path of its library, for `cuda-bf16`; `none` for own kernels, empty to look for it. `driver`: another library in the driver's place, for
+ * tests, beside which no cuBLASLt is looked for.
+ */
+export function createCudaDevice(name: CudaName, driver?: string, cublasLt = driver ? 'none' : ''): Device {
   const gpu = openGpu(name, driver);
   const precision = PRECISIONS[name];
-  const products = createProducts(gpu, precision);
+  const library = precision === 'rounded' ? openCublasLt(gpu, cublasLt) : null;
+  const products = createProducts(gpu, precision, library);
   const attention = createAttention(gpu, precision);
   const { properties, fault } = gpu;
 
@@ -62,9 +67,10 @@ export function createCudaDevice(name: CudaName, driver?: string): Device {
 
   return {
     name,
-    description: `${name}, ${properties.name} (compute capability ${properties.capability}), driver for CUDA ${properties.driverVersion}, ${
-      precision === 'exact' ? 'f32 products' : 'bf16 products, f32 sums'
-    }`,
+    get description() {
+      const what = library ? `bf16 products by ${library.describe()}, f32 sums` : 'f32 products';
+      return `${name}, ${properties.name} (compute capability ${properties.capability}), driver for CUDA ${properties.driverVersion}, ${what}`;
+    },
 
     memoryBytes: properties.memoryBytes,
 

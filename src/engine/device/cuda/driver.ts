@@ -24,6 +24,14 @@ type Addon = {
   read(device: Handle, address: number, into: HostArray, fault: Int32Array): void;
   find(device: Handle, kernel: string, blockBytes: number): number;
   launch(device: Handle, kernel: number, gx: number, gy: number, gz: number, threads: number, blockBytes: number, args: Uint8Array, count: number): void;
+  openCublasLt(device: Handle, path: string): { handle: unknown; version: string } | null;
+  multiply(library: unknown, ...product: Parameters<CublasLtLibrary['multiply']>): boolean;
+};
+
+/** cuBLASLt as native/cuda/cublas_lt.h has it: whether there is an algorithm for the shape, and if so the product is queued. */
+export type CublasLtLibrary = {
+  readonly version: string;
+  multiply(turnedA: boolean, turnedB: boolean, m: number, n: number, k: number, a: number, b: number, bias: number, out: number, alpha: number, beta: number): boolean;
 };
 
 /** What alloc gave; its views share it, and it is gone with the first of them that is asked after free. */
@@ -34,7 +42,7 @@ export type CudaTensor = Tensor & { home: Home; address: number };
 const KERNELS = {
   fill32: 'pil', fill16: 'pil', narrow_all: 'ppl', copy: 'ppl', axpy: 'ppfl', copy_columns: 'plpllii', square_sums: 'ppll', add_square_sums: 'ppi',
   dropout: 'ppliif', adamw: 'pppplfffffffff',
-  gather_f32: 'pppiip', gather_bf16: 'pppiip', gather_q8_0: 'ppppiip', gather_int8: 'pppiip', gather_q4_0: 'pppiip', gather_nf4: 'pppiip', scatter_add: 'pppiiip', rope: 'ppp' + 'liiifip',
+  gather_f32: 'pppiip', gather_bf16: 'pppiip', gather_q8_0: 'ppppiip', gather_int8: 'pppiip', gather_q4_0: 'pppiip', gather_nf4: 'pppiip', decode_int8: 'ppl', decode_q4_0: 'ppl', decode_nf4: 'ppl', scatter_add: 'pppiiip', rope: 'ppp' + 'liiifip',
   rms_norm: 'pppplif', rms_norm_backward: 'ppppp' + 'li', layer_norm: 'pppppplif', layer_norm_backward: 'pppppp' + 'li', column_sums: 'ppppp' + 'li',
   gated_activation: 'pppli', gated_activation_backward: 'ppppp' + 'li', activation: 'ppli', activation_backward: 'pppli',
   few_rows_f32: 'ppppiiiffiip', few_rows_bf16: 'ppppiiiffiip', few_rows_int8: 'ppppiiiffiip', few_rows_q4_0: 'ppppiiiffiip', few_rows_nf4: 'ppppiiiffiip', reduce_parts: 'pppliiff',
@@ -75,6 +83,8 @@ export interface Gpu {
   launch(kernel: string, grid: [x: number, y?: number, z?: number], threads: number, args: (number | null)[], blockBytes?: number): void;
   /** One thread an element, in blocks of 256. */
   each(kernel: string, n: number, args: (number | null)[]): void;
+  /** The library at `path`, or null where there is none. Throws why one that is there cannot be used. */
+  openCublasLt(path: string): CublasLtLibrary | null;
   /** The address of n elements of one of these storages; throws naming the kernel's argument where x is anything else. */
   need(x: Tensor, what: string, n: number, ...storages: Storage[]): number;
 }
@@ -182,6 +192,11 @@ export function openGpu(name: string, driver = ''): Gpu {
 
     each(kernel, n, args) {
       if (n > 0) gpu.launch(kernel, [Math.ceil(n / 256)], 256, args);
+    },
+
+    openCublasLt(path) {
+      const library = addon.openCublasLt(handle, path);
+      return library && { version: library.version, multiply: (...product) => addon.multiply(library.handle, ...product) };
     },
 
     need(x, what, n, ...storages) {

@@ -3,6 +3,7 @@
  * exact: f32 products. rounded: every number rounded to bf16 as it is multiplied, sums in f32, as PyTorch's autocast multiplies.
  */
 import type { BlockStorage, Group, Tensor } from '../device.ts';
+import type { CublasLt } from './cublas-lt.ts';
 import type { Gpu } from './driver.ts';
 
 export type Precision = 'exact' | 'rounded';
@@ -37,7 +38,8 @@ export const boundsOf = (gpu: Gpu, group?: Group): number | null => (group ? gpu
 
 type Kind = 'forward' | 'input' | 'weight';
 
-export function createProducts(gpu: Gpu, precision: Precision): Products {
+/** `library`: what multiplies rounded numbers where it can. */
+export function createProducts(gpu: Gpu, precision: Precision, library: CublasLt | null): Products {
   const { processors } = gpu.properties;
 
   /** Whether rows of so many numbers can be read four at once. */
@@ -45,6 +47,7 @@ export function createProducts(gpu: Gpu, precision: Precision): Products {
 
   /** out(M,N) of a depth K. a's rows are rowA long, b's rowB. */
   function multiply(kind: Kind, out: number, a: number, rowA: number, b: Matrix, rowB: number, bias: number | null, M: number, N: number, K: number, alpha: number, beta: number, whatParts: 'parts' | 'one part', group?: Group): void {
+    if (!group && library?.multiply?.({ kind, out, a, b, bias, M, N, K, alpha, beta })) return;
     const tilesOf = (side: number): number => Math.ceil(M / side) * Math.ceil(N / side);
     const side = precision === 'rounded' && tilesOf(128) >= processors ? 128 : 64;
     const wanted = whatParts === 'parts' && K > 0 ? Math.min(MOST_PARTS, Math.floor((2 * processors) / tilesOf(side)), Math.floor(K / SHALLOWEST)) : 1;
@@ -62,6 +65,15 @@ export function createProducts(gpu: Gpu, precision: Precision): Products {
     gpu.scratch(4 * parts * M * N, (partial) => {
       run(partial, null);
       gpu.each('reduce_parts', M * N, [out, partial, bias, M * N, N, parts, alpha, beta]);
+    });
+  }
+
+  /** A head that is multiplied piece by piece, rounded for the library once. */
+  function roundedOnce(w: Matrix, rows: number, numbers: number, use: (w: Matrix) => void): void {
+    if (!library?.multiply || w.storage !== 'f32' || rows <= FEW) return use(w);
+    gpu.scratch(2 * numbers, (address) => {
+      gpu.each('narrow_all', numbers, [address, w.address, numbers]);
+      use({ address, storage: 'bf16' });
     });
   }
 
@@ -101,19 +113,21 @@ export function createProducts(gpu: Gpu, precision: Precision): Products {
     },
 
     logprob(logprobs, lse, entropy, best, kept, x, w, targets, M, C, V) {
-      inPieces(kept, keptAddress(kept, 'logprob: kept'), M, V, (at, from, rows) => {
-        logits(at, x + 4 * from * C, w, rows, C, V, M);
-        const row = (address: number | null): number | null => (address === null ? null : address + 4 * from);
-        gpu.launch('logprob_rows', [rows], 256, [logprobs + 4 * from, lse + 4 * from, row(entropy), row(best), at, targets + 4 * from, V, 0, gpu.fault]);
-      });
+      roundedOnce(w, M, V * C, (head) =>
+        inPieces(kept, keptAddress(kept, 'logprob: kept'), M, V, (at, from, rows) => {
+          logits(at, x + 4 * from * C, head, rows, C, V, M);
+          const row = (address: number | null): number | null => (address === null ? null : address + 4 * from);
+          gpu.launch('logprob_rows', [rows], 256, [logprobs + 4 * from, lse + 4 * from, row(entropy), row(best), at, targets + 4 * from, V, 0, gpu.fault]);
+        }));
     },
     logprobBackward(dx, dw, kept, dlogprobs, x, w, targets, lse, M, C, V) {
-      inPieces(kept, keptAddress(kept, 'logprobBackward: kept'), M, V, (at, from, rows, isKept) => {
-        if (!isKept) logits(at, x + 4 * from * C, w, rows, C, V, M);
-        gpu.each('logprob_backward_rows', rows * V, [at, dlogprobs + 4 * from, targets + 4 * from, lse + 4 * from, rows, V, 0]);
-        products.input(dx + 4 * from * C, at, w, rows, C, V, 1, 0); // undoes, through x: logit = x · w
-        if (dw !== null) products.weight(dw, at, x + 4 * from * C, rows, C, V, 1); // undoes, through w: logit = x · w
-      });
+      roundedOnce(w, M, V * C, (head) =>
+        inPieces(kept, keptAddress(kept, 'logprobBackward: kept'), M, V, (at, from, rows, isKept) => {
+          if (!isKept) logits(at, x + 4 * from * C, head, rows, C, V, M);
+          gpu.each('logprob_backward_rows', rows * V, [at, dlogprobs + 4 * from, targets + 4 * from, lse + 4 * from, rows, V, 0]);
+          products.input(dx + 4 * from * C, at, head, rows, C, V, 1, 0); // undoes, through x: logit = x · w
+          if (dw !== null) products.weight(dw, at, x + 4 * from * C, rows, C, V, 1); // undoes, through w: logit = x · w
+        }));
     },
   };
   return products;
