@@ -2,6 +2,7 @@
  * GGUF version 3 as bytes (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md): the header, then tensors at multiples of 32 bytes.
  * What stands in it is the callers': gguf.ts writes models, gguf-lora.ts adapters. One tensor is in memory at a time, of experts one.
  */
+import { checkFitsF16 } from './float.ts';
 import { encoders } from './ggml-quantize.ts';
 import { ALIGNMENT, ARRAY, BOOL, F32, I32, STRING, TENSOR_TYPE, type TensorType, U32, U8 } from './gguf-layout.ts';
 import { bytesOfTensor } from './gguf-mixture.ts';
@@ -26,6 +27,7 @@ export async function writeGgufFile(path: string, metadata: [string, GgufValue][
         async make() {
           const values = await read();
           if (values.length !== count) throw new Error(`cannot write ${path}: tensor ${name} has ${values.length} values where its shape needs ${count}`);
+          if (type === 'f16') checkFitsF16(values, name);
           return [encoders[type](values), end];
         },
       };

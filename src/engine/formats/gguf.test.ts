@@ -181,6 +181,11 @@ it('writes a tied head once, under whichever name it is stored', async () => {
   }
 });
 
+it('refuses a number float16 has no room for, by the name of its tensor', async () => {
+  const sources = tensors(SHAPES).map((source) => (source.name.endsWith('k_proj.weight') ? { ...source, read: () => Promise.resolve(new Float32Array(32).fill(65520)) } : source));
+  await expect(write({}, 'f16', sources)).rejects.toThrow('tensor blk.0.attn_k.weight holds 65520, and the largest number of f16 is 65504');
+});
+
 it('takes the raw bits of half-precision sources', async () => {
   const sources = tensors(SHAPES).map((source) => {
     if (source.name !== 'model.norm.weight') return source;

@@ -45,12 +45,9 @@ export async function writeGguf(
   return writeGgufFile(path, entries, tensors, writeFile);
 }
 
-/** Buffers of old files, which say nothing the config does not. */
-const BUFFER = /\.(rotary_emb\.inv_freq|(attn|attention)\.(masked_)?bias)$/;
-
 /** Every tensor under its GGUF name and type, layer by layer; nothing is read yet. */
 function plan(config: ModelConfig, family: GgufFamily, model: { type: GgufType; tensors: TensorSource[] }, path: string): PlannedTensor[] {
-  const sources = new Map(model.tensors.filter(({ name }) => !BUFFER.test(name)).map((tensor) => [tensor.name, tensor]));
+  const sources = new Map(model.tensors.map((tensor) => [tensor.name, tensor]));
   const [embed, head] = [`${config.names.embed}.weight`, `${config.names.head}.weight`];
   const take = (name: string): TensorSource => {
     // old GPT-2 folders leave `transformer.` out; a tied head is stored once, under either name

@@ -19,6 +19,7 @@ export type ModelFolder = {
   folder: string;
   config: Record<string, unknown>;
   generationConfig: Record<string, unknown> | null;
+  /** Without the buffers that old files have. */
   tensors: Map<string, Pick<TensorInfo, 'name' | 'dtype' | 'shape' | 'file'>>;
   /** F32, F16, BF16 or F8, its scales folded in (of a GGUF file any type that is read), as float32. */
   read(name: string): Promise<Float32Array>;
@@ -29,6 +30,8 @@ export type ModelFolder = {
 
 const WEIGHTS = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
+/** Buffers of old files, of any type, which say nothing the config does not: masks, and the angles of rotary positions. */
+const BUFFER = /\.(rotary_emb\.inv_freq|(attn|attention)\.(masked_)?bias)$/;
 const PICKLE = /\.(bin|pt|pth|pkl|ckpt)$/;
 /** What belongs to the text side and is carried along unchanged. */
 const TEXT_FILES = /^(tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab\.json|merges\.txt|chat_template\..*)$/;
@@ -87,7 +90,7 @@ export async function openModelFolder(folder: string, { weights = true } = {}): 
     folder,
     config,
     generationConfig,
-    tensors: new Map([...owner].map(([name, shard]) => [name, shard.tensors.get(name)!])),
+    tensors: new Map([...owner].filter(([name]) => !BUFFER.test(name)).map(([name, shard]) => [name, shard.tensors.get(name)!])),
     read: async (name) => find(name).read(name),
     mapped: (name) => find(name).mapped(name),
     close,

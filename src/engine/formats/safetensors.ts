@@ -7,7 +7,7 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import type { MappedBytes } from '../device/device.ts';
 import { type FileMapping, mapFile } from '../device/mapping.ts';
-import { fromBf16, fromF16, fromF8, isFloat8, toBf16, toF16 } from './float.ts';
+import { checkFitsF16, fromBf16, fromF16, fromF8, isFloat8, toBf16, toF16 } from './float.ts';
 import { parseJsonObject } from './json.ts';
 import { writeAtOnce, type WriteFile } from './pieces.ts';
 
@@ -262,7 +262,10 @@ function encode(source: TensorSource, values: Float32Array | Int32Array | Uint16
   }
   if (values instanceof Float32Array) {
     if (dtype === 'F32') return bytesOf(values);
-    if (dtype === 'F16') return bytesOf(toF16(values));
+    if (dtype === 'F16') {
+      checkFitsF16(values, name);
+      return bytesOf(toF16(values));
+    }
     if (dtype === 'BF16') return bytesOf(toBf16(values));
   } else if (values instanceof Int32Array ? dtype === 'I32' : dtype === 'F16' || dtype === 'BF16') return bytesOf(values);
   throw new Error(`cannot write ${path}: tensor ${name} is a ${values.constructor.name}, which cannot become ${dtype}`);

@@ -7,6 +7,7 @@
 import { Template as Jinja } from '@huggingface/jinja';
 import type { Message, TemplateProblem } from '../../shared/dataset.ts';
 import type { Tool } from '../../shared/tools.ts';
+import { renderJinja } from './jinja.ts';
 import { probeTools, type Rendering, spellCalls, type ToolSupport } from './tool-support.ts';
 import type { Piece, Tokenizer } from './tokenizer.ts';
 
@@ -196,11 +197,10 @@ export function compileJinja(source: string): (context: Record<string, unknown>)
   const prepared = source
     .replace(/\r\n?/g, '\n') // as jinja2 does
     .replace(/\{%(-?)\s*generation\s*(-?)%\}/g, (_, left, right) => `{%${left} if true %}{{ '${MARKS.generation}' }}{% endif ${right}%}`)
-    .replace(/\{%(-?)\s*endgeneration\s*(-?)%\}/g, (_, left, right) => `{%${left} if true %}{{ '${MARKS.endGeneration}' }}{% endif ${right}%}`)
-    .replace(/\bstrftime_now\b/g, 'strftime_now_in_english'); // the library's own speaks the machine's language
+    .replace(/\{%(-?)\s*endgeneration\s*(-?)%\}/g, (_, left, right) => `{%${left} if true %}{{ '${MARKS.endGeneration}' }}{% endif ${right}%}`);
   try {
     const jinja = new Jinja(prepared);
-    return (context) => jinja.render({ bos_token: '', eos_token: '', tools: null, documents: null, strftime_now_in_english: strftimeNow, ...context });
+    return (context) => renderJinja(jinja, { bos_token: '', eos_token: '', tools: null, documents: null, ...context });
   } catch (error) {
     throw new Error(`the chat template is not readable jinja (${(error as Error).message}): mend it, or choose template: chatml`, { cause: error });
   }
@@ -226,24 +226,3 @@ const alternatives = (strings: string[]): RegExp =>
       .join('|'),
     'g',
   );
-
-/** Python's strftime in the C locale, now; the codes chat templates use. */
-function strftimeNow(format: string): string {
-  const now = new Date();
-  const two = (n: number): string => String(n).padStart(2, '0');
-  const name = (options: Intl.DateTimeFormatOptions): string => new Intl.DateTimeFormat('en-US', options).format(now);
-  const codes: Record<string, () => string> = {
-    Y: () => String(now.getFullYear()),
-    m: () => two(now.getMonth() + 1),
-    d: () => two(now.getDate()),
-    H: () => two(now.getHours()),
-    M: () => two(now.getMinutes()),
-    S: () => two(now.getSeconds()),
-    b: () => name({ month: 'short' }),
-    B: () => name({ month: 'long' }),
-    a: () => name({ weekday: 'short' }),
-    A: () => name({ weekday: 'long' }),
-    '%': () => '%',
-  };
-  return format.replace(/%([YmdHMSbBaA%])/g, (_, code: string) => codes[code]());
-}

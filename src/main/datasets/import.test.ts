@@ -160,7 +160,7 @@ describe('formats', () => {
       /named\.jsonl: not alpaca \(instruction and output\): its rows have the fields prompt, response; --format prompt-completion fits/,
     );
     const answers = file('answers.jsonl', '{"chosen":"a","rejected":"b"}');
-    await expect(detectFormat(answers)).rejects.toThrow(/cannot tell the format: its rows have the fields chosen, rejected; name the fields/);
+    await expect(detectFormat(answers)).rejects.toThrow(/cannot tell the format: its rows have the fields chosen, rejected; say which of them is what, as in --format prompt-completion --map prompt=chosen --map completion=rejected, or name the fields/);
     await expect(read(answers, 'preference')).rejects.toThrow(/not preference \(chosen and rejected with a prompt\): its rows have the fields chosen, rejected/);
   });
 
@@ -321,7 +321,7 @@ describe('files', () => {
     await expect(detectFormat(join(folder, 'none.jsonl'))).rejects.toThrow(/none\.jsonl: no such file/);
     await expect(detectFormat(folder)).rejects.toThrow(/directory/);
     await expect(detectFormat(file('empty.jsonl', ''))).rejects.toThrow(/empty/);
-    await expect(detectFormat(file('a.csv', 'Q,A\n1,2'))).rejects.toThrow(/cannot tell the format: its rows have the fields Q, A/);
+    await expect(detectFormat(file('a.csv', 'Q,A\n1,2'))).rejects.toThrow(/cannot tell the format: its rows have the fields Q, A; say which .* --map prompt=Q --map completion=A, or name the fields/);
     await expect(detectFormat(file('a.parquet', 'PAR1 and nothing of a table after it'))).rejects.toThrow(/its end is no end of a Parquet file .*: it is cut off or damaged/);
     await expect(detectFormat(file('a.bin', Buffer.from([1, 0, 2])))).rejects.toThrow(/not a text file/);
     await expect(detectFormat(file('odd.jsonl', '{"a":1,"b":2}'))).rejects.toThrow(/cannot tell the format: its rows have the fields a, b/);

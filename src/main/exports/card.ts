@@ -118,7 +118,7 @@ export function explainParity(parity: Parity): string {
   const { prompts, equal, tokens, sameTokens, maxLogprobDifference, maxLogitDifference, expected, least = 0.99, llamaCpp } = parity;
   const share = ((100 * sameTokens) / Math.max(1, tokens)).toFixed(2);
   const numbers = `${equal} of ${prompts} answers are the same token for token; ${share} % of ${tokens} tokens are the likeliest in both, log-probs differ by at most ${format(maxLogprobDifference)} nats${maxLogitDifference === undefined ? '' : `, logits by at most ${format(maxLogitDifference)}`}.`;
-  const rule = expected === 'equal' ? 'This format keeps every number, so all answers must be the same.' : `This format rounds the weights, so at least ${percent(least)} of the tokens must agree.`;
+  const rule = expected === 'equal' ? 'This format keeps every number, so all answers must be the same, and log-probs within 0.001 nats.' : `This format rounds the weights, so at least ${percent(least)} of the tokens must agree.`;
   return [numbers, rule, ...(llamaCpp ? [explainLlamaCpp(llamaCpp)] : [])].join(' ');
 }
 
