@@ -108,7 +108,6 @@ export async function ggufOf(folder: string, type: GgufType): Promise<string> {
   const path = `${folder}-${type}.gguf`;
   const model = await openModelFolder(folder);
   const tensors = [...model.tensors.values()].map(({ name, shape }): TensorSource => ({ name, shape, dtype: 'F32', read: () => model.read(name) }));
-  await writeGguf(path, { config: model.config, tokenizerFolder: folder, about: about('tiny'), type, tensors });
-  await model.close();
+  await writeGguf(path, { config: model.config, tokenizerFolder: folder, about: about('tiny'), type, tensors }).finally(() => model.close());
   return path;
 }

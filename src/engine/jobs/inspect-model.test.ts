@@ -122,6 +122,14 @@ test('of a mixture of experts a token meets those it is routed to, and everythin
   expect((await inspect(LLAMA)).experts).toBeNull();
 });
 
+test('a mixture in GGUF is told of in its blocks, in which LoRA leaves it', async () => {
+  const { experts, tensors, training } = await inspect(join(FIXTURES, 'gguf-mixtures', 'qwen2moe.gguf'));
+  expect(experts).toMatchObject({ count: 5, perToken: 3 });
+  expect(new Set(tensors.map(({ dtype }) => dtype))).toEqual(new Set(['F32', 'Q8_0', 'Q4_0']));
+  const adapter = training.lora.gradients; // f32, as the adapter itself
+  expect(training.lora.weights - adapter).toBe(tensors.reduce((sum, { bytes }) => sum + bytes, 0));
+});
+
 test('experts that lie fused in a file are told of and compared one by one', async () => {
   const single = family('qwen3-moe');
   const fused = await fusedFolder(place, single);
