@@ -24,8 +24,9 @@ import { tensorType } from './gguf-mixture.ts';
 import { ggufFileName } from './gguf-name.ts';
 import { openGgufTensors } from './gguf-reader.ts';
 import { about, fusedFolder, ggufOf, tinyConfigs, tinyFolder } from './gguf-testing.ts';
-import { openModelFolder } from './model-folder.ts';
+import { openModelFolder, writeModelFolder } from './model-folder.ts';
 import type { ReadAdapter } from './peft.ts';
+import type { TensorSource } from './safetensors.ts';
 
 const fixtures = resolve(import.meta.dirname, '../../../fixtures/gguf-mixtures');
 const golden = JSON.parse(readFileSync(join(fixtures, 'expected.json'), 'utf8')) as Record<string, { inputIds: number[]; logits: number[] }>;
@@ -110,10 +111,16 @@ async function exported(folder: string, format: ExportJob['format'], out: string
   return exportModel({ type: 'export', model: { folder }, format, dtype: 'f32', out: join(root, out), name: 'tiny', about }, noDevice, () => {});
 }
 
-test('a folder whose experts lie fused is exported to the same bytes as one of single experts', async () => {
+test('a folder whose experts lie fused, or in shards, is exported to the same bytes as one of single experts', async () => {
   const single = await tinyFolder(join(root, 'single'), 'qwen3-moe');
+  const [whole, sharded] = [await openModelFolder(single), join(root, 'sharded')];
+  const sources = [...whole.tensors.values()].map(({ name, shape }): TensorSource => ({ name, shape, dtype: 'F32', read: () => whole.read(name) }));
+  const written = await writeModelFolder(sharded, { config: whole.config, generationConfig: null, tensors: sources, copyFrom: single }, 100_000);
+  expect(written.filter(({ name }) => name.endsWith('.safetensors')).length).toBeGreaterThan(5);
+  await whole.close();
   const [a, b] = await Promise.all([exported(single, 'gguf', 'of-single'), exported(await fusedFolder(root, single), 'gguf', 'of-fused')]);
   expect(b.files).toEqual(a.files);
+  expect((await exported(sharded, 'gguf', 'of-shards')).files).toEqual(a.files);
   expect(a.files.map(({ name }) => name)).toEqual([expect.stringMatching(/^tiny-5x\d+K-v1\.0-F32\.gguf$/)]);
 });
 
