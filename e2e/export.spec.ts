@@ -15,6 +15,9 @@ test('a run is exported as GGUF and passes its parity check; the result stays', 
   await page.getByRole('radio', { name: 'GGUF', exact: true }).click();
   await page.getByRole('radio', { name: 'q8_0' }).click();
   await expect(page).toHaveURL(/format=gguf&type=q8_0/);
+  await page.getByText('About', { exact: true }).click();
+  await page.getByRole('textbox', { name: 'Author' }).fill('A. Person');
+  await page.getByRole('textbox', { name: 'Licence' }).fill('apache-2.0');
   const folder = join(workbench.folder, 'out');
   await page.getByRole('textbox', { name: 'Folder' }).fill(folder);
   await page.getByRole('button', { name: 'Export', exact: true }).click();
@@ -30,8 +33,13 @@ test('a run is exported as GGUF and passes its parity check; the result stays', 
 
   await made.getByRole('button', { name: 'Model card', exact: true }).click();
   await expect(page.getByRole('dialog')).toContainText('example-lora');
+  await expect(page.getByRole('dialog')).toContainText('license: apache-2.0');
+  await expect(page.getByRole('dialog')).toContainText('author: A. Person');
   await page.keyboard.press('Escape');
   await page.reload();
+  // who one is stays for the next, a licence does not
+  await expect(page.getByRole('group').filter({ hasText: 'About' })).toContainText('A. Person');
+  await expect(page.getByRole('group').filter({ hasText: 'About' })).not.toContainText('apache-2.0');
   await expect(made).toContainText('Passed: what was written answers as the model does.');
 
   // again into the same folder: refused in a sentence

@@ -3,6 +3,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, utimesSync,
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { readGgufMetadata } from '../src/engine/formats/gguf-reader.ts';
 import { createWorkplace, type Outcome, ROOT, tinyModel, type Workplace } from './attune.ts';
 
 let place: Workplace;
@@ -55,4 +57,30 @@ test('what its model was changed under starts anew and says so; into a folder th
   expect(anew).toMatchObject({ code: 0, stderr: expect.stringContaining("starts anew: the model's files changed since this export was begun") as string });
   expect(anew.stderr).not.toContain('goes on');
   expect(readdirSync(join(place.folder, 'mine')).sort()).toEqual(['README.md', 'notes.txt', expect.stringMatching(/\.gguf$/)]);
+});
+
+test('a model card’s words are GGUF’s keys as gguf-py writes them, go from GGUF to GGUF, and give way to the person’s; the card agrees', async () => {
+  const { card, keys } = JSON.parse(readFileSync(join(ROOT, 'fixtures', 'gguf', 'metadata.json'), 'utf8')) as { card: string; keys: Record<string, unknown> };
+  place.write(join('tiny', 'README.md'), card);
+  const only = (folder: string): string => join(place.folder, folder, readdirSync(join(place.folder, folder)).find((name) => name.endsWith('.gguf'))!);
+  const write = async (model: string, out: string, ...more: string[]) => {
+    expect(await place.attune(['export', model, '--format', 'gguf', '--type', 'f16', '--out', out, '--no-check', ...more])).toMatchObject({ code: 0 });
+    return Object.fromEntries(await readGgufMetadata(only(out)));
+  };
+  const { 'general.name': _, 'general.tags': tags, ...expected } = keys;
+  const first = await write('tiny', 'about');
+  expect(first).toMatchObject(expected);
+  expect(first['general.tags']).toEqual([...(tags as string[]).slice(0, 2), 'text-generation', 'attune']);
+  expect(only('about')).toMatch(/tiny-[\d.]+K-v2\.1-F16\.gguf$/);
+
+  const second = await write(only('about'), 'again', '--author', 'Me', '--license', 'apache-2.0', '--languages', 'ko, de', '--model-version', '3');
+  const { 'general.license.name': __, 'general.license.link': ___, ...carried } = expected;
+  expect(second).toMatchObject({ ...carried, 'general.author': 'Me', 'general.license': 'apache-2.0', 'general.languages': ['ko', 'de'], 'general.version': '3' });
+  expect(second).not.toHaveProperty('general.license.name');
+  const front = parse(readFileSync(join(place.folder, 'again', 'README.md'), 'utf8').split('---\n')[1]!) as Record<string, unknown>;
+  expect(front).toMatchObject({
+    license: 'apache-2.0', language: ['ko', 'de'], author: 'Me', version: '3', base_model: 'some-lab/river-base-2b', datasets: ['some-lab/river-talk', 'https://example.org/data/stones'],
+    tags: second['general.tags'], library_name: 'gguf', description: 'Speaks of rivers.', repo_url: 'https://huggingface.co/some-lab/river-2b',
+  });
+  expect(await place.attune(['export', 'tiny', '--format', 'gguf', '--out', 'x', '--author', ' '])).toMatchObject({ code: 2, stderr: expect.stringContaining('--author') as string });
 });

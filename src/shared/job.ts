@@ -7,6 +7,7 @@ import { Selection } from './best-of.ts';
 import { Constraint, type ConstraintProblem, type Validity } from './constraint.ts';
 import { type Example, Message, Template, type TemplateProblem } from './dataset.ts';
 import { DeviceName } from './devices.ts';
+import { About, GivenAbout } from './export-about.ts';
 import type { Judgement } from './judging.ts';
 import { MetricPoint } from './metrics.ts';
 import { Recipe } from './recipe.ts';
@@ -133,8 +134,11 @@ export const ExportJob = z.strictObject({
   journal: z.string().optional(),
   /** As the library calls it. */
   name: z.string(),
-  /** What GGUF's metadata and file name tell of it; null and empty: not known. `baseName` is the model at the root of its lineage. */
-  about: z.strictObject({ baseName: z.string(), method: z.string().nullable(), datasets: z.array(z.string()), license: z.string().nullable() }),
+  /**
+   * What is known for its description: `baseName` and `base` are the model at the root of its lineage, by name and where it lies; `stated` is what that one's card says
+   * (a GGUF base says it itself); `method` null: it was not trained here.
+   */
+  about: z.strictObject({ baseName: z.string(), base: z.string(), method: z.string().nullable(), datasets: z.array(z.string()), stated: About, given: GivenAbout }),
 });
 
 /** What was exported: a Hugging Face folder (maybe with an adapter on it), or one GGUF file. */
@@ -414,7 +418,7 @@ export type TryRewardsResult = { scores: { name: string; weight: number; score: 
 /** `accuracy`: of pairs, or of labels; null where rows say nothing of what is right. */
 export type ScoreResult = { labels: string[]; rows: number; leftOut: number; accuracy: number | null; report: RunReport | null };
 /** `notes`: what others do otherwise with it, in sentences. */
-export type ExportResult = { path: string; files: { name: string; bytes: number; sha256: string }[]; notes: string[] };
+export type ExportResult = { path: string; files: { name: string; bytes: number; sha256: string }[]; notes: string[]; about: About };
 /** llama.cpp on the exported file against our engine on the same file, given the same tokens. */
 export type LlamaCppParity = {
   version: string;

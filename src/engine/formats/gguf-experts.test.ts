@@ -103,7 +103,7 @@ test.each([['q8_0', 0.02], ['q4_0', 0.3], ['bf16', 0.02], ['f16', 0.005]] as con
 });
 
 async function exported(folder: string, format: ExportJob['format'], out: string): Promise<ExportResult> {
-  const about = { baseName: 'tiny', method: null, datasets: [], license: null };
+  const about = { baseName: 'tiny', base: folder, method: null, datasets: [], stated: {}, given: {} };
   const noDevice = () => {
     throw new Error('nothing is computed here');
   };

@@ -57,7 +57,7 @@ export const tinyConfigs: Record<string, Record<string, unknown>> = {
   gpt2: { architectures: ['GPT2LMHeadModel'], vocab_size: 300, n_embd: 64, n_layer: 4, n_head: 4, n_positions: 128, n_inner: 96, initializer_range: 0.2, tie_word_embeddings: true },
 };
 
-export const about = (name: string): GgufAbout => ({ name, baseName: name, parameters: 100000, datasets: [], method: null, license: null });
+export const about = (name: string): GgufAbout => ({ name, baseName: name, parameters: 100000 });
 
 /** A folder under `root` with tensors as Hugging Face keeps them: matrices random, norms and biases too. */
 export async function tinyFolder(root: string, name: string, config = tinyConfigs[name]!): Promise<string> {

@@ -71,7 +71,7 @@ async function write(config: Record<string, unknown>, type: GgufType, sources: T
   const { bytes, sha256 } = await writeGguf(path, {
     config: { ...CONFIG, ...config },
     tokenizerFolder,
-    about: { name: 'tiny', baseName: 'tiny', parameters: 1500, datasets: [], method: null, license: 'apache-2.0' },
+    about: { name: 'tiny', baseName: 'tiny', parameters: 1500, license: 'apache-2.0', tags: ['attune', 'text-generation'] },
     type,
     tensors: sources,
   });

@@ -173,8 +173,10 @@ export async function fillModelFolder(folder: string, model: WrittenModel, { sha
   if (model.generationConfig) texts.push(['generation_config.json', model.generationConfig]);
   for (const [name, value] of texts) files.push({ name, ...(await writeJsonFile(join(folder, name), value)) });
   if (model.copyFrom !== undefined && isGgufPath(model.copyFrom)) {
-    const { json, config, chatTemplate } = readVocabulary(await readGgufMetadata(model.copyFrom), model.copyFrom);
-    const made: [string, Record<string, unknown>][] = [['tokenizer.json', json], ['tokenizer_config.json', { ...config, ...(chatTemplate === null ? {} : { chat_template: chatTemplate }) }]];
+    const { json, config, chatTemplate, namedTemplates } = readVocabulary(await readGgufMetadata(model.copyFrom), model.copyFrom);
+    const named = Object.entries({ ...(chatTemplate === null ? {} : { default: chatTemplate }), ...namedTemplates }).map(([name, template]) => ({ name, template }));
+    const templates = Object.keys(namedTemplates).length > 0 ? { chat_template: named } : chatTemplate === null ? {} : { chat_template: chatTemplate };
+    const made: [string, Record<string, unknown>][] = [['tokenizer.json', json], ['tokenizer_config.json', { ...config, ...templates }]];
     for (const [name, value] of made) files.push({ name, ...(await writeJsonFile(join(folder, name), value)) });
   } else if (model.copyFrom !== undefined) {
     for (const name of (await readdir(model.copyFrom)).filter((n) => TEXT_FILES.test(n)).sort()) {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { ExportJob, ExportResult } from '../../shared/job.ts';
 import type { Device } from '../device/device.ts';
 import { expertsOf } from '../formats/gguf-experts.ts';
+import { aboutOf } from '../formats/gguf-about.ts';
 import { notesOf } from '../formats/gguf-families.ts';
 import { type LoraType, writeGgufAdapter } from '../formats/gguf-lora.ts';
 import { ggufFileName } from '../formats/gguf-name.ts';
@@ -51,14 +52,15 @@ export async function exportModel(job: ExportJob, device: () => Device, count: (
 }
 
 async function writeModel(job: ExportJob, { tensors, config, generationConfig }: WholeModel, writeFile: WriteFile): Promise<ExportResult> {
+  const about = await aboutOf(job);
   if (job.format === 'gguf') {
     if (tensors.some(({ name }) => name === SCORE)) throw new Error('--format gguf: a reward model or classifier has no place in GGUF; export it as safetensors');
     const parsed = parseModelConfig(config, job.model.folder);
     const parameters = tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-    const about = { name: job.name, ...job.about, parameters, experts: expertsOf(parsed, tensors) };
-    const name = ggufFileName(about, job.dtype, 'model');
-    const written = await writeGguf(join(job.out, name), { config, tokenizerFolder: job.model.folder, about, type: job.dtype, tensors }, writeFile);
-    return { path: join(job.out, name), files: [{ name, ...written }], notes: notesOf(parsed) };
+    const told = { ...about, name: job.name, baseName: job.about.baseName, parameters, experts: expertsOf(parsed, tensors) };
+    const name = ggufFileName(told, job.dtype, 'model');
+    const written = await writeGguf(join(job.out, name), { config, tokenizerFolder: job.model.folder, about: told, type: job.dtype, tensors }, writeFile);
+    return { path: join(job.out, name), files: [{ name, ...written }], notes: notesOf(parsed), about };
   }
   const dtype = job.dtype as keyof typeof DTYPES;
   const model = {
@@ -67,21 +69,22 @@ async function writeModel(job: ExportJob, { tensors, config, generationConfig }:
     tensors: tensors.map((tensor) => ({ ...tensor, dtype: DTYPES[dtype] })),
     copyFrom: job.model.folder,
   };
-  return { path: job.out, files: await fillModelFolder(job.out, model, { writeFile }), notes: [] };
+  return { path: job.out, files: await fillModelFolder(job.out, model, { writeFile }), notes: [], about };
 }
 
 /** Small: it is written at one go, and again when it was ended. */
 async function exportAdapter(job: ExportJob): Promise<ExportResult> {
   if (!job.model.adapter) throw new Error(`--format ${job.format}: this model is not an adapter; export it with --format safetensors`);
   const adapter = await readAdapter(job.model.adapter);
+  const about = await aboutOf(job);
   if (job.format === 'lora-gguf') {
     if (!Object.hasOwn(DTYPES, job.dtype)) throw new Error(`--type ${job.dtype}: an adapter is small and takes f32, f16 or bf16`);
     const config = parseModelConfig(await readConfigOf(job.model.folder), job.model.folder);
     const parameters = [...adapter.tensors.values()].reduce((sum, { a, b }) => sum + a.length + b.length, 0);
-    const about = { name: job.name, ...job.about, parameters };
-    const name = ggufFileName(about, job.dtype, 'lora');
-    const written = await writeGgufAdapter(join(job.out, name), { config, adapter, about, type: job.dtype as LoraType });
-    return { path: join(job.out, name), files: [{ name, ...written }], notes: notesOf(config) };
+    const told = { ...about, name: job.name, baseName: job.about.baseName, parameters };
+    const name = ggufFileName(told, job.dtype, 'lora');
+    const written = await writeGgufAdapter(join(job.out, name), { config, adapter, about: told, type: job.dtype as LoraType });
+    return { path: join(job.out, name), files: [{ name, ...written }], notes: notesOf(config), about };
   }
   const modules = [...adapter.tensors].map(([name, { a, b, r, scale, magnitude }]) => ({
     name, r, scale,
@@ -91,7 +94,7 @@ async function exportAdapter(job: ExportJob): Promise<ExportResult> {
     inFeatures: a.length / r,
     outFeatures: b.length / r,
   }));
-  return { path: job.out, files: await writeAdapter(job.out, { lora: adapter, baseWeights: adapter.baseWeights, baseModel: job.model.folder, modules, saved: adapter.saved, score: adapter.score }), notes: [] };
+  return { path: job.out, files: await writeAdapter(job.out, { lora: adapter, baseWeights: adapter.baseWeights, baseModel: job.model.folder, modules, saved: adapter.saved, score: adapter.score }), notes: [], about };
 }
 
 async function readConfigOf(path: string): Promise<Record<string, unknown>> {

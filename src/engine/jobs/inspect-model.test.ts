@@ -159,7 +159,7 @@ test("weights take what the GGUF writer makes of them, and llama.cpp's mixtures 
   for (const type of ['f32', 'f16', 'bf16', 'q8_0'] as const) {
     const path = join(place, `${type}.gguf`);
     const sources = [...model.tensors.values()].map(({ name, shape }): TensorSource => ({ name, shape, dtype: 'F32', read: () => model.read(name) }));
-    await writeGguf(path, { config: model.config, tokenizerFolder: LLAMA, about: { name: 'tiny', baseName: 'tiny', parameters: 1, datasets: [], method: null, license: null }, type, tensors: sources });
+    await writeGguf(path, { config: model.config, tokenizerFolder: LLAMA, about: { name: 'tiny', baseName: 'tiny', parameters: 1 }, type, tensors: sources });
     const { rope_freqs: _, ...written } = Object.fromEntries([...(await readGguf(path)).tensors].map(([name, { data }]) => [name.replace('.weight', ''), data.length]));
     expect(bytes[type], type).toBe(Object.values(written).reduce((sum, length) => sum + length, 0));
   }

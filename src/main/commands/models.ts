@@ -10,6 +10,7 @@ import { readFacts } from '../models/facts.ts';
 import { checkExport } from '../exports/parity.ts';
 import { addModel, listModels, removeModel, resolveModel } from '../models/index.ts';
 import { formatBytes, print, printJson, table, tell } from '../terminal.ts';
+import { type AboutOptions, addAboutOptions, readAbout } from './about.ts';
 import { createCounter } from './progress.ts';
 import { withLibrary } from './with-library.ts';
 
@@ -62,7 +63,7 @@ Examples:
     .argument('<name>')
     .action((name: string) => withLibrary((library) => removeModel(library, name)));
 
-  program
+  const command = program
     .command('export')
     .description('write a model for other programs')
     .argument('<model>')
@@ -75,7 +76,8 @@ Examples:
     .requiredOption('--out <folder>', 'where to')
     .option('--force', 'write into a folder that is not empty')
     .option('--no-check', 'do not load the files again and hold them against the model')
-    .option('--json', 'the files with their sizes and hashes, and the check, as JSON')
+    .option('--json', 'the files with their sizes and hashes, and the check, as JSON');
+  addAboutOptions(command)
     .addHelpText('after', `
 Recipe and metrics of a trained model go beside it. The folder appears whole or not at all: what is written before that lies hidden beside it, and
 where an export was cut off (Ctrl-C, a full disk, a power cut) the same command goes on with it.
@@ -83,10 +85,13 @@ where an export was cut off (Ctrl-C, a full disk, a power cut) the same command 
 Examples:
   attune export attune-base-dpo --format gguf --type q8_0 --out ./out
   attune export my-lora --format peft --out ./adapter
+  attune export my-sft --format gguf --out ./out --author 'A. Person' --license apache-2.0 --languages en,ko
+
+What GGUF's metadata and the model card say is taken from the base's own card or metadata and from how the model was made; options go before.
 
 What was written is loaded again and asked what the model is asked; where it answers otherwise the command ends with 1. GGUF is checked
 through llama.cpp too where ATTUNE_LLAMA_CPP names a folder with node-llama-cpp.`)
-    .action((name: string, options: { format: ExportJob['format']; type: ExportJob['dtype']; out: string; force?: boolean; check: boolean; json?: boolean }) =>
+    .action((name: string, options: AboutOptions & { format: ExportJob['format']; type: ExportJob['dtype']; out: string; force?: boolean; check: boolean; json?: boolean }) =>
       withLibrary(async (library) => {
         const model = resolveModel(library, name);
         const onInterrupt = (): void => {
@@ -95,7 +100,7 @@ through llama.cpp too where ATTUNE_LLAMA_CPP names a folder with node-llama-cpp.
         };
         process.on('SIGINT', onInterrupt);
         const onCount = createCounter('tensors');
-        const result = await exportModel(library, { model, format: options.format, dtype: options.type, out: options.out, force: options.force, onCount, tell });
+        const result = await exportModel(library, { model, format: options.format, dtype: options.type, out: options.out, force: options.force, given: readAbout(options), onCount, tell });
         process.off('SIGINT', onInterrupt);
         const parity = options.check ? await checkExport(library, getExport(library.db, result.id)!) : null;
         if (parity && !parity.passed) process.exitCode = 1;

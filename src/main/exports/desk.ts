@@ -2,6 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import type { ExportRecord } from '../../shared/api/exports.ts';
+import type { GivenAbout } from '../../shared/export-about.ts';
 import type { ExportJob } from '../../shared/job.ts';
 import { deleteExport, type ExportRow, getExport, listExports as listExportRows } from '../db/exports.ts';
 import type { Library } from '../library.ts';
@@ -14,7 +15,7 @@ import { exportModel } from './index.ts';
 import { checkExport } from './parity.ts';
 import { discardUnfinished, isFree, listUnfinished } from './partial.ts';
 
-type Wanted = { model: string; format: ExportJob['format']; dtype: ExportJob['dtype']; folder: string; overwrite: boolean };
+type Wanted = { model: string; format: ExportJob['format']; dtype: ExportJob['dtype']; folder: string; overwrite: boolean; given?: GivenAbout };
 
 /** Newest first. */
 export function listExports({ db }: Library): ExportRecord[] {
@@ -31,14 +32,14 @@ export function startExport(workbench: Workbench, wanted: Wanted): { taskId: num
   const model = resolveModel(library, wanted.model);
   checkWanted(model, wanted);
   const { id } = tasks.start({ kind: 'export-model', subject: model.name, unit: 'tensors' }, async ({ signal, progress }) => {
-    const { format, dtype, folder, overwrite } = wanted;
+    const { format, dtype, folder, overwrite, given } = wanted;
     const told: string[] = [];
     const tell = (sentence: string): void => {
       told.push(sentence);
       changes.tell('exports');
     };
     try {
-      const made = await exportModel(library, { model, format, dtype, out: folder, force: overwrite, signal, onCount: progress, tell });
+      const made = await exportModel(library, { model, format, dtype, out: folder, force: overwrite, given, signal, onCount: progress, tell });
       startCheck(workbench, getExport(library.db, made.id)!);
       return [made.path, ...told].join('; ');
     } finally {
@@ -52,8 +53,8 @@ export function startExport(workbench: Workbench, wanted: Wanted): { taskId: num
 export function goOnWithExport(workbench: Workbench, id: string): { taskId: number } {
   const found = listUnfinished(workbench.library).find((each) => each.id === id);
   if (!found) throw new UserError('this unfinished export is not there any more');
-  const { model, format, dtype, folder, force } = found;
-  return startExport(workbench, { model, format, dtype, folder, overwrite: force });
+  const { model, format, dtype, folder, force, given } = found;
+  return startExport(workbench, { model, format, dtype, folder, overwrite: force, given });
 }
 
 export function discardExport({ library, changes }: Workbench, id: string): void {

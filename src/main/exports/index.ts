@@ -6,6 +6,7 @@
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { stringify } from 'yaml';
+import type { GivenAbout } from '../../shared/export-about.ts';
 import type { EngineEvent, ExportJob, ExportResult, Job } from '../../shared/job.ts';
 import { insertExport } from '../db/exports.ts';
 import { getRun } from '../db/runs.ts';
@@ -28,6 +29,8 @@ export type ExportOptions = {
   dtype: ExportJob['dtype'];
   out: string;
   force?: boolean;
+  /** What the person says of it. */
+  given?: GivenAbout;
   /** Ends it at once; nothing half-written stays, but where the workbench is closing. */
   signal?: AbortSignal;
   /** Tensors that are there, and how many of them were before. */
@@ -37,7 +40,7 @@ export type ExportOptions = {
 };
 
 export async function exportModel(library: Library, options: ExportOptions): Promise<ExportResult & { id: number }> {
-  const { model, format, dtype, out, force = false, signal, onCount = () => {}, tell = () => {} } = options;
+  const { model, format, dtype, out, force = false, given = {}, signal, onCount = () => {}, tell = () => {} } = options;
   if (format !== 'gguf' && isGgufType(dtype)) throw new UserError(`--type ${dtype} is a GGUF type; ${format} takes f32, f16 or bf16`);
   if (isAdapterFormat(format) && !model.path.adapter) throw new UserError(`${model.name}: not an adapter; export it with --format safetensors`);
   const folder = resolve(out);
@@ -51,24 +54,25 @@ export async function exportModel(library: Library, options: ExportOptions): Pro
 
   const run = model.checkpoint && getRun(library.db, model.checkpoint.runId);
   const origin = originOf(library, model.name, model.path.folder);
-  const about = { baseName: origin.names[0] ?? model.name, method: run?.method ?? null, datasets: origin.datasets, license: origin.license };
+  const { base, datasets, stated } = origin;
+  const known = { baseName: origin.names[0] ?? model.name, base, method: run?.method ?? null, datasets, stated, given };
   removeAbandoned(library).forEach(tell);
-  const inputs = { model: stampOf(model), description: JSON.stringify(about), program: `${VERSION} ${LAYOUT}` };
-  const partial = openPartial(library, { model: model.name, format, dtype, folder, force, given: {} }, inputs, tell);
+  const inputs = { model: stampOf(model), description: JSON.stringify(known), program: `${VERSION} ${LAYOUT}` };
+  const partial = openPartial(library, { model: model.name, format, dtype, folder, force, given }, inputs, tell);
   try {
-    const job: Job = { type: 'export', model: model.path, format, dtype, out: partial.files, journal: partial.journal, name: model.name, about };
+    const job: Job = { type: 'export', model: model.path, format, dtype, out: partial.files, journal: partial.journal, name: model.name, about: known };
     const count = (done: number, total: number, already: number): void => {
       partial.setTotal(total);
       onCount(done, total, already);
     };
-    const { path: written, files, notes } = await askEngineStoppably<ExportResult>(job, { signal, onCount: count });
+    const { path: written, files, notes, about } = await askEngineStoppably<ExportResult>(job, { signal, onCount: count });
     if (run) {
       writeFileSync(join(partial.files, 'attune-recipe.yaml'), stringify(run.recipe));
       const metrics = readMetrics(library, run.id).map((point) => JSON.stringify(point));
       writeFileSync(join(partial.files, 'attune-metrics.jsonl'), metrics.join('\n') + '\n');
     }
     const path = written === partial.files ? folder : join(folder, basename(written));
-    const source = { path: model.path, template: model.template, notes };
+    const source = { path: model.path, template: model.template, notes, about };
     // an adapter's matrices are written as they are trained
     const stored = format === 'peft' ? 'f32' : dtype;
     const row = { model: model.name, source, format, dtype: stored, folder, path, files, at: new Date().toISOString() };
@@ -76,7 +80,7 @@ export async function exportModel(library: Library, options: ExportOptions): Pro
     // on the list first: what is cut off here is seen there, and gone on with
     const id = insertExport(library.db, row);
     partial.moveIn('config.json');
-    return { path, files, notes, id };
+    return { path, files, notes, about, id };
   } catch (error) {
     if (!signal?.aborted || signal.reason === CLOSING) throw partial.leave(error as Error);
     partial.remove();

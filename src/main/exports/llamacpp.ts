@@ -44,7 +44,7 @@ async function withBase<T>(library: Library, folder: string, use: (gguf: string)
   if (folder.endsWith('.gguf')) return use(folder);
   const out = mkdtempSync(join(library.folder, 'base-of-adapter-'));
   try {
-    const about = { baseName: 'base', method: null, datasets: [], license: null };
+    const about = { baseName: 'base', base: folder, method: null, datasets: [], stated: {}, given: {} };
     const { path } = await askEngineStoppably<ExportResult>({ type: 'export', model: { folder }, format: 'gguf', dtype: 'f32', out, name: 'base', about }, { signal });
     return await use(path);
   } finally {

@@ -9,6 +9,7 @@ import { accessSync, constants, existsSync, lstatSync, mkdirSync, readdirSync, r
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { UnfinishedExport } from '../../shared/api/exports.ts';
+import { GivenAbout } from '../../shared/export-about.ts';
 import { ExportJob } from '../../shared/job.ts';
 import type { Library } from '../library.ts';
 import { isAlive, OWNER } from '../process-identity.ts';
@@ -18,7 +19,7 @@ import { UserError } from '../user-error.ts';
 export type Inputs = Record<'model' | 'description' | 'program', string>;
 
 const Job = z.object({
-  model: z.string(), format: ExportJob.shape.format, dtype: ExportJob.shape.dtype, folder: z.string(), force: z.boolean(), given: z.record(z.string(), z.unknown()),
+  model: z.string(), format: ExportJob.shape.format, dtype: ExportJob.shape.dtype, folder: z.string(), force: z.boolean(), given: GivenAbout,
   inputs: z.record(z.string(), z.string()), startedAt: z.string(), total: z.int().nullable(), error: z.string().nullable(),
 });
 type Job = z.infer<typeof Job>;

@@ -1,6 +1,7 @@
 /** Exports: a model written for other programs, then loaded again and asked the same prompts as the one it was made from. */
 import { oc, type } from '@orpc/contract';
 import { z } from 'zod';
+import { GivenAbout } from '../export-about.ts';
 import { ExportJob, type LlamaCppParity } from '../job.ts';
 import { answers } from './answers.ts';
 
@@ -74,7 +75,7 @@ export const exports = {
   discard: oc.input(z.strictObject({ id: z.string() })).output(type<void>()),
   /** A task (kind `export-model`), followed by one of kind `parity`. The folder must be empty, or not be there. */
   start: oc
-    .input(z.strictObject({ model: z.string(), format: ExportJob.shape.format, dtype: ExportJob.shape.dtype, folder: z.string(), overwrite: z.boolean().default(false) }))
+    .input(z.strictObject({ model: z.string(), format: ExportJob.shape.format, dtype: ExportJob.shape.dtype, folder: z.string(), overwrite: z.boolean().default(false), given: GivenAbout.default({}) }))
     .output(type<{ taskId: number }>()),
   /** Checks again, as a task. */
   verify: oc.input(z.strictObject({ id: z.int() })).output(type<{ taskId: number }>()),
