@@ -12,6 +12,7 @@ import { readVocabulary } from '../formats/gguf-vocabulary.ts';
 import { readJsonFile } from '../formats/json.ts';
 import { isFile } from '../formats/write-beside.ts';
 import { createMerges } from './bpe.ts';
+import { asReference, setNormalizersRight, setSplitsRight, stripped } from './reference-steps.ts';
 import { sentencePieceTokenizer } from './sentencepiece.ts';
 import { tokenBytesOf } from './token-bytes.ts';
 import { rememberWords, wordsOf } from './words.ts';
@@ -104,6 +105,8 @@ function buildTokenizer(json: Record<string, unknown>, config: Record<string, un
   let library: Library;
   try {
     library = new Library({ decoder: null, post_processor: null, normalizer: null, ...json, pre_tokenizer: asReference(json.pre_tokenizer ?? null), added_tokens: added }, config);
+    setNormalizersRight(library.normalizer);
+    setSplitsRight(library.pre_tokenizer);
   } catch (error) {
     throw new Error(`${extra.where}: ${(error as Error).message}; download it again, or save it anew with transformers`, { cause: error });
   }
@@ -235,14 +238,6 @@ function buildTokenizer(json: Record<string, unknown>, config: Record<string, un
   };
 }
 
-/** The library's Digits knows 0 to 9, the reference's every number sign (½, Ⅷ): said as the split it is. */
-function asReference(step: unknown): unknown {
-  const part = step as { type?: string; individual_digits?: boolean; pretokenizers?: unknown[] } | null;
-  if (part?.type === 'Sequence') return { ...part, pretokenizers: part.pretokenizers!.map(asReference) };
-  if (part?.type !== 'Digits') return part;
-  return { type: 'Split', pattern: { Regex: part.individual_digits ? '\\p{N}' : '\\p{N}+' }, behavior: 'Isolated', invert: false };
-}
-
 type AddedToken = { id: number; content: string; special?: boolean; lstrip?: boolean; rstrip?: boolean };
 
 /** Refuses what would only fail later and obscurely. */
@@ -315,7 +310,7 @@ const split = (text: string, pattern: RegExp | null): string[] => (pattern === n
 function trimSection(parts: Piece[], side: 'start' | 'end'): void {
   for (let i = 0; i < parts.length; i++) {
     const part = parts[side === 'start' ? i : parts.length - 1 - i];
-    part.text = side === 'start' ? part.text.trimStart() : part.text.trimEnd();
+    part.text = stripped(part.text, side === 'start', side === 'end');
     if (part.text !== '') return;
   }
 }
