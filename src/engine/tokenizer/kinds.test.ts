@@ -44,6 +44,14 @@ test('every step before the merges gives the ids of the tokenizers package', asy
   }
 });
 
+test('an added token that is a single word is found where it is one', async () => {
+  const json = await read('byte-level-digits.json');
+  const added = [{ id: 400, content: 'foo', single_word: true, lstrip: false, rstrip: false, normalized: false, special: false }];
+  const tokenizer = createTokenizer({ ...json, added_tokens: [...(json.added_tokens as object[]), ...added] }, {}, { where: 'added', eos: [], chatTemplate: null });
+  for (const text of ['foo', 'a foo b', '-foo-', '(foo)']) expect(tokenizer.encode(text), text).toContain(400);
+  for (const text of ['afoo', 'foos', '한foo', 'foo_']) expect(tokenizer.encode(text), text).not.toContain(400);
+});
+
 test('a table of characters gives the ids of sentencepiece; one that is damaged is refused by name, and spaces as suffixes are', async () => {
   const { texts, ids } = (await read('sentencepiece-rules.ids.json')) as Expected;
   const whole = await readFile(join(fixtures, 'sentencepiece-rules.model'));

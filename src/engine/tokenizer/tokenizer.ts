@@ -114,8 +114,8 @@ function buildTokenizer(json: Record<string, unknown>, config: Record<string, un
   const model = library.model!;
   const addedByContent = new Map(added.map((token) => [token.content, token]));
   const specialTokens = added.filter((token) => token.special).map((token) => token.content);
-  const everyAdded = matcher(added.map((token) => token.content));
-  const plainAdded = matcher(added.filter((token) => !token.special).map((token) => token.content));
+  const everyAdded = matcher(added);
+  const plainAdded = matcher(added.filter((token) => !token.special));
 
   const idOf = (token: string | undefined): number | null => (token === undefined ? null : (library.token_to_id(token) ?? null));
   const eosIds = [...new Set([idOf(namedTokens.eos_token), ...extra.eos, idOf('<|im_end|>')])].filter((id) => id !== null);
@@ -238,7 +238,7 @@ function buildTokenizer(json: Record<string, unknown>, config: Record<string, un
   };
 }
 
-type AddedToken = { id: number; content: string; special?: boolean; lstrip?: boolean; rstrip?: boolean };
+type AddedToken = { id: number; content: string; special?: boolean; single_word?: boolean; lstrip?: boolean; rstrip?: boolean };
 
 /** Refuses what would only fail later and obscurely. */
 function checkTokenizerJson(json: Record<string, unknown>, where: string): AddedToken[] {
@@ -298,11 +298,18 @@ export function chatTemplateOf(config: Record<string, unknown> | null): string |
   return typeof named?.template === 'string' ? named.template : null;
 }
 
-/** The longest of the strings wins where several match. */
-function matcher(strings: string[]): RegExp | null {
-  const sorted = strings.filter((string) => string !== '').sort((a, b) => b.length - a.length);
+/** What is part of a word to tokenizers. */
+const WORD = '[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u200c\\u200d]';
+
+/** The longest of the tokens wins where several match; one that is a single word, only where it is one. */
+function matcher(tokens: AddedToken[]): RegExp | null {
+  const sorted = tokens.filter(({ content }) => content !== '').sort((a, b) => b.content.length - a.content.length);
   if (sorted.length === 0) return null;
-  return new RegExp(`(${sorted.map((string) => string.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|')})`);
+  const patterns = sorted.map(({ content, single_word: alone }) => {
+    const literal = content.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+    return alone ? `(?<!${WORD})${literal}(?!${WORD})` : literal;
+  });
+  return new RegExp(`(${patterns.join('|')})`, tokens.some((token) => token.single_word) ? 'u' : '');
 }
 
 const split = (text: string, pattern: RegExp | null): string[] => (pattern === null ? [text] : text.split(pattern)).filter((part) => part !== '');
