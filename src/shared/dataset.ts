@@ -147,4 +147,4 @@ export const Template = z.enum(['alpaca', 'chatml', 'chat']);
 export type Template = z.infer<typeof Template>;
 
 /** What can be wrong with a model's own chat template: it leaves system messages or tools out or refuses system messages, forgets the end-of-turn token, or cannot be used at all. */
-export type TemplateProblem = 'drops-system' | 'drops-tools' | 'refuses-system' | 'no-end-of-turn' | 'fails';
+export type TemplateProblem = 'drops-system' | 'drops-tools' | 'refuses-system' | 'no-end-of-turn' | 'never-ends' | 'fails';

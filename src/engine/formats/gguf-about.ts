@@ -72,14 +72,14 @@ export async function aboutOf({ name, about: { baseName, base, method, datasets,
   const task = method === 'reward' || method === 'classify' ? 'text-classification' : 'text-generation';
   const tags = [...(given.tags ?? []), 'attune', ...(method === null ? [] : [method]), task];
   if (given.license !== undefined) for (const key of INHERITED.slice(0, 3)) delete said[key];
-  if (method === null) return { ...said, ...given, tags: unique([...(said.tags ?? []), ...tags]) };
+  if (baseName === name) return { ...said, ...given, tags: unique([...(said.tags ?? []), ...tags]) };
   const { author, version, organization, description, doi, uuid } = said;
   const reference: Reference = { name: baseName, author, version, organization, description, url: said.url ?? said.sourceUrl, doi, uuid, repoUrl: said.repoUrl ?? said.sourceRepoUrl };
   return {
     ...Object.fromEntries(INHERITED.flatMap((key) => (said[key] === undefined ? [] : [[key, said[key]]]))),
     ...given,
     tags: unique(tags),
-    ...(baseName === name ? {} : { baseModels: [Object.fromEntries(Object.entries(reference).filter(([, value]) => value !== undefined))] }),
+    baseModels: [Object.fromEntries(Object.entries(reference).filter(([, value]) => value !== undefined))],
     ...(datasets.length > 0 ? { datasets: datasets.map((name) => ({ name })) } : {}),
   };
 }

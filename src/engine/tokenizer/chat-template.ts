@@ -150,6 +150,13 @@ export function compileChatTemplate(source: string, tokenizer: TemplateTokens): 
     return closing.test(closed);
   }
 
+  /** Whether a special token is the last thing marked of an answer, or follows it. */
+  function marksAnEnd(): boolean {
+    const { text, spans } = readMarkedSpans(render([USER, { role: 'assistant', content: 'a' }], false));
+    const last = spans.at(-1);
+    return last === undefined || closing.test(text.slice(last.end)) || tokenizer.specialTokens.some((token) => text.slice(last.begin, last.end).trimEnd().endsWith(token));
+  }
+
   return {
     get tools() {
       return toolSupport();
@@ -176,6 +183,7 @@ export function compileChatTemplate(source: string, tokenizer: TemplateTokens): 
         if (!marked && !closes()) {
           problems.push({ kind: 'no-end-of-turn', text: `the chat template does not close an answer with an end-of-turn token: ${eos ?? 'the eos token'} is added after each` });
         }
+        if (marked && !marksAnEnd()) problems.push({ kind: 'never-ends', text: 'the chat template marks answers without an end-of-turn token: the model does not learn where to stop' });
       } catch (error) {
         problems.push({ kind: 'fails', text: (error as Error).message });
       }

@@ -28,6 +28,8 @@ export function sentencePieceTokenizer(file: Uint8Array, settings: Record<string
   const kind = number(trainer, 3, UNIGRAM);
   if (kind !== BPE && kind !== UNIGRAM) throw new Error(`${path}: its model type is ${kind}; read are unigram (1) and BPE (2)`);
 
+  if (number(trainer, 24, 0) === 1) throw new Error(`${path}: treat_whitespace_as_suffix is on; only pieces with their space before them are supported`);
+
   const tokens = pieces.map(({ text }) => text);
   const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
   const unknown = pieces.findIndex(({ type }) => type === UNKNOWN);
@@ -45,7 +47,7 @@ export function sentencePieceTokenizer(file: Uint8Array, settings: Record<string
     json: {
       model: kind === BPE
         ? { type: 'BPE', unk_token: tokens[unknown], fuse_unk: true, byte_fallback: byteFallback, vocab, merges: mergesOf(tokens, types, scores) }
-        : { type: 'Unigram', unk_id: unknown, byte_fallback: byteFallback, vocab: pieces.map(({ text, score, type }) => [type === CONTROL ? unfindable(text) : text, score]) },
+        : { type: 'Unigram', unk_id: unknown, byte_fallback: byteFallback, vocab: pieces.map(({ text, score, type }) => [type === CONTROL || type === UNKNOWN ? unfindable(text) : text, score]) },
       added_tokens: pieces.flatMap(({ text, type }, id) => (type === UNKNOWN || type === CONTROL || type === USER_DEFINED
         ? [{ id, content: text, special: type !== USER_DEFINED, single_word: false, lstrip: false, rstrip: false, normalized: false }] : [])),
       ...steps,
@@ -55,7 +57,7 @@ export function sentencePieceTokenizer(file: Uint8Array, settings: Record<string
   };
 }
 
-/** A control token as no text has it: its own string comes from added_tokens, and a text that spells it out is only text. */
+/** A control or unknown token as no text has it: its own string comes from added_tokens, and a text that spells it out is only text. */
 const unfindable = (token: string) => `\uE000${token}`;
 
 /** What SentencePiece does to a text before it looks for pieces: its table of characters, and one space for several. */
@@ -64,7 +66,7 @@ function cleaning(normalizer: Message): object[] {
   const spaces = number(normalizer, 4, 1) === 1;
   return [
     ...(table instanceof Uint8Array && table.length > 0 ? [{ type: 'Precompiled', precompiled_charsmap: Buffer.from(table).toString('base64') }] : []),
-    ...(spaces ? [{ type: 'Strip', strip_left: true, strip_right: true }, { type: 'Replace', pattern: { Regex: ' {2,}' }, content: ' ' }] : []),
+    ...(spaces ? [{ type: 'Replace', pattern: { Regex: '\\A +| +\\z' }, content: '' }, { type: 'Replace', pattern: { Regex: ' {2,}' }, content: ' ' }] : []),
   ];
 }
 

@@ -8,6 +8,7 @@ import { findTemplateProblems } from './template-problems.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 const CHATML = `{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}`;
+const MARKED = "{% for m in messages %}{{ m.role + '\n' }}{% generation %}{{ m.content }}{% endgeneration %}{{ '<|im_end|>' }}{% endfor %}";
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'attune-template-'));
@@ -20,6 +21,8 @@ it.each([
   [CHATML.replace('{{', "{% if message.role != 'system' %}{{").replace('}}{% endfor', '}}{% endif %}{% endfor'), ['drops-system']],
   [`{% if messages[0]['role'] == 'system' %}{{ raise_exception('no') }}{% endif %}${CHATML}`, ['refuses-system']],
   [CHATML.replaceAll('<|im_end|>', ''), ['no-end-of-turn']],
+  [MARKED, []],
+  [MARKED.replace('<|im_end|>', ''), ['never-ends']],
   ["{{ raise_exception('never') }}", ['refuses-system', 'fails']],
   ['{% for %}', ['fails']],
 ])('tells what is wrong with %j', async (template, problems) => {

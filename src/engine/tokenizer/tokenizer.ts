@@ -12,6 +12,7 @@ import { readVocabulary } from '../formats/gguf-vocabulary.ts';
 import { readJsonFile } from '../formats/json.ts';
 import { isFile } from '../formats/write-beside.ts';
 import { createMerges } from './bpe.ts';
+import { asReference, setNormalizersRight, setSplitsRight, stripped } from './reference-steps.ts';
 import { sentencePieceTokenizer } from './sentencepiece.ts';
 import { tokenBytesOf } from './token-bytes.ts';
 import { rememberWords, wordsOf } from './words.ts';
@@ -104,6 +105,8 @@ function buildTokenizer(json: Record<string, unknown>, config: Record<string, un
   let library: Library;
   try {
     library = new Library({ decoder: null, post_processor: null, normalizer: null, ...json, pre_tokenizer: asReference(json.pre_tokenizer ?? null), added_tokens: added }, config);
+    setNormalizersRight(library.normalizer);
+    setSplitsRight(library.pre_tokenizer);
   } catch (error) {
     throw new Error(`${extra.where}: ${(error as Error).message}; download it again, or save it anew with transformers`, { cause: error });
   }
@@ -111,8 +114,8 @@ function buildTokenizer(json: Record<string, unknown>, config: Record<string, un
   const model = library.model!;
   const addedByContent = new Map(added.map((token) => [token.content, token]));
   const specialTokens = added.filter((token) => token.special).map((token) => token.content);
-  const everyAdded = matcher(added.map((token) => token.content));
-  const plainAdded = matcher(added.filter((token) => !token.special).map((token) => token.content));
+  const everyAdded = matcher(added);
+  const plainAdded = matcher(added.filter((token) => !token.special));
 
   const idOf = (token: string | undefined): number | null => (token === undefined ? null : (library.token_to_id(token) ?? null));
   const eosIds = [...new Set([idOf(namedTokens.eos_token), ...extra.eos, idOf('<|im_end|>')])].filter((id) => id !== null);
@@ -235,15 +238,7 @@ function buildTokenizer(json: Record<string, unknown>, config: Record<string, un
   };
 }
 
-/** The library's Digits knows 0 to 9, the reference's every number sign (½, Ⅷ): said as the split it is. */
-function asReference(step: unknown): unknown {
-  const part = step as { type?: string; individual_digits?: boolean; pretokenizers?: unknown[] } | null;
-  if (part?.type === 'Sequence') return { ...part, pretokenizers: part.pretokenizers!.map(asReference) };
-  if (part?.type !== 'Digits') return part;
-  return { type: 'Split', pattern: { Regex: part.individual_digits ? '\\p{N}' : '\\p{N}+' }, behavior: 'Isolated', invert: false };
-}
-
-type AddedToken = { id: number; content: string; special?: boolean; lstrip?: boolean; rstrip?: boolean };
+type AddedToken = { id: number; content: string; special?: boolean; single_word?: boolean; lstrip?: boolean; rstrip?: boolean };
 
 /** Refuses what would only fail later and obscurely. */
 function checkTokenizerJson(json: Record<string, unknown>, where: string): AddedToken[] {
@@ -303,11 +298,18 @@ export function chatTemplateOf(config: Record<string, unknown> | null): string |
   return typeof named?.template === 'string' ? named.template : null;
 }
 
-/** The longest of the strings wins where several match. */
-function matcher(strings: string[]): RegExp | null {
-  const sorted = strings.filter((string) => string !== '').sort((a, b) => b.length - a.length);
+/** What is part of a word to tokenizers. */
+const WORD = '[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u200c\\u200d]';
+
+/** The longest of the tokens wins where several match; one that is a single word, only where it is one. */
+function matcher(tokens: AddedToken[]): RegExp | null {
+  const sorted = tokens.filter(({ content }) => content !== '').sort((a, b) => b.content.length - a.content.length);
   if (sorted.length === 0) return null;
-  return new RegExp(`(${sorted.map((string) => string.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|')})`);
+  const patterns = sorted.map(({ content, single_word: alone }) => {
+    const literal = content.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+    return alone ? `(?<!${WORD})${literal}(?!${WORD})` : literal;
+  });
+  return new RegExp(`(${patterns.join('|')})`, tokens.some((token) => token.single_word) ? 'u' : '');
 }
 
 const split = (text: string, pattern: RegExp | null): string[] => (pattern === null ? [text] : text.split(pattern)).filter((part) => part !== '');
@@ -315,7 +317,7 @@ const split = (text: string, pattern: RegExp | null): string[] => (pattern === n
 function trimSection(parts: Piece[], side: 'start' | 'end'): void {
   for (let i = 0; i < parts.length; i++) {
     const part = parts[side === 'start' ? i : parts.length - 1 - i];
-    part.text = side === 'start' ? part.text.trimStart() : part.text.trimEnd();
+    part.text = stripped(part.text, side === 'start', side === 'end');
     if (part.text !== '') return;
   }
 }

@@ -19,6 +19,7 @@ const TEMPLATE_PROBLEMS: Record<TemplateProblem, string> = {
   'drops-tools': 'its chat template leaves tools out: the model answers without seeing them',
   'refuses-system': 'its chat template refuses system messages: rows that have one are left out',
   'no-end-of-turn': 'its chat template forgets the end-of-turn token: training adds it after each answer, but elsewhere the model may not know where to stop',
+  'never-ends': 'its chat template marks answers with {% generation %} but no end-of-turn token in or after them: what is trained on it does not learn to stop',
   fails: 'its chat template cannot be used: choose template chatml or alpaca',
 };
 

@@ -39,7 +39,7 @@ function card(library: Library, row: ExportRow): string {
   const about = row.source.about ?? origin.stated;
   const front = {
     ...frontOf(about),
-    ...(run && about.baseModels ? { base_model_relation: isAdapterFormat(row.format) ? 'adapter' : isGgufType(row.dtype) ? 'quantized' : 'finetune' } : {}),
+    ...((run || row.source.path.adapter) && about.baseModels ? { base_model_relation: isAdapterFormat(row.format) ? 'adapter' : isGgufType(row.dtype) ? 'quantized' : 'finetune' } : {}),
     library_name: { safetensors: 'transformers', peft: 'peft', gguf: 'gguf', 'lora-gguf': 'gguf' }[row.format],
     pipeline_tag: scores(run) ? 'text-classification' : 'text-generation',
   };
@@ -74,13 +74,14 @@ function frontOf(about: About): Record<string, unknown> {
 /** A reward model or a classifier. */
 const scores = (run: RunRow | null): boolean => run?.method === 'reward' || run?.method === 'classify';
 
-function sentence({ format, dtype }: ExportRow, run: RunRow | null): string {
+function sentence({ format, dtype, source }: ExportRow, run: RunRow | null): string {
   const what = {
     safetensors: `A ${run?.method === 'reward' ? 'reward model' : run?.method === 'classify' ? 'classifier' : 'language model'} in Hugging Face's folder layout, weights as ${dtype} in safetensors`,
     peft: 'A LoRA adapter in PEFT’s folder layout: small matrices to be put on its base model',
     gguf: `A language model in one GGUF file for llama.cpp, weights as ${dtype.toUpperCase()}`,
     'lora-gguf': 'A LoRA adapter as GGUF for llama.cpp: small matrices to be put on its base model, itself a GGUF file',
   }[format];
+  if (!run && source.path.adapter) return `${what}. It is the adapter ${basename(source.path.adapter)} ${isAdapterFormat(format) ? 'for' : 'merged into its base'} ${basename(source.path.folder)}, written by Attune, which did not train it.`;
   return run ? `${what}. It was trained with Attune by ${run.method.toUpperCase()} from ${run.recipe.model}.` : `${what}, written by Attune as it was, without training.`;
 }
 

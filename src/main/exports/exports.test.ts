@@ -75,7 +75,9 @@ describe('an export', () => {
     writeFileSync(join(adapter, 'adapter_model.safetensors'), readFileSync(join(from, 'adapter_model.safetensors')));
     addModel(workbench.library, adapter, 'tuned');
     expect((await exported('tuned', 'peft', 'f16')).parity).toMatchObject({ expected: 'equal', passed: true });
-    expect((await exported('tuned', 'safetensors', 'f32')).parity).toMatchObject({ expected: 'equal', passed: true });
+    const merged = await exported('tuned', 'safetensors', 'f32');
+    expect(merged.parity).toMatchObject({ expected: 'equal', passed: true });
+    expect(merged.card).toMatch(/base_model: llama\nbase_model_relation: finetune\n[^]*It is the adapter adapter merged into its base llama, written by Attune, which did not train it\./);
     expect((await exported('tuned', 'gguf', 'f32')).parity).toMatchObject({ expected: 'equal', passed: true });
     const lora = await exported('tuned', 'lora-gguf', 'f32');
     expect(lora.parity).toMatchObject({ expected: 'equal', passed: true });

@@ -55,7 +55,7 @@ export async function exportModel(library: Library, options: ExportOptions): Pro
   const run = model.checkpoint && getRun(library.db, model.checkpoint.runId);
   const origin = originOf(library, model.name, model.path.folder);
   const { base, datasets, stated } = origin;
-  const known = { baseName: origin.names[0] ?? model.name, base, method: run?.method ?? null, datasets, stated, given };
+  const known = { baseName: origin.names[0] ?? (model.path.adapter ? basename(model.path.folder) : model.name), base, method: run?.method ?? null, datasets, stated, given };
   removeAbandoned(library).forEach(tell);
   const inputs = { model: stampOf(model), description: JSON.stringify(known), program: `${VERSION} ${LAYOUT}` };
   const partial = openPartial(library, { model: model.name, format, dtype, folder, force, given }, inputs, tell);

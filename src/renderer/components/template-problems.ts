@@ -7,5 +7,6 @@ export const templateProblems: Record<TemplateProblem, () => string> = {
   'drops-tools': m.template_drops_tools,
   'refuses-system': m.template_refuses_system,
   'no-end-of-turn': m.template_no_end_of_turn,
+  'never-ends': m.template_never_ends,
   fails: m.template_fails,
 };
