@@ -6,13 +6,13 @@
 import { readFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import { z } from 'zod';
-import { Message } from '../shared/dataset.ts';
+import { Answer, Message } from '../shared/dataset.ts';
 import type { Tool } from '../shared/tools.ts';
 import { type Row as FileRow, RowError, toolsOf } from './datasets/formats/row.ts';
 import { readTurns } from './datasets/formats/turns.ts';
 import { UserError } from './user-error.ts';
 
-export type PromptRow = { title: string; messages: Message[]; /** what the model may call */ tools?: Tool[]; /** of a preference row */ answers?: { chosen: string; rejected: string }; /** the right answer: a row's `expected`, else its `output` */ expected?: string; /** the answer a row shows: its `output`, else the assistant's last turn */ shown?: string };
+export type PromptRow = { title: string; messages: Message[]; /** what the model may call */ tools?: Tool[]; /** of a preference row */ answers?: { chosen: Answer; rejected: Answer }; /** the right answer: a row's `expected`, else its `output` */ expected?: string; /** the answer a row shows: its `output`, else the assistant's last turn */ shown?: string };
 
 const Row = z.union([
   z.string().min(1),
@@ -27,7 +27,7 @@ const Shown = z.union([
   z.object({ output: z.string().min(1) }).transform((row) => row.output),
   z.object({ messages: z.array(z.object({ role: Message.shape.role, content: z.string().min(1) })).min(2) }).transform((row) => row.messages.at(-1)!).refine(({ role }) => role === 'assistant').transform(({ content }) => content),
 ]);
-const Answers = z.object({ chosen: z.string(), rejected: z.string() });
+const Answers = z.object({ chosen: Answer, rejected: Answer });
 
 export function readPrompts(file: string): PromptRow[] {
   let text: string;
@@ -71,7 +71,7 @@ function toPrompt(row: z.infer<typeof Row>, where: string): PromptRow {
   }
   if ('prompt' in row && typeof row.prompt === 'string') return fromText(row.prompt);
   const { all, tools } = readConversation(row, where);
-  const messages = all.slice(0, all.findLastIndex(({ role }) => role === 'user') + 1);
+  const messages = all.slice(0, all.findLastIndex(({ role }) => role === 'user' || role === 'tool') + 1); // the result of a call is answered, too
   if (messages.length === 0) throw new UserError(`${where}: there is no user's turn to answer`);
   return { title: messages.at(-1)!.content, messages, ...tools };
 }

@@ -15,7 +15,7 @@ import { Reward } from './recipes/rewards.ts';
 import type { RunReport } from './reports.ts';
 import { type Filter, type FinishReason, Sampling } from './sampling.ts';
 import type { ServedEvent, ServeRequest } from './serving.ts';
-import { Tools } from './tools.ts';
+import { type Tool, Tools } from './tools.ts';
 
 /** A model on disk: a Hugging Face folder, and optionally a PEFT adapter folder to put on it. */
 export const ModelPath = z.strictObject({ folder: z.string(), adapter: z.string().optional() });
@@ -282,7 +282,7 @@ export type EngineCommand =
   | { type: 'job'; job: Job }
   | { type: 'pause' } | { type: 'resume' } | { type: 'stop' }
   | {
-      type: 'chat'; messages: Message[]; sampling: Sampling; constraint?: Constraint;
+      type: 'chat'; messages: Message[]; tools?: Tool[]; sampling: Sampling; constraint?: Constraint;
       /** likeliest tokens told at each place; 0 by default */
       alternatives?: number;
       /** tokens the answer begins with; those before the last are not told again */
@@ -368,7 +368,7 @@ export type EngineEvent =
       entropy: number;
       alternatives: { id: number; text: string; probability: number; sampledProbability: number }[];
     }
-  | { type: 'completion'; index: number; text: string; ids: number[]; logprobs: number[]; finishReason: FinishReason; /** all that a beam search found, best first */ beams?: BeamText[]; /** where something was asked of it */ validity?: Validity }
+  | { type: 'completion'; index: number; text: string; ids: number[]; logprobs: number[]; finishReason: FinishReason; /** all that a beam search found, best first */ beams?: BeamText[]; /** where something was asked of it */ validity?: Validity; /** where there were tools: those it calls, and its text without them */ called?: { text: string; calls: { name: string; arguments: Record<string, unknown> }[] } }
   | { type: 'looked'; trace: LookedTrace }
   | { type: 'read'; read: ReadText }
   /** A chat's prompt that cannot be answered, or looked at; the model stays loaded. */

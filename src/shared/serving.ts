@@ -5,9 +5,10 @@
 import type { Constraint } from './constraint.ts';
 import type { Message } from './dataset.ts';
 import type { FinishReason, Sampling } from './sampling.ts';
+import type { Tool } from './tools.ts';
 
 /** What a completion starts from. Raw text and tokens are continued as they are; messages go through the model's template. */
-export type ServedPrompt = { raw: string } | { messages: Message[] } | { tokens: number[] };
+export type ServedPrompt = { raw: string } | { messages: Message[]; tools?: Tool[]; /** what the answer begins with, special tokens and all; it is not told again */ opening?: string } | { tokens: number[] };
 
 export type CompleteRequest = {
   type: 'complete';
@@ -23,6 +24,8 @@ export type CompleteRequest = {
   logprobs: number | null;
   /** What every completion must be. */
   constraint: Constraint | null;
+  /** What the answers to a chat may call, and whether they must: null as the model likes, or one of `of`, which nothing else may stand beside. */
+  calls: { tools: Tool[]; force: { of: Tool[] } | null; /** tell more than the first */ parallel: boolean } | null;
   /** Tell of the prompt's tokens, too. */
   echo: boolean;
 };
@@ -41,6 +44,10 @@ export type ServedEvent =
   | { type: 'prompt'; id: number; prompt: number; tokens: number; text: string; shown: ShownToken[] }
   /** `text` is what the token added: nothing while a character or a stop string may still be unfinished. */
   | { type: 'token'; id: number; choice: number; text: string; shown: ShownToken | null }
+  /** Text that had been held back, where no token comes with it. */
+  | { type: 'text'; id: number; choice: number; text: string }
+  /** A whole call of a tool; the text it was written as is not told. */
+  | { type: 'call'; id: number; choice: number; name: string; arguments: Record<string, unknown> }
   | { type: 'end'; id: number; choice: number; finishReason: FinishReason }
   | { type: 'embedding'; id: number; input: number; tokens: number; vector: Float32Array }
   | { type: 'finished'; id: number }

@@ -20,8 +20,21 @@ type Answers = { ids: number[][]; texts: string[] };
 /** Of every token of every answer: its log-prob, and the likeliest token at its place. */
 type Forced = { logprobs: Float32Array; best: Int32Array };
 
-export async function checkParity(job: ParityJob, device: Device, count: (done: number, total: number) => void): Promise<ParityResult> {
-  const tokenizer = await loadTokenizer(job.model.folder);
+/** The prompts but for those the template refuses, as training leaves such rows out. Where it refuses all they stay, and the first says why. */
+function answerable(job: ParityJob, tokenizer: Tokenizer): Prompt[] {
+  const found = job.prompts.filter((prompt) => {
+    try {
+      return promptTokens(withoutTemplate(prompt, job, tokenizer), job.template, tokenizer);
+    } catch {
+      return false;
+    }
+  });
+  return found.length > 0 ? found : job.prompts;
+}
+
+export async function checkParity(asked: ParityJob, device: Device, count: (done: number, total: number) => void): Promise<ParityResult> {
+  const tokenizer = await loadTokenizer(asked.model.folder);
+  const job = { ...asked, prompts: answerable(asked, tokenizer) };
   let answered = 0;
   const tick = (): void => count(Math.floor(++answered / 2), job.prompts.length);
   const sampling = Sampling.parse({ temperature: 0, maxTokens: job.maxTokens });

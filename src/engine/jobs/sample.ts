@@ -9,7 +9,9 @@ import type { CompiledConstraint } from '../sampling/constraint/constraint.ts';
 import { generate, type GenerateEvent } from '../sampling/generate.ts';
 import { lookAt, readText } from './look.ts';
 import { encodePieces } from '../data/tokenize.ts';
-import { renderPrompt } from '../tokenizer/template.ts';
+import { type CallForm, callFormOf, createCallReader } from '../tokenizer/call-form.ts';
+import type { Tool } from '../../shared/tools.ts';
+import { dropsTools, renderPrompt } from '../tokenizer/template.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
 
 type Emit = (event: EngineEvent) => void;
@@ -22,12 +24,30 @@ export async function sample(job: SampleJob, device: Device, cancelled: () => bo
   const { model } = await openModel(device, job.model, tokenizer, { storage: storageOf(job.dtype), trainable: 'none' });
   const prompts = job.prompts.map((prompt) => promptTokens(prompt, job.template, tokenizer));
   const masking = constraint?.masks ? constraint : null;
-  for await (const event of generate(model, tokenizer, prompts, job.sampling, { batchSize: job.batchSize, cancelled, constraint: masking })) emit(judged(event, constraint));
+  for await (const event of generate(model, tokenizer, prompts, job.sampling, { batchSize: job.batchSize, cancelled, constraint: masking })) {
+    const prompt = event.type === 'completion' ? job.prompts[event.index] : null;
+    emit(withCalls(judged(event, constraint), prompt && 'messages' in prompt ? prompt.tools : undefined, tokenizer, emit));
+  }
 }
 
 /** A completion with whether it is what was asked for. */
 function judged(event: GenerateEvent, constraint: CompiledConstraint | null): GenerateEvent & { validity?: Validity } {
   return event.type === 'completion' && constraint ? { ...event, validity: constraint.validate(event.text) } : event;
+}
+
+/** A completion with the calls in it; where their form is not known, with a note that says so. */
+function withCalls<Event extends GenerateEvent>(event: Event, tools: Tool[] | undefined, tokenizer: Tokenizer, emit: Emit): EngineEvent {
+  if (event.type !== 'completion' || tools === undefined) return event;
+  let form: CallForm;
+  try {
+    form = callFormOf(tokenizer);
+  } catch (error) {
+    emit({ type: 'note', text: (error as Error).message });
+    return event;
+  }
+  const reader = createCallReader(form, tools);
+  const parts = [reader.push(event.text), reader.end()];
+  return { ...event, called: { text: parts.map(({ text }) => text).join(''), calls: parts.flatMap(({ calls }) => calls) } };
 }
 
 export type ChatCommand = Extract<EngineCommand, { type: 'chat' | 'look' | 'read' }>;
@@ -48,13 +68,14 @@ export async function openChat(job: ChatJob, device: Device): Promise<Chat> {
   };
   return async (command, cancelled, emit) => {
     try {
-      const prompt = promptTokens({ messages: command.messages }, job.template, tokenizer);
+      const tools = command.type === 'chat' ? command.tools : undefined;
+      const prompt = promptTokens({ messages: command.messages, tools }, job.template, tokenizer);
       if (command.type === 'look') emit({ type: 'looked', trace: await lookAt(model, tokenizer, prompt, command.completion, command.sampling, command.count) });
       else if (command.type === 'read') emit({ type: 'read', read: await readText(model, tokenizer, prompt, typeof command.completion === 'string' ? tokenizer.encode(command.completion) : command.completion) });
       else {
         const constraint = command.constraint ? compiled(command.constraint) : null;
         const options = { ...command, batchSize: 1, cancelled, constraint: constraint?.masks ? constraint : null };
-        for await (const event of generate(model, tokenizer, [prompt], command.sampling, options)) emit(judged(event, constraint));
+        for await (const event of generate(model, tokenizer, [prompt], command.sampling, options)) emit(withCalls(judged(event, constraint), tools, tokenizer, emit));
       }
     } catch (error) {
       emit({ type: 'refused', message: (error as Error).message });
@@ -62,7 +83,8 @@ export async function openChat(job: ChatJob, device: Device): Promise<Chat> {
   };
 }
 
-export function promptTokens(prompt: Prompt, template: Template, tokenizer: Tokenizer): number[] {
+/** `opening`: what the answer begins with. */
+export function promptTokens(prompt: Prompt & { opening?: string }, template: Template, tokenizer: Tokenizer): number[] {
   if ('raw' in prompt) {
     const ids = tokenizer.encode(prompt.raw, { addSpecialTokens: true });
     // an empty raw prompt starts a text: the beginning-of-text token where the model has one, else the token that ends the text before
@@ -70,5 +92,7 @@ export function promptTokens(prompt: Prompt, template: Template, tokenizer: Toke
     const first = tokenizer.bosId ?? tokenizer.eosIds[0];
     return first === undefined ? [] : [first];
   }
-  return encodePieces(renderPrompt(prompt.messages, template, tokenizer, prompt.tools), tokenizer).tokens;
+  if (prompt.tools && dropsTools(template, tokenizer)) throw new Error(`the ${template} template lists no tools: the model would not see them. Take a model whose own chat template lists them, or ask without`);
+  const pieces = renderPrompt(prompt.messages, template, tokenizer, prompt.tools);
+  return encodePieces(prompt.opening === undefined ? pieces : [...pieces, { text: prompt.opening, loss: false, special: true }], tokenizer).tokens;
 }

@@ -75,7 +75,7 @@ function serve(of: LanguageModel = model, cacheTokens?: number, compile = async 
 
 function request(id: number, text: string, settings: Partial<CompleteRequest> & { seed?: number; temperature?: number; stop?: string[] } = {}): CompleteRequest {
   const { seed = 5, temperature = 1, stop = [], ...rest } = settings;
-  return { type: 'complete', id, prompts: [{ raw: text }], n: 1, sampling: Sampling.parse({ seed, temperature, stop }), maxTokens: 16, logprobs: 3, constraint: null, echo: false, ...rest };
+  return { type: 'complete', id, prompts: [{ raw: text }], n: 1, sampling: Sampling.parse({ seed, temperature, stop }), maxTokens: 16, logprobs: 3, constraint: null, calls: null, echo: false, ...rest };
 }
 
 const WORDS = ['The dog', 'A small river runs', 'x', 'once', 'In the morning there was', 'why'];

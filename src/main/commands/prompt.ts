@@ -1,7 +1,9 @@
 /** What a model is asked, from the command line: --prompt, a kept template and its places, a system message, examples before it, or a file of prompts. */
 import type { Command } from 'commander';
+import { readFileSync } from 'node:fs';
 import { type Example, fillTemplate, PromptTemplate, variablesOf } from '../../shared/prompt-template.ts';
 import type { Prompt } from '../../shared/job.ts';
+import { readTools, type Tool, ToolError } from '../../shared/tools.ts';
 import { putPromptTemplate } from '../db/prompt-templates.ts';
 import type { Library } from '../library.ts';
 import { openingOf } from '../playground/conversation.ts';
@@ -9,8 +11,10 @@ import { findTemplate } from '../playground/templates.ts';
 import { readPrompts } from '../prompts.ts';
 import { UserError } from '../user-error.ts';
 
+export const TOOLS_HELP = "what the model may call: a JSON list of function schemas, as OpenAI's and transformers' tools";
+
 export type PromptFlags = {
-  prompt?: string; prompts?: string; promptTemplate?: string; var?: Record<string, string>; savePrompt?: string; examples?: string; system?: string; raw?: boolean; expected?: string;
+  prompt?: string; prompts?: string; promptTemplate?: string; var?: Record<string, string>; savePrompt?: string; examples?: string; system?: string; tools?: string; raw?: boolean; expected?: string;
 };
 
 export function addPromptOptions(command: Command): Command {
@@ -22,6 +26,7 @@ export function addPromptOptions(command: Command): Command {
     .option('--examples <file>', 'turns shown before the prompt: JSONL or JSON rows with messages, or with instruction (or prompt) and output')
     .option('--save-prompt <name>', 'keep --prompt, --system and --examples as a template under this name')
     .option('--system <text>', 'a system message before it')
+    .option('--tools <file>', TOOLS_HELP)
     .option('--raw', 'take the prompt as it is and continue it, without a template');
 }
 
@@ -39,12 +44,32 @@ export function readAsked(library: Library, flags: PromptFlags): Asked[] {
   if (raw && examples.length > 0) throw new UserError('--raw continues a text as it is: examples are turns of a conversation, write them into the text');
   if (flags.savePrompt !== undefined) keep(library, flags.savePrompt, { system, text: kept?.text ?? prompt, examples });
   const before = openingOf({ system, examples });
+  if (raw && flags.tools !== undefined) throw new UserError('--raw continues a text as it is: tools are listed by a chat template');
+  const tools = readToolsFile(flags.tools);
   if (prompts !== undefined) {
     if (flags.var !== undefined) throw new UserError('--var fills the places of one prompt: --prompts holds prompts written whole');
-    return readPrompts(prompts).map((row) => ({ prompt: raw ? { raw: row.title } : { messages: [...before, ...row.messages], ...(row.tools && { tools: row.tools }) }, expected: row.expected ?? null }));
+    return readPrompts(prompts).map((row) => ({ prompt: raw ? { raw: row.title } : { messages: [...before, ...row.messages], tools: tools ?? row.tools }, expected: row.expected ?? null }));
   }
   const text = fill(kept?.text ?? prompt!, flags.var, kept !== null);
-  return [{ prompt: raw ? { raw: text } : { messages: [...before, { role: 'user', content: text }] }, expected: flags.expected ?? null }];
+  return [{ prompt: raw ? { raw: text } : { messages: [...before, { role: 'user', content: text }], tools }, expected: flags.expected ?? null }];
+}
+
+/** Undefined where no file is named. */
+export function readToolsFile(file: string | undefined): Tool[] | undefined {
+  if (file === undefined) return undefined;
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UserError(`--tools ${file}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+  try {
+    const tools = readTools(text);
+    if (tools) return tools;
+  } catch (error) {
+    throw error instanceof ToolError ? new UserError(`--tools ${file}: ${error.message}`) : error;
+  }
+  throw new UserError(`--tools ${file}: there is no tool in it`);
 }
 
 /** A text whose places nobody speaks of is taken as it is, unless it is kept as a template. */

@@ -1,8 +1,10 @@
 /** `attune sample` and `chat`: talking to a model. Looking at what it makes of a text is look.ts. */
 import { type Command, Option } from 'commander';
+import { randomBytes } from 'node:crypto';
 import { createInterface, type Interface } from 'node:readline';
 import type { Message, Template } from '../../shared/dataset.ts';
 import { Dtype } from '../../shared/job.ts';
+import type { ToolCall } from '../../shared/tools.ts';
 import { startEngine } from '../engine.ts';
 import type { Library } from '../library.ts';
 import { putPreset } from '../db/sampling-presets.ts';
@@ -14,7 +16,7 @@ import { print, printJson, tell } from '../terminal.ts';
 import { addConstraintOptions, type ConstraintFlags, readConstraint } from './constraint.ts';
 import { addLookCommands } from './look.ts';
 import { addMachineOptions, addSamplingOptions, addTemplateOption, type MachineOptions, readSampling, readTemplate, typedOptions } from './options.ts';
-import { addPromptOptions, type PromptFlags, readAsked } from './prompt.ts';
+import { addPromptOptions, type PromptFlags, readAsked, readToolsFile, TOOLS_HELP } from './prompt.ts';
 import { withLibrary } from './with-library.ts';
 
 export function addSampleCommands(program: Command): void {
@@ -36,7 +38,8 @@ Examples:
   attune sample my-sft --prompt "Is ice cold?" --choices yes,no
   attune sample my-sft --prompt "Define the word {{word}}." --examples three.jsonl --save-prompt define --var word=river
   attune sample my-sft --prompt-template define --var word=harbour
-  attune sample my-sft --prompt "Describe a cat as JSON." --schema cat.schema.json`);
+  attune sample my-sft --prompt "Describe a cat as JSON." --schema cat.schema.json
+  attune sample my-tool-sft --prompt "Weather in Seoul?" --tools tools.json --json`);
   addMachineOptions(addDtypeOption(addTemplateOption(addConstraintOptions(addBestOfOptions(addSamplingOptions(addPromptOptions(sample))))))).action((name: string, options: SampleFlags, command: Command) =>
     withLibrary((library) => runSample(library, name, options, command)),
   );
@@ -46,8 +49,9 @@ Examples:
     .description('talk with a model, turn by turn')
     .argument('<model>')
     .option('--system <text>', 'a system message')
+    .option('--tools <file>', TOOLS_HELP)
     .addHelpText('after', `
-/reset forgets the conversation, /exit or Ctrl-D ends it, Ctrl-C cuts an answer short. Lines from a pipe are turns, too.`);
+/reset forgets the conversation, /exit or Ctrl-D ends it, Ctrl-C cuts an answer short. What the model calls is told; /result TEXT answers a call. Lines from a pipe are turns, too.`);
   addMachineOptions(addDtypeOption(addTemplateOption(addSamplingOptions(chat)))).action((name: string, options: ChatFlags) =>
     withLibrary((library) => runChat(library, name, options)),
   );
@@ -61,7 +65,7 @@ function addDtypeOption(command: Command): Command {
 }
 
 type SampleFlags = MachineOptions & BestOfFlags & ConstraintFlags & PromptFlags & { preset?: string; savePreset?: string; json?: boolean; template?: Template; dtype: Dtype };
-type ChatFlags = MachineOptions & { system?: string; template?: Template; dtype: Dtype };
+type ChatFlags = MachineOptions & { system?: string; tools?: string; template?: Template; dtype: Dtype };
 
 async function runSample(library: Library, name: string, options: SampleFlags, command: Command): Promise<void> {
   const typed = readSampling(options);
@@ -87,13 +91,14 @@ async function runSample(library: Library, name: string, options: SampleFlags, c
     }
     if (event.type === 'completion') {
       if (options.json) {
-        const { text, ids, logprobs, finishReason, beams, validity } = event;
-        printJson({ model: model.name, prompt: 'raw' in asked[0].prompt ? asked[0].prompt.raw : asked[0].prompt.messages.at(-1)!.content, text, ids, logprobs, finishReason, beams, validity });
+        const { text, ids, logprobs, finishReason, beams, validity, called } = event;
+        printJson({ model: model.name, prompt: 'raw' in asked[0].prompt ? asked[0].prompt.raw : asked[0].prompt.messages.at(-1)!.content, text, ids, logprobs, finishReason, beams, validity, toolCalls: called?.calls });
       } else {
         const text = event.validity?.repaired ?? event.text;
         process.stdout.write(text.slice(written.length)); // a stop string may hold the last characters back
         if (!text.endsWith('\n')) print();
       }
+      for (const { name: tool, arguments: given } of options.json ? [] : (event.called?.calls ?? [])) tell(`calls ${tool} with ${JSON.stringify(given)}`);
       if (event.validity?.repaired !== undefined) tell('the answer was repaired');
       if (event.validity?.valid === false) throw new Error(`the answer is not what was asked for: ${event.validity.reason}`);
     }
@@ -104,6 +109,7 @@ async function runChat(library: Library, name: string, options: ChatFlags): Prom
   const sampling = readSampling(options);
   const model = resolveModel(library, name);
   const { device, threads, dtype } = options;
+  const tools = readToolsFile(options.tools);
   const engine = startEngine({ type: 'chat', device, threads, model: model.path, template: readTemplate(options, model), dtype });
   let messages: Message[] = systemMessage(options.system);
   let answering = false;
@@ -131,11 +137,19 @@ async function runChat(library: Library, name: string, options: ChatFlags): Prom
       if (text === '/exit') break;
       if (text === '/reset') messages = systemMessage(options.system);
       else if (text !== '') {
-        messages.push({ role: 'user', content: text });
-        answering = true;
-        engine.send({ type: 'chat', messages, sampling });
-        messages.push({ role: 'assistant', content: await readAnswer(engine.events) });
-        answering = false;
+        const [call] = unanswered(messages);
+        if (text.startsWith('/result') && !call) tell('there is no call to answer');
+        else {
+          messages.push(text.startsWith('/result') ? { role: 'tool', content: text.slice('/result'.length).trim(), tool_call_id: call.id, name: call.function.name } : { role: 'user', content: text });
+          const [next] = unanswered(messages);
+          if (next && text.startsWith('/result')) tell(`next, the result of ${next.function.name}: /result TEXT`);
+          else {
+            answering = true;
+            engine.send({ type: 'chat', messages, tools, sampling });
+            messages.push(await readAnswer(engine.events));
+            answering = false;
+          }
+        }
       }
       if (terminal) input.prompt();
     }
@@ -147,12 +161,20 @@ async function runChat(library: Library, name: string, options: ChatFlags): Prom
   }
 }
 
-/** Streams one answer to stdout and returns it whole. */
-async function readAnswer(events: ReturnType<typeof startEngine>['events']): Promise<string> {
+/** The calls of the last answer that no result stands after yet, in order. */
+function unanswered(messages: Message[]): ToolCall[] {
+  const at = messages.findLastIndex(({ role }) => role === 'assistant');
+  const results = messages.slice(at + 1);
+  return results.every(({ role }) => role === 'tool') ? (messages[at]?.tool_calls ?? []).slice(results.length) : [];
+}
+
+/** Streams one answer to stdout and returns it whole; what it calls is told. */
+async function readAnswer(events: ReturnType<typeof startEngine>['events']): Promise<Message> {
   let written = '';
   for (;;) {
     const { value: event, done } = await events.next();
-    if (done) return written;
+    if (done) return { role: 'assistant', content: written };
+    if (event.type === 'note') tell(event.text);
     if (event.type === 'refused') throw new Error(event.message);
     if (event.type === 'token') {
       process.stdout.write(event.text);
@@ -160,7 +182,11 @@ async function readAnswer(events: ReturnType<typeof startEngine>['events']): Pro
     }
     if (event.type === 'completion') {
       process.stdout.write(`${event.text.slice(written.length)}\n`);
-      return event.text;
+      const { text, calls } = event.called ?? { text: event.text, calls: [] };
+      for (const call of calls) tell(`calls ${call.name} with ${JSON.stringify(call.arguments)}; /result TEXT answers`);
+      // ids as Mistral's templates want them: nine letters and digits
+      const made = calls.map((call): ToolCall => ({ id: randomBytes(5).toString('hex').slice(1), type: 'function', function: call }));
+      return { role: 'assistant', content: text, ...(made.length > 0 && { tool_calls: made }) };
     }
   }
 }

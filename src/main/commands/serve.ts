@@ -26,7 +26,7 @@ export function addServeCommand(program: Command): void {
     .addOption(new Option('--dtype <dtype>', "weights as stored, or rounded to 8 bits as they load (ggml's Q8_0)").choices(Dtype.options).default('stored'))
     .addHelpText('after', `
 The base URL goes to stdout, everything else to stderr. Served: /v1/models, /v1/chat/completions, /v1/completions, /v1/embeddings (mean-pooled),
-with streaming, logprobs, n, stop, seed. A field that is not served is refused by name. Ctrl-C ends it.
+with streaming, logprobs, n, stop, seed, response_format and, where the model's own chat template has a form for them that is known here, tools. A field that is not served is refused by name. Ctrl-C ends it.
 
 Examples:
   attune serve my-dpo

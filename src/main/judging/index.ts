@@ -81,15 +81,15 @@ export async function judgeDataset(library: Library, options: JudgeOptions): Pro
 }
 
 function label(pair: PreferenceExample, judgement: Judgement, judge: string): PreferenceExample {
-  const { prompt, chosen, rejected } = pair;
+  const { prompt, tools, chosen, rejected } = pair;
   const answers = preference(judgement) >= 0 ? { chosen, rejected } : { chosen: rejected, rejected: chosen };
-  return { kind: 'preference', prompt, ...answers, source: judge };
+  return { kind: 'preference', prompt, ...(tools && { tools }), ...answers, source: judge };
 }
 
 function readPairs(dataset: string, rows: PromptRow[]): PreferenceExample[] {
-  return rows.map(({ messages, answers }) => {
+  return rows.map(({ messages, tools, answers }) => {
     if (!answers) throw new UserError(`${dataset}: its rows are no pairs of answers: choose a preference dataset, or a model that answers its prompts`);
-    return { kind: 'preference', prompt: promptOf(messages), ...answers };
+    return { kind: 'preference', prompt: promptOf(messages), ...(tools && { tools }), ...answers };
   });
 }
 
@@ -97,9 +97,9 @@ function readPairs(dataset: string, rows: PromptRow[]): PreferenceExample[] {
 async function samplePairs(library: Library, from: string, rows: PromptRow[], { machine, signal }: JudgeOptions): Promise<{ pairs: PreferenceExample[]; same: number }> {
   const model = resolveModel(library, from);
   const sampling = Sampling.parse({ temperature: 1, maxTokens: MAX_ANSWER_TOKENS });
-  const prompts = rows.flatMap(({ messages }) => [{ messages }, { messages }]); // each completion draws from a generator of its own
+  const prompts = rows.flatMap(({ messages, tools }) => [{ messages, tools }, { messages, tools }]); // each completion draws from a generator of its own
   const answers = await answerPrompts(model, prompts, { template: model.template, sampling, ...machine, signal });
-  const pairs = rows.map(({ messages }, i) => ({ kind: 'preference' as const, prompt: promptOf(messages), chosen: answers[2 * i].text, rejected: answers[2 * i + 1].text }));
+  const pairs = rows.map(({ messages, tools }, i) => ({ kind: 'preference' as const, prompt: promptOf(messages), ...(tools && { tools }), chosen: answers[2 * i].text, rejected: answers[2 * i + 1].text }));
   const different = pairs.filter(({ chosen, rejected }) => chosen.trim() !== rejected.trim());
   return { pairs: different, same: pairs.length - different.length };
 }

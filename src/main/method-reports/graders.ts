@@ -1,5 +1,6 @@
 /** What gives an answer a number: the stated rule of playground/judge.ts, or a reward model. Which one decides a report is its settings' (`judge`). */
 import type { Message } from '../../shared/dataset.ts';
+import type { Tool } from '../../shared/tools.ts';
 import { withJsonl } from '../datasets/examples-file.ts';
 import { startEngine } from '../engine.ts';
 import type { Library } from '../library.ts';
@@ -15,7 +16,7 @@ export type Grader = {
   text: string;
   /** The best score; null where there is none. */
   most: number | null;
-  grade(prompts: { messages: Message[] }[], answers: Answer[], signal: AbortSignal): Promise<number[]>;
+  grade(prompts: { messages: Message[]; tools?: Tool[] }[], answers: Answer[], signal: AbortSignal): Promise<number[]>;
 };
 
 export const RULE: Grader = {
@@ -32,7 +33,7 @@ export function modelGrader(model: Model, { device = 'native', threads = 0 }: Ma
     text: modelText(model.name),
     most: null,
     grade: (prompts, answers, signal) => {
-      const rows = answers.map(({ text }, i) => JSON.stringify({ kind: 'conversation', messages: [...prompts[i].messages, { role: 'assistant', content: text }] }));
+      const rows = answers.map(({ text }, i) => JSON.stringify({ kind: 'conversation', messages: [...prompts[i].messages, { role: 'assistant', content: text }], tools: prompts[i].tools }));
       return withJsonl(rows, async (examples) => {
         signal.throwIfAborted();
         const engine = startEngine({ type: 'score', device, threads, model: model.path, template: model.template, examples, maxLength: 131_072 });

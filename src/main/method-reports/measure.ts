@@ -51,7 +51,7 @@ export async function measureModel(library: Library, { model, settings, judge, s
       const { accuracy, pairs } = rows.preferences!;
 
       const prompts = readPrompts(preferences).slice(0, settings.prompts);
-      const asked = prompts.map(({ messages }) => ({ messages }));
+      const asked = prompts.map(({ messages, tools }) => ({ messages, tools }));
       const klPrompts = sft && kl ? asked.slice(0, KL_PROMPTS) : [];
       const total = asked.length + klPrompts.length;
       const sampling = Sampling.parse({ temperature: 0, maxTokens: settings.maxTokens });

@@ -2,6 +2,7 @@
  * What the engine says of a request, in the shapes of OpenAI's API: whole, or as the chunks of a stream. Log-probabilities of every drawn token
  * are told, the end-of-turn token's too. Nothing here waits or writes.
  */
+import { randomBytes } from 'node:crypto';
 import type { FinishReason } from '../../shared/sampling.ts';
 import type { ServedEvent, ShownToken } from '../../shared/serving.ts';
 import type { Asked } from './requests.ts';
@@ -20,7 +21,8 @@ export type Reply = {
 
 export type Usage = { prompt_tokens: number; completion_tokens: number; total_tokens: number };
 
-type Choice = { text: string; tokens: ShownToken[]; finishReason: FinishReason | null; offset: number };
+type Call = { id: string; type: 'function'; function: { name: string; arguments: string } };
+type Choice = { text: string; tokens: ShownToken[]; calls: Call[]; finishReason: FinishReason | null; offset: number };
 
 /** JSON has no infinities. */
 const LEAST = -9999;
@@ -28,14 +30,14 @@ const finite = (logprob: number): number => Math.max(LEAST, logprob);
 
 export function createReply(endpoint: Endpoint, { request }: Asked, about: { id: string; model: string; created: number }): Reply {
   const { n, prompts, echo } = request;
-  const choices = Array.from({ length: prompts.length * n }, (): Choice => ({ text: '', tokens: [], finishReason: null, offset: 0 }));
+  const choices = Array.from({ length: prompts.length * n }, (): Choice => ({ text: '', tokens: [], calls: [], finishReason: null, offset: 0 }));
   let promptTokens = 0, completionTokens = 0;
   const usage = (): Usage => ({ prompt_tokens: promptTokens, completion_tokens: completionTokens, total_tokens: promptTokens + completionTokens });
   const head = (object: string): object => ({ ...about, object });
   const chunkHead = head(endpoint === 'chat' ? 'chat.completion.chunk' : 'text_completion');
 
   const chunk = (index: number, text: string, tokens: ShownToken[], finishReason: FinishReason | null, role?: 'assistant'): object => {
-    const common = { index, logprobs: logprobsOf(tokens, choices[index].offset), finish_reason: reasonOf(finishReason) };
+    const common = { index, logprobs: logprobsOf(tokens, choices[index].offset), finish_reason: reasonOf(finishReason, choices[index].calls) };
     const delta = { ...(role && { role }), ...((role || text !== '') && { content: text }) };
     return { ...chunkHead, choices: [endpoint === 'chat' ? { ...common, delta } : { ...common, text }] };
   };
@@ -67,14 +69,22 @@ export function createReply(endpoint: Endpoint, { request }: Asked, about: { id:
         completionTokens++;
         return add(event.choice, event.text, event.shown ? [event.shown] : []);
       }
+      if (event.type === 'text') return add(event.choice, event.text, []);
+      if (event.type === 'call') {
+        const { calls } = choices[event.choice];
+        const call: Call = { id: callId(), type: 'function', function: { name: event.name, arguments: JSON.stringify(event.arguments) } };
+        calls.push(call);
+        const delta = { tool_calls: [{ index: calls.length - 1, ...call }] };
+        return [{ ...chunkHead, choices: [{ index: event.choice, logprobs: null, finish_reason: null, delta }] }];
+      }
       if (event.type !== 'end') return [];
       choices[event.choice].finishReason = event.finishReason;
       return [chunk(event.choice, '', [], event.finishReason)];
     },
     whole() {
-      const all = choices.map(({ text, tokens, finishReason }, index) => {
-        const common = { index, logprobs: logprobsOf(tokens, 0), finish_reason: reasonOf(finishReason) };
-        return endpoint === 'chat' ? { ...common, message: { role: 'assistant', content: text, refusal: null } } : { ...common, text };
+      const all = choices.map(({ text, tokens, calls, finishReason }, index) => {
+        const common = { index, logprobs: logprobsOf(tokens, 0), finish_reason: reasonOf(finishReason, calls) };
+        return endpoint === 'chat' ? { ...common, message: { role: 'assistant', content: text === '' && calls.length > 0 ? null : text, ...(calls.length > 0 && { tool_calls: calls }), refusal: null } } : { ...common, text };
       });
       return { ...head(endpoint === 'chat' ? 'chat.completion' : 'text_completion'), choices: all, usage: usage() };
     },
@@ -92,8 +102,13 @@ export function embeddingsReply(events: ServedEvent[], model: string, base64: bo
   return { object: 'list', data, model, usage: { prompt_tokens: tokens, total_tokens: tokens } };
 }
 
-function reasonOf(reason: FinishReason | null): string | null {
-  return reason === null ? null : reason === 'length' ? 'length' : 'stop';
+function reasonOf(reason: FinishReason | null, calls: Call[]): string | null {
+  return reason === null ? null : reason === 'length' ? 'length' : calls.length > 0 ? 'tool_calls' : 'stop';
+}
+
+/** Nine letters and digits: Mistral's templates take no other when the client sends the call back. */
+function callId(): string {
+  return Array.from(randomBytes(9), (byte) => (byte % 36).toString(36)).join('');
 }
 
 function chatLogprob({ text, logprob, alternatives }: ShownToken): object {

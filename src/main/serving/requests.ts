@@ -6,8 +6,10 @@
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
 import { Constraint } from '../../shared/constraint.ts';
+import { type Message } from '../../shared/dataset.ts';
 import { Sampling } from '../../shared/sampling.ts';
 import { type CompleteRequest, type EmbedRequest, MOST_CHOICES, type ServedPrompt } from '../../shared/serving.ts';
+import { readToolCalls, type Tool, ToolError, toolName } from '../../shared/tools.ts';
 import { ApiError } from './api-error.ts';
 
 /** Prompts or inputs of one request. */
@@ -38,10 +40,21 @@ const sampled = {
 };
 
 const TextPart = z.strictObject({ type: z.literal('text'), text: z.string() });
-const ChatMessage = z.strictObject({
-  role: z.enum(['system', 'developer', 'user', 'assistant', 'tool']),
-  content: z.union([z.string(), z.array(TextPart).min(1)]),
+const Content = z.union([z.string(), z.array(TextPart).min(1)]);
+const FunctionTool = z.strictObject({
+  type: z.literal('function'),
+  function: z.strictObject({ name: z.string().regex(/^[\w-]{1,64}$/, 'letters, digits, _ and - alone, at most 64'), description: z.string().optional(), parameters: z.record(z.string(), z.unknown()).optional(), strict: z.boolean().nullish() }),
 });
+/** Arguments are JSON text here. */
+const Call = z.strictObject({ id: z.string(), type: z.literal('function'), function: z.strictObject({ name: z.string().min(1), arguments: z.string() }) });
+const ChatMessage = z.discriminatedUnion('role', [
+  z.strictObject({ role: z.enum(['system', 'developer', 'user']), content: Content }),
+  // what an answer of this server has beside, sent back as it came
+  z.strictObject({ role: z.literal('assistant'), content: Content.nullish(), tool_calls: z.array(Call).min(1).optional(), refusal: z.null().optional() }),
+  z.strictObject({ role: z.literal('tool'), content: Content, tool_call_id: z.string() }),
+]);
+/** A tool whose schema is enforced where one is asked for by name or must be called, whatever `strict` says. */
+const ToolChoice = z.union([z.enum(['none', 'auto', 'required']), z.strictObject({ type: z.literal('function'), function: z.strictObject({ name: z.string() }) })]);
 
 /** A schema is enforced whole, whatever `strict` says. */
 const ResponseFormat = z.discriminatedUnion('type', [
@@ -63,6 +76,9 @@ const ChatBody = z.strictObject({
   logprobs: z.boolean().default(false),
   top_logprobs: z.int().min(0).max(MOST_LOGPROBS).optional(),
   response_format: ResponseFormat.optional(),
+  tools: z.array(FunctionTool).min(1).optional(),
+  tool_choice: ToolChoice.optional(),
+  parallel_tool_calls: z.boolean().default(true),
 });
 
 const Ids = z.array(z.int().min(0)).min(1);
@@ -88,25 +104,55 @@ const EmbeddingBody = z.strictObject({ ...accepted, input: Texts, encoding_forma
 export type Asked = { request: Omit<CompleteRequest, 'id'>; stream: boolean; includeUsage: boolean };
 
 export function readChat(body: unknown, served: string): Asked {
-  const { messages, max_tokens, max_completion_tokens, logprobs, top_logprobs, response_format, ...rest } = read(ChatBody, body, served);
+  const { messages, max_tokens, max_completion_tokens, logprobs, top_logprobs, response_format, tools, tool_choice, parallel_tool_calls: parallel, ...rest } = read(ChatBody, body, served);
   if (top_logprobs !== undefined && !logprobs) throw invalid('top_logprobs', 'top_logprobs wants logprobs: true');
   const constraint = readFormat(response_format);
-  const texts = messages.map(({ role, content }) => ({
-    role: role === 'developer' ? ('system' as const) : role,
-    content: typeof content === 'string' ? content : content.map(({ text }) => text).join(''),
-  }));
-  return asked(rest, { prompts: [{ messages: texts }], maxTokens: max_completion_tokens ?? max_tokens ?? null, logprobs: logprobs ? (top_logprobs ?? 0) : null, echo: false, constraint });
+  const calls = readTools(tools, tool_choice, parallel);
+  if (calls && constraint) throw invalid('response_format', "response_format and tools: a call is no answer of that form. Send one of them, or tool_choice: 'none'");
+  return asked(rest, { prompts: [{ messages: messages.map(readMessage), ...(calls && { tools: calls.tools }) }], calls, maxTokens: max_completion_tokens ?? max_tokens ?? null, logprobs: logprobs ? (top_logprobs ?? 0) : null, echo: false, constraint });
 }
 
 export function readCompletion(body: unknown, served: string): Asked {
   const { prompt, max_tokens, logprobs, echo, ...rest } = read(CompletionBody, body, served);
   if (max_tokens === 0 && !echo) throw invalid('max_tokens', 'max_tokens: 0 wants echo: true, or nothing is answered');
-  return asked(rest, { prompts: prompt, maxTokens: max_tokens, logprobs: logprobs ?? null, echo, constraint: null });
+  return asked(rest, { prompts: prompt, maxTokens: max_tokens, logprobs: logprobs ?? null, echo, constraint: null, calls: null });
 }
 
 export function readEmbedding(body: unknown, served: string): { request: Omit<EmbedRequest, 'id'>; base64: boolean } {
   const { input, encoding_format } = read(EmbeddingBody, body, served);
   return { request: { type: 'embed', inputs: input }, base64: encoding_format === 'base64' };
+}
+
+/** Null: none may be called, and none is told of. */
+function readTools(tools: Tool[] | undefined, choice: z.infer<typeof ToolChoice> | undefined, parallel: boolean): CompleteRequest['calls'] {
+  if (tools === undefined) {
+    if (choice === undefined || choice === 'none' || choice === 'auto') return null;
+    throw invalid('tool_choice', 'tool_choice wants tools');
+  }
+  const names = tools.map(toolName);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) throw invalid('tools', `two tools are named ${twice}`);
+  if (choice === 'none') return null;
+  if (choice === undefined || choice === 'auto') return { tools, force: null, parallel };
+  const of = choice === 'required' ? tools : tools.filter((tool) => toolName(tool) === choice.function.name);
+  if (of.length === 0) throw invalid('tool_choice', `tool_choice names ${(choice as { function: { name: string } }).function.name}, which is none of the tools`);
+  return { tools, force: { of }, parallel };
+}
+
+function readMessage(message: z.infer<typeof ChatMessage>, at: number): Message {
+  const { role, content } = message;
+  const text = typeof content === 'string' ? content : (content ?? []).map((part) => part.text).join('');
+  if (role === 'tool') return { role, content: text, tool_call_id: message.tool_call_id };
+  if (role !== 'assistant') return { role: role === 'developer' ? 'system' : role, content: text };
+  if (!message.tool_calls) {
+    if (content === undefined || content === null) throw invalid(`messages[${at}].content`, `messages[${at}]: the assistant says nothing and calls nothing`);
+    return { role, content: text };
+  }
+  try {
+    return { role, content: text, tool_calls: readToolCalls(message.tool_calls, `messages[${at}].tool_calls`) };
+  } catch (error) {
+    throw error instanceof ToolError ? invalid(error.mistake.at, error.message) : error;
+  }
 }
 
 function readFormat(format: z.infer<typeof ResponseFormat> | undefined): Constraint | null {
@@ -116,7 +162,7 @@ function readFormat(format: z.infer<typeof ResponseFormat> | undefined): Constra
 
 type Sampled = Pick<z.infer<typeof ChatBody>, keyof typeof sampled>;
 
-function asked(body: Sampled, of: Pick<CompleteRequest, 'prompts' | 'maxTokens' | 'logprobs' | 'echo' | 'constraint'>): Asked {
+function asked(body: Sampled, of: Pick<CompleteRequest, 'prompts' | 'maxTokens' | 'logprobs' | 'echo' | 'constraint' | 'calls'>): Asked {
   if (body.stream_options && !body.stream) throw invalid('stream_options', 'stream_options wants stream: true');
   const sampling = Sampling.parse({
     temperature: body.temperature, topP: body.top_p, topK: body.top_k, minP: body.min_p, repetitionPenalty: body.repetition_penalty,

@@ -118,7 +118,7 @@ describe('the openai client', () => {
     const wrong = new OpenAI({ apiKey: 'another-token', baseURL: server.url, maxRetries: 0 });
     await expect(wrong.models.list()).rejects.toThrow(OpenAI.AuthenticationError);
     await expect(client.chat.completions.create({ ...chat('a'), model: 'gpt-4o' })).rejects.toThrow(OpenAI.NotFoundError);
-    await expect(client.chat.completions.create(chat('a', { tools: [] }))).rejects.toThrow(/400 Unrecognized request argument supplied: tools/);
+    await expect(client.chat.completions.create(chat('a', { functions: [] }))).rejects.toThrow(/400 Unrecognized request argument supplied: functions/);
     await expect(client.chat.completions.create(chat('a', { temperature: 3 }))).rejects.toThrow(/400 Invalid value for 'temperature'/);
     const long = client.chat.completions.create(chat('word '.repeat(2000)));
     await expect(long).rejects.toMatchObject({ status: 400, code: 'context_length_exceeded' });
