@@ -12,7 +12,7 @@ const Kernels* kernels = nullptr;
 
 Napi::Value open(const Napi::CallbackInfo& info) {
   const int threads = info[0].As<Napi::Number>().Int32Value();
-  return tagged_external(info.Env(), new std::shared_ptr<Device>(std::make_shared<Device>(threads)), device_tag);
+  return tagged_external(info.Env(), std::make_shared<Device>(threads), device_tag);
 }
 
 Napi::Value alloc(const Napi::CallbackInfo& info) {
@@ -27,14 +27,14 @@ Napi::Value alloc(const Napi::CallbackInfo& info) {
     a.fail("out of memory: asked for " + human(bytes) + " while " + human(a.device().memory.bytes()) +
            " are in use; use a smaller batch, a shorter maxLength or gradient checkpointing");
   auto home = std::make_shared<Allocation>(a.shared(), data, bytes, nullptr);
-  return tagged_external(info.Env(), new Block{std::move(home), data, storage, length, false}, tensor_tag);
+  return tagged_external(info.Env(), Block{std::move(home), data, storage, length, false}, tensor_tag);
 }
 
 /// map(fd): the file in memory, or null where it cannot be.
 Napi::Value map(const Napi::CallbackInfo& info) {
   auto mapping = Mapping::of(info[0].As<Napi::Number>().Int32Value());
   if (!mapping) return info.Env().Null();
-  return tagged_external(info.Env(), new std::shared_ptr<Mapping>(std::move(mapping)), mapping_tag);
+  return tagged_external(info.Env(), std::move(mapping), mapping_tag);
 }
 
 /// A frozen tensor over bytes of a mapped file: no copy, and the file stays mapped while it lives.
@@ -51,17 +51,14 @@ Napi::Value adopt(const Napi::CallbackInfo& info) {
     a.fail("length: the file became shorter after it was opened; leave it alone and try again");
   void* data = const_cast<char*>(mapping->data()) + at;
   auto home = std::make_shared<Allocation>(a.shared(), data, bytes, mapping);
-  return tagged_external(info.Env(), new Block{std::move(home), data, storage, length, false, true}, tensor_tag);
+  return tagged_external(info.Env(), Block{std::move(home), data, storage, length, false, true}, tensor_tag);
 }
 
 /// The file is let go as soon as no tensor lies in it.
 void unmap(const Napi::CallbackInfo& info) {
-  void* mapping = nullptr;
-  bool match = false;
-  if (info[0].IsExternal()) napi_check_object_type_tag(info.Env(), info[0], &mapping_tag, &match);
-  if (!match) throw Napi::Error::New(info.Env(), "unmap: mapping: expected a mapped file, got " + Arguments::describe(info[0]));
-  napi_get_value_external(info.Env(), info[0], &mapping);
-  static_cast<std::shared_ptr<Mapping>*>(mapping)->reset();
+  auto* mapping = untagged<std::shared_ptr<Mapping>>(info.Env(), info[0], mapping_tag);
+  if (!mapping) throw Napi::Error::New(info.Env(), "unmap: mapping: expected a mapped file, got " + Arguments::describe(info[0]));
+  mapping->reset();
 }
 
 Napi::Value view(const Napi::CallbackInfo& info) {
@@ -73,7 +70,7 @@ Napi::Value view(const Napi::CallbackInfo& info) {
   void* data = x.storage == Storage::i32 && storage == static_cast<i64>(Storage::i32)
                    ? static_cast<void*>(a.i32(x, "x", offset + length) + offset)
                    : static_cast<void*>(a.f32(x, "x", offset + length) + offset);
-  return tagged_external(info.Env(), new Block{x.home, data, static_cast<Storage>(storage), length, true}, tensor_tag);
+  return tagged_external(info.Env(), Block{x.home, data, static_cast<Storage>(storage), length, true}, tensor_tag);
 }
 
 void free(const Napi::CallbackInfo& info) {

@@ -241,8 +241,8 @@ void attention(Context& c, float* out, float* lse, const float* q, const float* 
     const Place p = place_of(task);
     if (p.few) return attend_few(out, lse, q, k, v, p.s, a, p.kv, scratch + worker * each);
     // Most likely this worker's next task: its queries and first keys come meanwhile.
-    if (task + c.pool.threads() < tiles * K) {
-      const Place next = place_of(task + c.pool.threads());
+    if (task + 1 < tiles * K) {
+      const Place next = place_of(task + 1);
       fetch_queries(q, next.s.query_start + next.j0, least(per_tile, next.s.query_length - next.j0), a.G, H, D, next.kv);
       fetch_block<When::later>(k + next.kv * D, block_at(next.s, 0), K * D, D);
     }

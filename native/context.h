@@ -15,11 +15,18 @@
 namespace attune {
 
 /// `threads` counts the caller, which works too. Idle workers spin a few tens of microseconds, then sleep.
+/// Every thread has its own run of neighbouring tasks, the same at every call of as many tasks, and takes from others when it has none left: what a
+/// task reads ahead of itself serves the next one, and what a thread wrote is still in its own cache in the next call.
 class Pool {
  public:
   explicit Pool(int threads);
   ~Pool();
   int threads() const { return threads_; }
+  /// The first task of a thread's own run.
+  i64 first_of(int worker, i64 tasks) const { return tasks * worker / threads_; }
+  /// What the other threads bring into their caches while they wait, from each one's first task on: `tasks` of so many bytes, one behind the other,
+  /// that a later call will most likely read. Say so before the call that they wait after.
+  void foresee(const void* data, i64 tasks, i64 task_bytes);
   /// Runs task(argument, t, worker) for t in [0, tasks), worker in [0, threads); returns when all are done.
   void run(i64 tasks, void (*task)(void*, i64, int), void* argument);
 
@@ -31,8 +38,12 @@ class Pool {
   const bool spin_;
   // state_ = generation << 16 | open << 15 | workers inside. A worker enters only an open job, so a sleeper never delays one.
   std::atomic<std::uint64_t> state_{0};
-  std::atomic<i64> next_{0};
-  i64 tasks_ = 0;
+  struct alignas(64) Run {
+    std::atomic<i64> next{0};
+    i64 end = 0;
+    std::atomic<const char*> ahead{nullptr}, ahead_end{nullptr};  // see foresee
+  };
+  std::vector<Run> runs_;
   void (*task_)(void*, i64, int) = nullptr;
   void* argument_ = nullptr;
   std::atomic<int> sleepers_{0};
@@ -40,6 +51,26 @@ class Pool {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<std::thread> workers_;
+};
+
+/// Decoding reads the same weights in the same order at every step, and between two of them memory is idle: what was read behind a weight
+/// last time is foreseen when that weight comes again.
+class Order {
+ public:
+  struct Stream {
+    const void* data = nullptr;
+    i64 tasks = 0, task_bytes = 0;
+  };
+  /// Notes that this is being read; what came after it last time.
+  Stream after(const Stream& now);
+
+ private:
+  struct Entry {
+    const void* data = nullptr;
+    Stream next;
+  };
+  std::vector<Entry> entries_;
+  Entry* last_ = nullptr;
 };
 
 enum class Slot { pack_a, pack_b, logits, rows, tasks, workers, count };
@@ -52,6 +83,9 @@ struct Context {
   /// At least `floats` floats, 64-byte aligned, contents undefined; valid until the next call for the same slot.
   float* scratch(Slot slot, i64 floats);
 
+  /// Before weights are read once, in order, by so many tasks.
+  void reading(const void* data, i64 tasks, i64 task_bytes);
+
   Pool pool;
   Memory* memory;
 
@@ -60,6 +94,7 @@ struct Context {
     void* data = nullptr;
     std::size_t bytes = 0;
   } slots_[static_cast<int>(Slot::count)];
+  Order order_;
 };
 
 }  // namespace attune

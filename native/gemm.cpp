@@ -102,6 +102,11 @@ struct Fetch {
   i64 step, count, jump;
 };
 
+/// A thread's own run of tasks: from which panel of A to which, and which lines of B's next chunk it will pack.
+struct Share {
+  i64 first_panel, last_panel, first_line, end_line;
+};
+
 /// acc(R, NV·W) = a · b over `depth`; a's rows lie a_row floats apart, or its columns a_step.
 template <bool by_rows, int NV, int R>
 ATTUNE_INLINE void multiply(vf (&acc)[R][NV], const float* a, i64 a_row, i64 a_step, const float* b, i64 depth, Fetch next_a, Fetch next_b) {
@@ -210,6 +215,7 @@ void product(Context& c, float* out, i64 ldc, Operand a, Operand b, i64 M, i64 N
   const bool worth = M * N * K > 256 * 1024, b_by_rows = b.column == 1 && !b.bf16 && b.blocks.blocks == Blocks::none;
   float* pack_a = c.scratch(Slot::pack_a, threads * a_size);
   float* pack_b = c.scratch(Slot::pack_b, b_panels_max * b_size);
+  Share* shares = reinterpret_cast<Share*>(c.scratch(Slot::tasks, threads * static_cast<i64>(sizeof(Share) / sizeof(float))));
   for (i64 n0 = 0; n0 < N; n0 += b_panels_max * NR) {
     const i64 nc = least(b_panels_max * NR, N - n0), b_panels = (nc + NR - 1) / NR;
     for (i64 k0 = 0; k0 < K || k0 == 0; k0 += depth_max) {
@@ -220,40 +226,48 @@ void product(Context& c, float* out, i64 ldc, Operand a, Operand b, i64 M, i64 N
         }, worth);
       else
         parallel(c, b_panels, [&](i64 p, int) { pack_b_panel<NR>(pack_b + p * b_size, b, n0 + p * NR, least(NR, nc - p * NR), k0, depth); }, worth);
-      // A task takes some panels of A past all panels of B. Few rows: columns are cut too. The cut changes no sum.
-      i64 tall = a_panels / (32 * threads), wide = b_panels;
-      if (tall < 1) tall = 1;
-      while (wide > 4 && (a_panels + tall - 1) / tall * ((b_panels + wide - 1) / wide) < 8 * threads) wide = (wide + 1) / 2;
-      const i64 n_blocks = (b_panels + wide - 1) / wide, m_blocks = (a_panels + tall - 1) / tall;
-      const bool last = k0 + depth >= K;
-      parallel(c, m_blocks * n_blocks, [&](i64 task, int worker) {
+      // A task takes a panel of A past some panels of B, those of one panel of A one after the other: it stays in L1. The cut changes no sum.
+      // Tasks are small, so that threads end together: 21 panels on two threads were 11 to 10. But a panel that is copied is copied by every task.
+      const i64 enough = (a_stride % 1024 == 0 ? 8 : 32) * threads;
+      i64 wide = b_panels;
+      while (wide > 4 && a_panels * ((b_panels + wide - 1) / wide) < enough) wide = (wide + 1) / 2;
+      const i64 n_blocks = (b_panels + wide - 1) / wide;
+      const i64 k_next = k0 + depth;
+      const bool last = k_next >= K;
+      for (int worker = 0; worker < threads; worker++) {
+        const auto first_task = [&](int w) { return c.pool.first_of(w, a_panels * n_blocks); };
+        const auto first_line = [&](int w) { return !last && b_by_rows ? c.pool.first_of(w, (depth + block - 1) / block) * block : 0; };
+        shares[worker] = {first_task(worker) / n_blocks, (first_task(worker + 1) - 1) / n_blocks, first_line(worker), least(first_line(worker + 1), K - k_next)};
+      }
+      parallel(c, a_panels * n_blocks, [&](i64 task, int worker) {
         const i64 p_begin = task % n_blocks * wide, p_end = least(p_begin + wide, b_panels);
-        const i64 m_begin = task / n_blocks * tall * MR, m_end = least(m_begin + tall * MR, M);
-        for (i64 m = m_begin; m < m_end; m += MR) {
-          const i64 rows = least(MR, M - m);
-          // A is read where it lies: the product broadcasts single floats, so any strides do. Packing took 5 % of a large product, 12 % of a
-          // narrow one. But rows a multiple of 4 KiB apart share one set of L1, and A's last rows must not be read past the end: these are copied.
-          const float* panel = a_data + m * a.row + k0 * a.column;
-          i64 a_row = a.row, a_step = a.column;
-          if (rows < MR || a_stride % 1024 == 0) {
-            float* packed = pack_a + worker * a_size;
-            pack_a_panel<by_rows>(packed, panel, a_stride, rows, depth);
-            panel = packed, a_row = packed_row<by_rows>, a_step = packed_step<by_rows>;
-          }
-          const auto tile = micro_for<by_rows, NV>(rows);
-          // Each tile fetches its share of A's next panel, and the first panels B's lines of the next chunk.
-          const i64 lines = m + 2 * MR <= M ? (by_rows ? MR : block) : 0, share = (lines + p_end - p_begin - 1) / (p_end - p_begin);
-          const i64 b_share = (block + a_panels - 1) / a_panels, b_first = m / MR * b_share * (depth / block), k_next = k0 + depth;
-          const bool b_wanted = b_by_rows && b_first < depth && k_next + b_first < K;
-          for (i64 p = p_begin; p < p_end; p++) {
-            const i64 first = (p - p_begin) * share, n = n0 + p * NR, count = first < lines ? least(share, lines - first) : 0;
-            const float* next = a_data + (m + MR) * a.row + k0 * a.column;
-            const Fetch next_a = by_rows ? Fetch{next + first * a.row, a.row, count, block}
-                                         : Fetch{next + MR - 1 + first * (depth / block) * a.column, a.column, count, count * a.column};
-            const Fetch next_b = b_wanted ? Fetch{static_cast<const float*>(b.data) + (k_next + b_first) * b.row + n, b.row, b_share, b_share * b.row} : Fetch{};
-            const Update u{alpha, k0 == 0 ? beta : 1.0f, last && bias ? bias + n : nullptr};
-            tile(out + m * ldc + n, ldc, panel, a_row, a_step, pack_b + p * b_size, depth, rows, least(N - n, NR), u, next_a, next_b);
-          }
+        const i64 m = task / n_blocks * MR, rows = least(MR, M - m);
+        // A is read where it lies: the product broadcasts single floats, so any strides do. Packing took 5 % of a large product, 12 % of a
+        // narrow one. But rows a multiple of 4 KiB apart share one set of L1, and A's last rows must not be read past the end: these are copied.
+        const float* panel = a_data + m * a.row + k0 * a.column;
+        i64 a_row = a.row, a_step = a.column;
+        if (rows < MR || a_stride % 1024 == 0) {
+          float* packed = pack_a + worker * a_size;
+          pack_a_panel<by_rows>(packed, panel, a_stride, rows, depth);
+          panel = packed, a_row = packed_row<by_rows>, a_step = packed_step<by_rows>;
+        }
+        const auto tile = micro_for<by_rows, NV>(rows);
+        // Each tile fetches its part of A's next panel, which after a run's last is its first of what comes next, and a run's first panels those
+        // of B's lines of the next chunk that this thread will pack.
+        const Share& mine = shares[worker];
+        const i64 at = task / n_blocks;
+        const bool over = at == mine.last_panel, more = over ? !last || n0 + nc < N : m + 2 * MR <= M;
+        const float* next = a_data + (over ? mine.first_panel : at + 1) * MR * a.row + (!over ? k0 : last ? 0 : k_next) * a.column;
+        const i64 lines = !more ? 0 : by_rows ? MR : block, part = (lines + b_panels - 1) / b_panels;
+        const i64 b_part = (block + a_panels - 1) / a_panels, b_first = mine.first_line + (at - mine.first_panel) * b_part * (depth / block);
+        const bool b_wanted = b_first >= mine.first_line && b_first < mine.end_line;
+        for (i64 p = p_begin; p < p_end; p++) {
+          const i64 first = p * part, n = n0 + p * NR, count = first < lines ? least(part, lines - first) : 0;
+          const Fetch next_a = by_rows ? Fetch{next + first * a.row, a.row, count, block}
+                                       : Fetch{next + MR - 1 + first * (depth / block) * a.column, a.column, count, count * a.column};
+          const Fetch next_b = b_wanted ? Fetch{static_cast<const float*>(b.data) + (k_next + b_first) * b.row + n, b.row, b_part, b_part * b.row} : Fetch{};
+          const Update u{alpha, k0 == 0 ? beta : 1.0f, last && bias ? bias + n : nullptr};
+          tile(out + m * ldc + n, ldc, panel, a_row, a_step, pack_b + p * b_size, depth, rows, least(N - n, NR), u, next_a, next_b);
         }
       }, worth);
       if (K == 0) break;

@@ -181,7 +181,8 @@ ATTUNE_INLINE void dots(float* out, i64 O, const Quantised& x, i64 n, const uint
 template <bool vnni>
 static inline void product(Context& c, float* out, const Quantised& x, const uint8_t* w, const float* bias, i64 N, i64 I, i64 O, float alpha, float beta) {
   const i64 blocks = I / block;
-  const i64 panels = 1 + (64 * 1024) / (I * lanes * (1 + N / most_rows));  // a task: enough work to be worth a hand-over
+  const i64 panels = 1 + (16 * 1024) / (I * lanes * (1 + N / most_rows));  // a task: a microsecond of memory, so that the threads end together
+  c.reading(w, ((O + lanes - 1) / lanes + panels - 1) / panels, panels * lanes * blocks * row_bytes);
   parallel_range(c, (O + lanes - 1) / lanes, panels, [&](i64 begin, i64 end) {
     for (i64 p = begin; p < end; p++) {
       const i64 o = p * lanes, width = width_of(p, O);

@@ -32,21 +32,26 @@ const GROWTH = 1 / 4;
 /** The one block has this much more than the slabs had, for it is cut otherwise; what is not touched costs nothing where memory is paged. */
 const SLACK = 1 / 16;
 
+/** Places remembered; a step of M takes some thousand buffers. */
+const MOST_PLACES = 4096;
+
 type Hole = { start: number; length: number };
 /** `holes` by start, no two of them neighbours; `end`: of the last place ever taken. */
-type Slab = { block: Tensor; holes: Hole[]; end: number };
+type Slab = { block: Tensor; holes: Hole[]; end: number; places: Map<number, Place> };
+/** What was last taken at a start: a step like the one before finds its views again. */
+type Place = { slab: Slab; start: number; length: number; buffer: Tensor };
 
 /** Elements of as many places as hold so many elements. */
 const places = (elements: number): number => Math.max(1, Math.ceil(elements / PLACE)) * PLACE;
 
 export function createPool(device: Device): Pool {
-  const taken = new Map<Tensor, { slab: Slab; start: number; length: number }>();
+  const taken = new Map<Tensor, Place>();
   let slabs: Slab[] = [];
   let rows = 0;
   let held = 0;
 
   function addSlab(length: number): Slab {
-    const slab: Slab = { block: device.alloc(length), holes: [{ start: 0, length }], end: 0 };
+    const slab: Slab = { block: device.alloc(length), holes: [{ start: 0, length }], end: 0, places: new Map() };
     slabs.push(slab);
     return slab;
   }
@@ -81,10 +86,16 @@ export function createPool(device: Device): Pool {
     hole.length -= length;
     if (hole.length === 0) slab.holes.splice(index, 1);
     slab.end = Math.max(slab.end, start + length);
-    const buffer = device.view(slab.block, start, elements, storage);
-    taken.set(buffer, { slab, start, length });
     held += length;
-    return buffer;
+    // A view is a thing with a finaliser: made anew and collected they were half of what a decoded token costs in TypeScript.
+    let place = slab.places.get(start);
+    if (place?.buffer.length !== elements || place.buffer.storage !== storage) {
+      place = { slab, start, length, buffer: device.view(slab.block, start, elements, storage) };
+      if (slab.places.size >= MOST_PLACES) slab.places.clear(); // steps of ever other lengths
+      slab.places.set(start, place);
+    }
+    taken.set(place.buffer, place);
+    return place.buffer;
   }
 
   return {
