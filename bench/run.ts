@@ -59,7 +59,10 @@ if (unknown) {
   const bench = createToyBench((name) => console.log(name));
   for (const name of chosen) await groups[name].run(bench, values.only);
 } else {
-  await measure(device.data);
+  await measure(device.data).catch((error: Error) => {
+    if (!elsewhere) throw error;
+    refuse(error.message); // what the device wants
+  });
 }
 
 function parse() {

@@ -21,7 +21,7 @@ test('a run on TensorFlow.js goes the way of a native one', async () => {
 
 test('devices are listed with what runs or what is missing; one that is not here trains nothing', async () => {
   const devices = JSON.parse((await place.attune(['devices', '--json'])).stdout) as DeviceState[];
-  expect(devices.map(({ name }) => name)).toEqual(['native', 'webgpu', 'tfjs-cpu', 'tfjs-wasm', 'tfjs-node', 'tfjs-node-gpu', 'cuda', 'cuda-bf16', 'reference']);
+  expect(devices.map(({ name }) => name)).toEqual(['native', 'webgpu', 'webgpu-f16', 'tfjs-cpu', 'tfjs-wasm', 'tfjs-node', 'tfjs-node-gpu', 'cuda', 'cuda-bf16', 'reference']);
   expect(devices.find(({ name }) => name === 'tfjs-wasm')).toMatchObject({ problem: null, description: 'tfjs-wasm, TensorFlow.js in WebAssembly' });
   const { problem } = devices.find(({ name }) => name === 'tfjs-node-gpu')!;
   expect(problem).toContain('tfjs-node-gpu');

@@ -11,8 +11,9 @@ import { alpacaRows, createWorkplace, preferenceRows, ROOT, tinyModel, trainLoss
 
 /** f32 sums in another order, through 50 steps of AdamW: relative to the loss. */
 const TOLERANCE = 1e-3;
-/** Products of numbers rounded to bf16, likewise. */
+/** Products of numbers rounded to bf16, and to f16, likewise. */
 const BF16_TOLERANCE = 0.1;
+const F16_TOLERANCE = 2e-2;
 const STEPS = 50;
 /** JavaScript needs a minute for what the native device does in one second. */
 const PATIENCE = 900_000;
@@ -25,10 +26,12 @@ beforeAll(async () => {
   place.write('rows.jsonl', alpacaRows(48));
   place.write('pairs.jsonl', preferenceRows(24));
   process.env.ATTUNE_CUDA_DRIVER = (await buildEmulatedDriver()).path; // what is started here inherits it
+  process.env.ATTUNE_WEBGPU_F16 = 'rounded'; // software has no f16: its rounding is played
   installed = JSON.parse((await place.attune(['devices', '--json'])).stdout) as DeviceState[];
 });
 afterAll(() => {
   delete process.env.ATTUNE_CUDA_DRIVER;
+  delete process.env.ATTUNE_WEBGPU_F16;
   place.remove();
 });
 
@@ -61,11 +64,11 @@ describe('cuda', () => {
   test.each(Object.entries({ ...tiny, 'SFT on a base in nf4': inBlocks }))('%s takes the same way as on the native device', (_, recipe) => expectSameWay(recipe, 'cuda'), PATIENCE);
 });
 
-describe('webgpu', () => {
+describe.each([['webgpu', TOLERANCE], ['webgpu-f16', F16_TOLERANCE]] as const)('%s', (device, tolerance) => {
   test.for(Object.entries(tiny))('%s takes the same way as on the native device', { timeout: PATIENCE }, async ([, recipe], { skip }) => {
-    const { problem } = installed.find(({ name }) => name === 'webgpu')!;
+    const { problem } = installed.find(({ name }) => name === device)!;
     if (problem) return skip(problem);
-    await expectSameWay({ ...recipe, perDeviceTrainBatchSize: 1 }, 'webgpu'); // software takes a second a row
+    await expectSameWay({ ...recipe, perDeviceTrainBatchSize: 1 }, device, tolerance); // software takes a second a row
   });
 });
 

@@ -9,9 +9,9 @@ import { createReferenceDevice } from './reference.ts';
 export async function openDevice(name: DeviceName, threads: number): Promise<Device> {
   if (name === 'native') return createNativeDevice(threads);
   if (name === 'reference') return createReferenceDevice();
-  if (name === 'webgpu') {
+  if (name === 'webgpu' || name === 'webgpu-f16') {
     const { createWebgpuDevice } = await import('./webgpu/webgpu.ts');
-    return createWebgpuDevice();
+    return createWebgpuDevice(name, process.env.ATTUNE_WEBGPU_F16 === 'rounded' ? { half: 'rounded' } : {});
   }
   if (name === 'cuda' || name === 'cuda-bf16') return createCudaDevice(name, process.env.ATTUNE_CUDA_DRIVER, process.env.ATTUNE_CUBLASLT);
   const { createTfjsDevice } = await import('./tfjs/tfjs.ts');

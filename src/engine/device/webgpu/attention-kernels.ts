@@ -4,7 +4,7 @@
  *
  * j counts a segment's queries; t its keys, prefix first, then its own; query j sees keys up to `behind + j`.
  */
-import { elementwise, type Kernel, LOWEST, reductions, TANH } from './kernel.ts';
+import { elementwise, type Kernel, LOWEST, TANH } from './kernel.ts';
 
 export const TILE = 32;
 /** One more than a tile, so that threads side by side use different banks of memory. */
@@ -150,7 +150,7 @@ export function forwardRows(D: number): Kernel {
   const sums = Array.from({ length: Math.ceil(D / 64) }, (_, i) => `sum${i}`);
   return {
     name: `attention_rows ${D}`, buffers: { out: 'f32', lse: 'f32', ...INPUTS }, numbers: NUMBERS, threads: 64,
-    shared: `${SEGMENT}${TANH}${FOUND}\n${reductions(64)}\nvar<workgroup> query: array<f32, ${D}>;\nvar<workgroup> powers: array<f32, 64>;`,
+    reduces: true, shared: `${SEGMENT}${TANH}${FOUND}\nvar<workgroup> query: array<f32, ${D}>;\nvar<workgroup> powers: array<f32, 64>;`,
     main: `
   let h = i32(block) % P.H;
   let head = h / (P.H / P.K);

@@ -1,7 +1,7 @@
 /** Mixtures of experts: a router's choices, laid out by expert without leaving the GPU, and rows put together again. */
 import type { Device } from '../device.ts';
 import type { Gpu } from './gpu.ts';
-import { blocksOf, elementwise, type Kernel, LOWEST, reductions } from './kernel.ts';
+import { blocksOf, elementwise, type Kernel, LOWEST } from './kernel.ts';
 import type { Memory } from './memory.ts';
 
 /** A thread a row: experts are few. */
@@ -36,7 +36,7 @@ const CHOOSE = elementwise({
 
 /** A workgroup an expert: how many pairs chose it. */
 const COUNT: Kernel = {
-  name: 'route_count', buffers: { counts: 'f32', chosen: 'i32' }, numbers: { pairs: 'u32' }, threads: 256, shared: reductions(256),
+  name: 'route_count', buffers: { counts: 'f32', chosen: 'i32' }, numbers: { pairs: 'u32' }, threads: 256, reduces: true,
   main: `
   var own = 0.0;
   for (var i = lane; i < P.pairs; i += 256u) { if (u32(chosen[i]) == block) { own += 1.0; } }
@@ -109,7 +109,7 @@ const COMBINE = elementwise({
 const combineBackward = (frozen: boolean): Kernel => ({
   name: `combine_rows_backward${frozen ? ' frozen' : ''}`,
   buffers: { dy: 'f32', ...(frozen ? {} : { dweights: 'f32', y: 'f32' } as const), dout: 'f32', weights: 'f32', slots: 'i32' }, numbers: { K: 'u32', C: 'u32' }, threads: 64,
-  shared: reductions(64),
+  reduces: true,
   main: `
   let place = u32(slots[block]) * P.C;
   let row = block / P.K * P.C;

@@ -5,6 +5,7 @@
  * Every buffer is bound as writable storage, since parts of one pool are read and written by the same kernel, which WebGPU allows of no other kind.
  * Two arguments that are the same memory are bound once, and the kernel's text names one of them for both.
  */
+import { type Abilities, abilitiesOf, describeAbilities, featuresOf } from './abilities.ts';
 import type { Kernel } from './kernel.ts';
 import { wgsl } from './kernel.ts';
 
@@ -43,17 +44,25 @@ function hasLibrary(name: string): boolean {
 /** What the device asks of the adapter where it has more than WebGPU promises everywhere. */
 const LIMITS = ['maxBufferSize', 'maxStorageBufferBindingSize'] as const;
 
-export async function openGpu() {
+/** For tests: `half`: f16 played by rounding where the adapter has none; `subgroups`: false takes none. */
+export type Trial = { half?: 'rounded'; subgroups?: false };
+
+export async function openGpu(name: 'webgpu' | 'webgpu-f16', trial: Trial) {
   const backend = BACKENDS[process.platform];
   if (!backend) throw new Error(`webgpu: Dawn is not made for ${process.platform}`);
   if (process.platform === 'linux' && !hasLibrary('libvulkan.so.1')) throw new Error(`webgpu: the library libvulkan.so.1 is not here; WebGPU needs ${backend.needs}`);
   const { create } = await import('webgpu').catch((error: Error) => {
     throw new Error(`webgpu: the package webgpu could not be loaded (${error.message.split('\n')[0]}); run npm run setup`, { cause: error });
   });
-  const instance = create([`backend=${backend.option}`]);
+  // subgroup matrices are an experiment of Dawn's, which it lists only so
+  const instance = create([`backend=${backend.option}`, ...(name === 'webgpu-f16' ? ['enable-dawn-features=allow_unsafe_apis'] : [])]);
   const adapter = await instance.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) throw new Error(`webgpu: Dawn finds no graphics card by ${backend.name}; WebGPU needs ${backend.needs}`);
-  const device = await adapter.requestDevice({ requiredLimits: Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]])) });
+  const half = name === 'webgpu' ? null : (trial.half ?? 'f16');
+  if (half === 'f16' && !adapter.features.has('shader-f16')) throw new Error(`webgpu-f16: ${cardOf(adapter)} has no numbers of 16 bits; it needs a graphics card and driver with WebGPU's shader-f16. The device webgpu computes in f32 here`);
+  const had = abilitiesOf(adapter, instance.wgslLanguageFeatures, half);
+  const abilities: Abilities = { ...had, subgroups: trial.subgroups ?? had.subgroups };
+  const device = await adapter.requestDevice({ requiredFeatures: featuresOf(abilities), requiredLimits: Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]])) });
   const { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupsPerDimension } = device.limits;
 
   /** The first thing that went wrong: later ones follow from it. */
@@ -115,7 +124,7 @@ export async function openGpu() {
       pipeline = device.createComputePipeline({
         label: key,
         layout: device.createPipelineLayout({ bindGroupLayouts: [layoutOf(storages)] }),
-        compute: { module: device.createShaderModule({ label: key, code: wgsl(kernel, aliases) }), entryPoint: 'main' },
+        compute: { module: device.createShaderModule({ label: key, code: wgsl(kernel, aliases, abilities.subgroups) }), entryPoint: 'main' },
       });
       pipelines.set(key, pipeline);
     }
@@ -230,7 +239,8 @@ export async function openGpu() {
   }
 
   return {
-    info: describe(adapter, backend.name),
+    info: describe(adapter, backend.name, abilities),
+    abilities,
     maxBufferSize,
     createBuffer: (size: number, onOutOfMemory: string): Part => createBuffer(size, GPU_BUFFER.STORAGE | GPU_BUFFER.COPY_SRC | GPU_BUFFER.COPY_DST, onOutOfMemory),
     /** Calls made so far may still use it. */
@@ -251,14 +261,15 @@ const GPU_BUFFER = { MAP_READ: 0x1, COPY_SRC: 0x4, COPY_DST: 0x8, UNIFORM: 0x40,
 const GPU_MAP_READ = 0x1;
 const GPU_COMPUTE = 0x4;
 
-/** Adapter and driver, backend, what it lets kernels have, and what it could do besides: one line for people. WebGPU tells no adapter's memory. */
-function describe({ info, features, limits }: GPUAdapter, backend: string): string {
-  const card = (info.device || `${info.vendor} ${info.architecture}`).replaceAll('-', ' ').trim(); // Dawn puts hyphens into names
-  const name = info.description ? `${card} (${info.description})` : card;
-  const has = ['subgroups', 'shader-f16'].filter((feature) => features.has(feature));
+const cardOf = ({ info }: GPUAdapter): string => (info.device || `${info.vendor} ${info.architecture}`).replaceAll('-', ' ').trim(); // Dawn puts hyphens into names
+
+/** Adapter and driver, backend, what it lets kernels have, and what they use of it: one line for people. WebGPU tells no adapter's memory. */
+function describe(adapter: GPUAdapter, backend: string, abilities: Abilities): string {
+  const { info, limits } = adapter;
+  const name = info.description ? `${cardOf(adapter)} (${info.description})` : cardOf(adapter);
   const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   return [
     `${name}, ${backend}${info.isFallbackAdapter ? ', software on the CPU and no graphics card' : ''}`,
-    `buffers to ${gib(limits.maxBufferSize)}, bindings to ${gib(limits.maxStorageBufferBindingSize)}`, ...has,
+    `buffers to ${gib(limits.maxBufferSize)}, bindings to ${gib(limits.maxStorageBufferBindingSize)}`, ...describeAbilities(abilities, info),
   ].join(', ');
 }

@@ -6,29 +6,36 @@ export type Kernel = {
   /** One name, one text: pipelines are kept by it. */
   name: string;
   /** In order of their bindings; all may be written. */
-  buffers: Record<string, 'f32' | 'i32' | 'u32'>;
+  buffers: Record<string, 'f32' | 'i32' | 'u32' | 'atomic<u32>'>;
   /** What the text reads as P.name. */
   numbers: Record<string, 'f32' | 'i32' | 'u32'>;
   /** Threads of a workgroup. */
   threads: number;
   /** Functions and workgroup memory. */
   shared?: string;
+  /** Calls sum_all or max_all: see reductions. */
+  reduces?: true;
+  /** Extensions its own text is written with. */
+  enables?: ('f16' | 'chromium_experimental_subgroup_matrix')[];
   /** The body of the kernel: `block` is the workgroup's number, `lane` the thread's in it. */
   main: string;
 };
 
-/** `aliases`: see gpu.ts. */
-export function wgsl({ buffers, numbers, threads, shared = '', main }: Kernel, aliases: Record<string, string>): string {
+/** `aliases`: see gpu.ts; `subgroups`: whether the text may use them. */
+export function wgsl({ buffers, numbers, threads, shared = '', reduces, enables = [], main }: Kernel, aliases: Record<string, string>, subgroups: boolean): string {
+  const bySubgroup = subgroups && (reduces || enables.includes('chromium_experimental_subgroup_matrix'));
   const bound = Object.keys(buffers).filter((name) => aliases[name] === name);
   const rename = (text: string): string =>
     Object.entries(aliases).reduce((all, [name, as]) => (name === as ? all : all.replaceAll(new RegExp(`\\b${name}\\b`, 'g'), as)), text);
   return `
+${[...enables, ...(bySubgroup ? ['subgroups'] : [])].map((extension) => `enable ${extension};`).join('\n')}
 struct Numbers { blocks: u32, across: u32, ${Object.entries(numbers).map(([name, type]) => `${name}: ${type}`).join(', ')} }
 @group(0) @binding(0) var<uniform> P: Numbers;
 ${bound.map((name, i) => `@group(0) @binding(${i + 1}) var<storage, read_write> ${name}: array<${buffers[name]}>;`).join('\n')}
-${rename(shared)}
+${bySubgroup ? IN_SUBGROUP : ''}${reduces ? reductions(threads, subgroups) : ''}${rename(shared)}
 @compute @workgroup_size(${threads})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32${bySubgroup ? SUBGROUP : ''}) {
+${bySubgroup ? '  in_subgroup = vec3u(subgroup, subgroups, subgroup_lane);' : ''}
   let block = group.y * P.across + group.x;
   if (block >= P.blocks) { return; }
 ${rename(main)}
@@ -81,19 +88,36 @@ const READERS: Record<WeightStorage, string> = {
 `,
 };
 
-/** Adds, or takes the largest of, one f32 of each thread of a workgroup, in an order that is always the same. */
-export function reductions(threads: number): string {
-  const tree = (name: string, both: string): string => `
-fn ${name}(value: f32, lane: u32) -> f32 {
-  workgroupBarrier();
+/** Which subgroup a thread is in, of how many, and its place there: arguments of main, and for functions. */
+const SUBGROUP = ', @builtin(subgroup_id) subgroup: u32, @builtin(num_subgroups) subgroups: u32, @builtin(subgroup_invocation_id) subgroup_lane: u32';
+const IN_SUBGROUP = 'var<private> in_subgroup: vec3u;\n';
+
+/**
+ * sum_all and max_all: add, or take the largest of, one f32 of each thread of a workgroup, in an order that is always the same on a card. By halves through
+ * workgroup memory, or within each subgroup at once and then over those.
+ */
+function reductions(threads: number, subgroups: boolean): string {
+  const halves = (both: string): string => `
   gathered[lane] = value;
   for (var half = ${threads / 2}u; half > 0u; half >>= 1u) {
     workgroupBarrier();
     if (lane < half) { let a = gathered[lane]; let b = gathered[lane + half]; gathered[lane] = ${both}; }
-  }
+  }`;
+  const bySubgroup = (within: string, both: string): string => `
+  let part = ${within}(value);
+  if (in_subgroup.z == 0u) { gathered[in_subgroup.x] = part; }
+  workgroupBarrier();
+  if (lane == 0u) {
+    var a = gathered[0];
+    for (var i = 1u; i < in_subgroup.y; i++) { let b = gathered[i]; a = ${both}; }
+    gathered[0] = a;
+  }`;
+  const reduce = (name: string, within: string, both: string): string => `
+fn ${name}(value: f32, lane: u32) -> f32 {
+  workgroupBarrier();${subgroups ? bySubgroup(within, both) : halves(both)}
   return workgroupUniformLoad(&gathered[0]);
 }`;
-  return `var<workgroup> gathered: array<f32, ${threads}>;${tree('sum_all', 'a + b')}${tree('max_all', 'max(a, b)')}`;
+  return `var<workgroup> gathered: array<f32, ${threads}>;${reduce('sum_all', 'subgroupAdd', 'a + b')}${reduce('max_all', 'subgroupMax', 'max(a, b)')}\n`;
 }
 
 /** tanh, which WGSL lets a driver compute by exponentials that overflow: by a series near 0, by one exponential beyond. */

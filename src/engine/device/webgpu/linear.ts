@@ -1,11 +1,15 @@
 /**
- * Matrix products, by tiles in workgroup memory and in f32, whatever the weight is stored as; few rows at a time, as in decoding, go over the weight once
- * without tiles. f16 and cooperative matrices of a graphics card would not come as close to the reference as a device must, so they are not used.
+ * Matrix products, by tiles in workgroup memory, whatever the weight is stored as; few rows at a time, as in decoding, go over the weight once without tiles.
+ * In f32, or, as webgpu-f16, of f16 with sums in f32: there half.ts's scales keep every number in f16's range. Few rows wait for memory and not for
+ * arithmetic, and q8_0's products of bytes are exact: both stay in f32.
  */
 import { Q8_0_BLOCK } from '../../formats/q8-0.ts';
 import type { Device, Group, Tensor } from '../device.ts';
+import type { Abilities, MatrixShape } from './abilities.ts';
 import type { Gpu, Part } from './gpu.ts';
-import { blocksOf, elementwise, FROZEN, type Kernel, reductions, weightReader, type WeightStorage, wordsOf } from './kernel.ts';
+import { createRanges, numbersOf, SCALES } from './half.ts';
+import { blocksOf, elementwise, FROZEN, type Kernel, weightReader, type WeightStorage, wordsOf } from './kernel.ts';
+import { matrixTile } from './matrix.ts';
 import type { Memory } from './memory.ts';
 
 /** forward: c(M,N) = a(M,K) · w(N,K)ᵀ; input: c(M,N) = a(M,K) · w(K,N); weight: c(M,N) = a(K,M)ᵀ · w(K,N). */
@@ -27,36 +31,47 @@ function kept(name: string, make: (name: string) => Kernel): Kernel {
   return kernel;
 }
 
-const NUMBERS: Kernel['numbers'] = { M: 'u32', N: 'u32', K: 'u32', aAt: 'u32', wAt: 'u32', cAt: 'u32', alpha: 'f32', beta: 'f32', group: 'u32' };
-const buffersOf = (storage: WeightStorage, biased: boolean, grouped: boolean): Kernel['buffers'] =>
-  ({ c: 'f32', a: 'f32', w: wordsOf(storage), ...(biased ? { bias: 'f32' } : {}), ...(grouped ? { bounds: 'i32' } : {}) });
+const NUMBERS: Kernel['numbers'] = { M: 'u32', N: 'u32', K: 'u32', aAt: 'u32', wAt: 'u32', cAt: 'u32', alpha: 'f32', beta: 'f32', group: 'u32', slot: 'u32' };
+const buffersOf = (storage: WeightStorage, biased: boolean, grouped: boolean, half: Abilities['half']): Kernel['buffers'] =>
+  ({ c: 'f32', a: 'f32', w: wordsOf(storage), ...(biased ? { bias: 'f32' } : {}), ...(grouped ? { bounds: 'i32' } : {}), ...(half ? { tops: 'u32' } : {}) });
 /** What becomes of a sum at `at`, column n; beta 0 never reads c. */
 const store = (sum: string, biased: boolean): string => `
     var value = P.alpha * ${sum}${biased ? ' + bias[n]' : ''};
     if (P.beta != 0.0) { value += P.beta * c[at]; }
     c[at] = value;`;
 
+type Variant = { kind: Kind; storage: WeightStorage; side: Side; biased: boolean; grouped: boolean; half: Abilities['half']; matrix: MatrixShape | null };
+const nameOf = ({ kind, storage, side, biased, grouped, half, matrix }: Variant): string =>
+  `product ${kind} ${storage} ${side}${biased ? ' bias' : ''}${grouped ? ' grouped' : ''}${half ? ` ${half}` : ''}${matrix ? ` ${Object.values(matrix).join('.')}` : ''}`;
+
 /** `grouped`: of the rows of tokens, which are M or, of the gradient of a weight, K, only those that the bounds on the GPU say. */
-function product(kind: Kind, storage: WeightStorage, side: Side, biased: boolean, grouped: boolean): Kernel {
+export function product(variant: Variant): Kernel {
+  const { kind, storage, side, biased, grouped, half, matrix } = variant;
   const tile = 16 * side;
-  // one more than a tile wide, so that threads side by side use different banks of memory
-  const width = tile + 1;
+  // one more than a tile wide, so that threads side by side use different banks of memory; a matrix wants rows in steps of 16 bytes
+  const width = tile + (matrix ? 8 : 1);
+  const pieces = matrix && matrixTile(matrix, DEPTH, width);
   const sides = Array.from({ length: side }, (_, i) => i);
   const vector = side === 1 ? 'f32' : `vec${side}f`;
-  const columns = `${vector}(${sides.map((j) => `right[k * ${width}u + tx + ${16 * j}u]`).join(', ')})`;
+  const columns = `${vector}(${sides.map((j) => `f32(right[k * ${width}u + tx + ${16 * j}u])`).join(', ')})`;
   /** Threads side by side read neighbours in memory: along k where rows hold it, along the other dimension where not. */
   const load = (into: string, alongK: boolean, first: string, end: string, read: (r: string) => string): string => sides.map((i) => {
     const [k, r] = alongK ? [`lane % ${DEPTH}u`, `lane / ${DEPTH}u + ${16 * i}u`] : [`(lane + ${256 * i}u) / ${tile}u`, `(lane + ${256 * i}u) % ${tile}u`];
-    return `{ let k = ${k}; let r = ${r}; let inside = k0 + k < kEnd && ${first} + r < ${end}; if (inside) { ${into}[k * ${width}u + r] = ${read(`(${first} + r)`)}; } else { ${into}[k * ${width}u + r] = 0.0; } }`;
+    return `{ let k = ${k}; let r = ${r}; let inside = k0 + k < kEnd && ${first} + r < ${end}; if (inside) { ${into}[k * ${width}u + r] = number_of(${read(`(${first} + r)`)}${half ? ` * ${into}_scale` : ''}); } else { ${into}[k * ${width}u + r] = number_of(0.0); } }`;
   }).join('\n    ');
+  const put = `
+    let at = P.cAt + m * P.N + n;
+    if (m < mEnd && n < P.N) {${store(half ? 'sum * left_unscale * right_unscale' : 'sum', biased)} }`;
   return {
-    name: `product ${kind} ${storage} ${side}${biased ? ' bias' : ''}${grouped ? ' grouped' : ''}`,
-    buffers: buffersOf(storage, biased, grouped), numbers: NUMBERS, threads: 256,
+    name: nameOf(variant), enables: [...(half === 'f16' ? ['f16'] as const : []), ...(matrix ? ['chromium_experimental_subgroup_matrix'] as const : [])],
+    buffers: buffersOf(storage, biased, grouped, half), numbers: NUMBERS, threads: 256,
     shared: `
 ${weightReader(storage)}
 ${grouped ? 'var<workgroup> span: vec2u;' : ''}
-var<workgroup> left: array<f32, ${DEPTH * width}>;
-var<workgroup> right: array<f32, ${DEPTH * width}>;`,
+${numbersOf(half)}${half ? SCALES : ''}
+var<workgroup> left: array<number, ${DEPTH * width}>;
+var<workgroup> right: array<number, ${DEPTH * width}>;
+${pieces ? pieces.shared : ''}`,
     main: `
   ${grouped ? 'if (lane == 0u) { span = vec2u(vec2i(bounds[P.group], bounds[P.group + 1u])); }\n  let rows = workgroupUniformLoad(&span);' : ''}
   ${kind === 'weight' ? `let mStart = 0u; let mEnd = P.M; let kStart = ${grouped ? 'rows.x' : '0u'}; let kEnd = ${grouped ? 'rows.y' : 'P.K'};` : `let mStart = ${grouped ? 'rows.x' : '0u'}; let mEnd = ${grouped ? 'rows.y' : 'P.M'}; let kStart = 0u; let kEnd = P.K;`}
@@ -66,22 +81,23 @@ var<workgroup> right: array<f32, ${DEPTH * width}>;`,
   let n0 = (block % across) * ${tile}u;
   let tx = lane % 16u;
   let ty = lane / 16u;
-  ${sides.map((i) => `var sum${i} = ${vector}(0.0);`).join(' ')}
+  ${half ? 'let left_scale = scale_of(tops[P.slot]);\n  let right_scale = scale_of(tops[P.slot + 1u]);' : ''}
+  ${pieces ? pieces.sums : sides.map((i) => `var sum${i} = ${vector}(0.0);`).join(' ')}
   for (var k0 = kStart; k0 < kEnd; k0 += ${DEPTH}u) {
     ${load('left', kind !== 'weight', 'm0', 'mEnd', (m) => (kind === 'weight' ? `a[P.aAt + (k0 + k) * P.M + ${m}]` : `a[P.aAt + ${m} * P.K + k0 + k]`))}
     ${load('right', kind === 'forward', 'n0', 'P.N', (n) => (kind === 'forward' ? `weight(P.wAt + ${n} * P.K + k0 + k)` : `weight(P.wAt + (k0 + k) * P.N + ${n})`))}
     workgroupBarrier();
-    for (var k = 0u; k < ${DEPTH}u; k++) {
+    ${pieces ? pieces.step : `for (var k = 0u; k < ${DEPTH}u; k++) {
       let columns = ${columns};
-      ${sides.map((i) => `sum${i} += left[k * ${width}u + ty + ${16 * i}u] * columns;`).join('\n      ')}
-    }
+      ${sides.map((i) => `sum${i} += f32(left[k * ${width}u + ty + ${16 * i}u]) * columns;`).join('\n      ')}
+    }`}
     workgroupBarrier();
   }
-  ${sides.flatMap((i) => sides.map((j) => `{
+  ${half ? 'let left_unscale = unscale_of(tops[P.slot]);\n  let right_unscale = unscale_of(tops[P.slot + 1u]);' : ''}
+  ${pieces ? pieces.finish(put) : sides.flatMap((i) => sides.map((j) => `{
     let m = m0 + ty + ${16 * i}u;
     let n = n0 + tx + ${16 * j}u;
-    let at = P.cAt + m * P.N + n;
-    if (m < mEnd && n < P.N) {${store(side === 1 ? `sum${i}` : `sum${i}[${j}]`, biased)} }
+    let sum = ${side === 1 ? `sum${i}` : `sum${i}[${j}]`};${put}
   }`)).join('\n  ')}`,
   };
 }
@@ -91,7 +107,7 @@ function fewRows(storage: WeightStorage, rows: number, biased: boolean): Kernel 
   const all = Array.from({ length: rows }, (_, m) => m);
   return {
     name: `few rows ${storage} ${rows}${biased ? ' bias' : ''}`,
-    buffers: buffersOf(storage, biased, false), numbers: NUMBERS, threads: 64, shared: `${weightReader(storage)}\n${reductions(64)}`,
+    buffers: buffersOf(storage, biased, false, null), numbers: NUMBERS, threads: 64, reduces: true, shared: weightReader(storage),
     main: `
   let n = block;
   ${all.map((m) => `var sum${m} = 0.0;`).join(' ')}
@@ -114,17 +130,30 @@ export const weightOf = ({ part }: Memory, w: Tensor, allowed: WeightStorage[]):
 /** Elements; see Kind. */
 type Product = { c: Matrix; a: Matrix; w: Weight; bias?: Part | null; group?: { bounds: Part; at: number }; M: number; N: number; K: number; alpha: number; beta: number };
 
-export function multiply(gpu: Gpu, kind: Kind, { c, a, w, bias = null, group, M, N, K, alpha, beta }: Product): void {
-  if (M === 0 || N === 0) return;
-  const { storage } = w;
-  const buffers = { c: c.part, a: a.part, w: w.part, ...(bias ? { bias } : {}), ...(group ? { bounds: group.bounds } : {}) };
-  const numbers = { M, N, K, aAt: a.at, wAt: w.at, cAt: c.at, alpha, beta, group: group?.at ?? 0 };
-  const grouped = group !== undefined;
-  const biased = bias !== null;
-  if (kind === 'forward' && M <= FEW && !grouped) return gpu.run(kept(`few ${storage} ${M} ${biased}`, () => fewRows(storage, M, biased)), buffers, numbers, N);
-  const blocks = (side: Side): number => blocksOf(M, 16 * side) * blocksOf(N, 16 * side);
-  const side = ([4, 2] satisfies Side[]).find((side) => blocks(side) >= BUSY) ?? (Math.min(M, N) <= 16 ? 1 : 2);
-  gpu.run(kept(`${kind} ${storage} ${side} ${biased} ${grouped}`, () => product(kind, storage, side, biased, grouped)), buffers, numbers, blocks(side));
+export type Multiply = (kind: Kind, product: Product) => void;
+
+export function createProducts(gpu: Gpu, memory: Memory): Multiply {
+  const ranges = createRanges(gpu, memory);
+  return (kind, { c, a, w, bias = null, group, M, N, K, alpha, beta }) => {
+    if (M === 0 || N === 0) return;
+    const { storage } = w;
+    const half = storage === 'q8_0' ? null : gpu.abilities.half;
+    const buffers = { c: c.part, a: a.part, w: w.part, ...(bias ? { bias } : {}), ...(group ? { bounds: group.bounds } : {}) };
+    const numbers = { M, N, K, aAt: a.at, wAt: w.at, cAt: c.at, alpha, beta, group: group?.at ?? 0, slot: 0 };
+    const grouped = group !== undefined;
+    const biased = bias !== null;
+    if (kind === 'forward' && M <= FEW && !grouped) return gpu.run(kept(`few ${storage} ${M} ${biased}`, () => fewRows(storage, M, biased)), buffers, numbers, N);
+    const blocks = (side: Side): number => blocksOf(M, 16 * side) * blocksOf(N, 16 * side);
+    const side = ([4, 2] satisfies Side[]).find((side) => blocks(side) >= BUSY) ?? (Math.min(M, N) <= 16 ? 1 : 2);
+    const variant: Variant = { kind, storage, side, biased, grouped, half, matrix: half && side === 4 ? gpu.abilities.matrix : null };
+    const kernel = kept(nameOf(variant), () => product(variant));
+    if (!half) return gpu.run(kernel, buffers, numbers, blocks(side));
+    const { tops, slot } = ranges([
+      { ...a, storage: 'f32', n: M * K, row: kind === 'weight' ? M : K, group },
+      { ...w, n: N * K, row: N, group: kind === 'weight' ? group : undefined },
+    ]);
+    gpu.run(kernel, { ...buffers, tops }, { ...numbers, slot }, blocks(side));
+  };
 }
 
 // ── q8_0 ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -182,7 +211,7 @@ const ROUND_TO_BYTES = elementwise({
   main: `${LARGEST}\n  for (var j = 0u; j < 32u; j++) { out[32u * i + j] = d * round(x[32u * i + j] * inverse); }`,
 });
 
-export function createLinearKernels(gpu: Gpu, memory: Memory): Pick<Device, 'quantize' | 'linear' | 'linearBackwardInput' | 'linearBackwardWeight'> {
+export function createLinearKernels(gpu: Gpu, memory: Memory, multiply: Multiply): Pick<Device, 'quantize' | 'linear' | 'linearBackwardInput' | 'linearBackwardWeight'> {
   const { part, scratch } = memory;
   const all = (x: Part): Matrix => ({ part: x, at: 0 });
   const spanOf = (group: Group | undefined): Product['group'] => group && { bounds: part(group.bounds, 'i32'), at: group.at };
@@ -196,21 +225,21 @@ export function createLinearKernels(gpu: Gpu, memory: Memory): Pick<Device, 'qua
         gpu.run(ROUND_TO_BYTES, { out: rounded, x: a }, { n }, blocksOf(n));
         a = rounded;
       }
-      multiply(gpu, 'forward', {
+      multiply('forward', {
         c: all(part(out, 'f32')), a: all(a), w: weightOf(memory, w, [...FROZEN, 'q8_0']), bias: bias && part(bias, 'f32'),
         group: spanOf(group), M: N, N: O, K: I, alpha, beta,
       });
     },
     // undoes, through x: out = alpha · x · wᵀ
     linearBackwardInput: (dx, dout, w, N, I, O, alpha, beta, group) =>
-      multiply(gpu, 'input', {
+      multiply('input', {
         c: all(part(dx, 'f32')), a: all(part(dout, 'f32')), w: weightOf(memory, w, FROZEN),
         group: spanOf(group), M: N, N: I, K: O, alpha, beta,
       }),
     // undoes, through w: out = alpha · x · wᵀ
     linearBackwardWeight(dw, dout, x, N, I, O, alpha, group) {
       if (N === 0) return;
-      multiply(gpu, 'weight', { c: all(part(dw, 'f32')), a: all(part(dout, 'f32')), w: weightOf(memory, x, ['f32']), group: spanOf(group), M: O, N: I, K: N, alpha, beta: 1 });
+      multiply('weight', { c: all(part(dw, 'f32')), a: all(part(dout, 'f32')), w: weightOf(memory, x, ['f32']), group: spanOf(group), M: O, N: I, K: N, alpha, beta: 1 });
     },
   };
 }

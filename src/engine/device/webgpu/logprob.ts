@@ -1,8 +1,8 @@
 /** The LM head: logits by chunks of rows, then a workgroup a row; capped logits, whose product is made elsewhere, go the same way. */
 import type { Device, Tensor } from '../device.ts';
 import type { Gpu, Part } from './gpu.ts';
-import { blocksOf, elementwise, FROZEN, type Kernel, LOWEST, reductions, TANH, THREADS } from './kernel.ts';
-import { multiply, weightOf } from './linear.ts';
+import { blocksOf, elementwise, FROZEN, type Kernel, LOWEST, TANH, THREADS } from './kernel.ts';
+import { type Multiply, weightOf } from './linear.ts';
 import type { Memory } from './memory.ts';
 
 /** Logits held at once while a head is computed: 128 MiB, the least that WebGPU lets a kernel see. */
@@ -15,7 +15,7 @@ function softmaxRow(entropy: boolean, best: boolean, capped: boolean): Kernel {
     name: `softmax_row${entropy ? ' entropy' : ''}${best ? ' best' : ''}${capped ? ' capped' : ''}`,
     buffers: { logprobs: 'f32', lse: 'f32', ...(entropy ? { entropy: 'f32' } as const : {}), ...(best ? { best: 'i32' } as const : {}), logits: 'f32', targets: 'i32' },
     numbers: { V: 'u32', at: 'u32', firstRow: 'u32', cap: 'f32' }, threads: THREADS,
-    shared: `${reductions(THREADS)}${capped ? TANH : ''}\nvar<workgroup> lowest: atomic<u32>;`,
+    reduces: true, shared: `${capped ? TANH : ''}\nvar<workgroup> lowest: atomic<u32>;`,
     main: `
   let row = P.at + block * P.V;
   let m = P.firstRow + block;
@@ -65,7 +65,7 @@ const softmaxBackward = (capped: boolean): Kernel => elementwise({
 const SOFTMAX_BACKWARD = softmaxBackward(false);
 const CAPPED_BACKWARD = softmaxBackward(true);
 
-export function createLogprobKernels(gpu: Gpu, memory: Memory): Pick<Device, 'logprob' | 'logprobBackward' | 'cappedLogprob' | 'cappedLogprobBackward'> {
+export function createLogprobKernels(gpu: Gpu, memory: Memory, multiply: Multiply): Pick<Device, 'logprob' | 'logprobBackward' | 'cappedLogprob' | 'cappedLogprobBackward'> {
   const f32 = (x: Tensor): Part => memory.part(x, 'f32');
   const i32 = (x: Tensor): Part => memory.part(x, 'i32');
   type Head = { x: Tensor; w: Tensor; C: number; V: number };
@@ -82,7 +82,7 @@ export function createLogprobKernels(gpu: Gpu, memory: Memory): Pick<Device, 'lo
     }
   }
   const logitsOf = ({ x, w, C, V }: Head, from: number, rows: number, logits: Part, at: number): void =>
-    multiply(gpu, 'forward', {
+    multiply('forward', {
       c: { part: logits, at }, a: { part: f32(x), at: from * C }, w: weightOf(memory, w, FROZEN),
       M: rows, N: V, K: C, alpha: 1, beta: 0,
     });
@@ -105,11 +105,11 @@ export function createLogprobKernels(gpu: Gpu, memory: Memory): Pick<Device, 'lo
         if (!isKept) logitsOf({ x, w, C, V }, from, rows, logits, at);
         gpu.run(SOFTMAX_BACKWARD, { logits, dlogprobs: f32(dlogprobs), targets: i32(targets), lse: f32(lse) }, { n: rows * V, V, at, firstRow: from, cap: 0 }, blocksOf(rows * V));
         const dlogits = { part: logits, at };
-        multiply(gpu, 'input', {
+        multiply('input', {
           c: { part: f32(dx), at: from * C }, a: dlogits, w: weightOf(memory, w, FROZEN),
           M: rows, N: C, K: V, alpha: 1, beta: 0,
         }); // undoes, through x: logit = x · w
-        if (dw) multiply(gpu, 'weight', { c: { part: f32(dw), at: 0 }, a: dlogits, w: { part: f32(x), at: from * C, storage: 'f32' }, M: V, N: C, K: rows, alpha: 1, beta: 1 }); // … through w
+        if (dw) multiply('weight', { c: { part: f32(dw), at: 0 }, a: dlogits, w: { part: f32(x), at: from * C, storage: 'f32' }, M: V, N: C, K: rows, alpha: 1, beta: 1 }); // … through w
       });
     },
     cappedLogprob: (logprobs, lse, entropy, best, logits, targets, M, V, cap) => softmax(logprobs, lse, entropy, best, targets, f32(logits), V, 0, 0, M, cap),

@@ -1,7 +1,7 @@
 /** RMSNorm and LayerNorm, a workgroup a row, and their backward: rows for x, columns for weight and bias. */
 import type { Device } from '../device.ts';
 import type { Gpu } from './gpu.ts';
-import { type Kernel, reductions } from './kernel.ts';
+import type { Kernel } from './kernel.ts';
 import type { Memory } from './memory.ts';
 import { addColumns, columnSum } from './rows.ts';
 
@@ -11,7 +11,7 @@ const LONG = 512;
 
 function rowwise(name: string, buffers: Kernel['buffers'], numbers: Kernel['numbers'], main: (each: string) => string): Pair {
   const make = (threads: number): Kernel => ({
-    name: `${name} ${threads}`, buffers, numbers: { C: 'u32', ...numbers }, threads, shared: reductions(threads),
+    name: `${name} ${threads}`, buffers, numbers: { C: 'u32', ...numbers }, threads, reduces: true,
     main: `let row = block * P.C;\n${main(`for (var c = lane; c < P.C; c += ${threads}u)`)}`,
   });
   return { short: make(64), long: make(256) };
