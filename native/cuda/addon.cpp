@@ -24,7 +24,7 @@ Device& device(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value open(const Napi::CallbackInfo& info) {
-  auto opened = std::make_unique<Device>(info[0].As<Napi::String>(), info[1].As<Napi::String>());
+  auto opened = std::make_unique<Device>(info[0].As<Napi::String>(), info[1].As<Napi::String>(), static_cast<unsigned>(number(info, 2)));
   const Properties p = opened->properties();
   const double fault = static_cast<double>(opened->fault());
   napi_value handle;
@@ -79,6 +79,11 @@ Napi::Value write(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value copy(const Napi::CallbackInfo& info) {
+  device(info).copy(address(info, 1), address(info, 2), static_cast<std::size_t>(number(info, 3)));
+  return info.Env().Undefined();
+}
+
 /// Into a typed array the caller made; what a kernel refused goes into four ints beside it.
 Napi::Value read(const Napi::CallbackInfo& info) {
   const Array to = array(info, 2);
@@ -86,6 +91,8 @@ Napi::Value read(const Napi::CallbackInfo& info) {
   std::copy(fault.begin(), fault.end(), static_cast<std::int32_t*>(array(info, 3).data));
   return info.Env().Undefined();
 }
+
+Napi::Value driver_calls(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(device(info).driver_calls())); }
 
 Napi::Value find(const Napi::CallbackInfo& info) {
   Device& gpu = device(info);
@@ -117,6 +124,8 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("free", Napi::Function::New(env, guarded<free>));
   exports.Set("memory", Napi::Function::New(env, guarded<memory>));
   exports.Set("write", Napi::Function::New(env, guarded<write>));
+  exports.Set("copy", Napi::Function::New(env, guarded<copy>));
+  exports.Set("driverCalls", Napi::Function::New(env, guarded<driver_calls>));
   exports.Set("read", Napi::Function::New(env, guarded<read>));
   exports.Set("find", Napi::Function::New(env, guarded<find>));
   exports.Set("launch", Napi::Function::New(env, guarded<launch>));

@@ -1,10 +1,14 @@
 // A stand-in for libcuda.so: as much of the driver's interface as native/cuda/addon.cpp calls, over the emulated execution model and the machine's own
-// memory. For tests only: nothing installs it where a driver is looked for. The order of a stream is the order of calls.
+// memory. For tests only: nothing installs it where a driver is looked for. What a stream is given runs, in order, as late as a GPU may run it: when somebody
+// waits; so what is overwritten, freed or unmapped too early shows. memory.h is its memory, graphs.h its graphs.
 #include "execution.h"
 
+#include <algorithm>
 #include <csetjmp>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
+#include <set>
 #include <ucontext.h>
 #include <vector>
 
@@ -28,7 +32,6 @@ namespace {
 
 constexpr std::size_t stack_bytes = 96 * 1024;
 constexpr unsigned most_threads = 1024, most_block_bytes = 101376;  // what an sm_86 card gives one block
-constexpr std::size_t memory_bytes = 512u << 20;
 
 enum class State { ready, at_warp, at_block, done };
 
@@ -61,7 +64,7 @@ void pause(State state) {
 /// A fiber lives as long as the program and runs one thread of a block after the other.
 void live() {
   for (;;) {
-    (*body)(body_arguments);
+    body->run(body_arguments);
     pause(State::done);
   }
 }
@@ -108,6 +111,14 @@ void run_block(unsigned threads, bool backwards) {
   }
 }
 
+std::map<const Call*, int> block_limits;
+std::deque<std::function<void()>> waiting;  // what the stream was given and nobody has waited for
+
+void later(std::function<void()> work) { waiting.push_back(std::move(work)); }
+void run_all() {
+  for (; !waiting.empty(); waiting.pop_front()) waiting.front()();
+}
+
 }  // namespace
 
 void meet_block() { pause(State::at_block); }
@@ -133,20 +144,10 @@ void launch(const Call& kernel, void** arguments, dim3 grid, dim3 threads, unsig
   }
 }
 
-namespace {
-std::map<CUdeviceptr, std::size_t> allocated;
-std::size_t in_use;
-std::map<const Call*, int> block_limits;
-
-bool known(CUdeviceptr at, std::size_t bytes) {
-  auto next = allocated.upper_bound(at);
-  if (next == allocated.begin()) return false;
-  const auto& [start, length] = *--next;
-  return at + bytes <= start + length;
-}
-}  // namespace
-
 }  // namespace emulator
+
+#include "graphs.h"
+#include "memory.h"
 
 using namespace emulator;
 
@@ -172,10 +173,10 @@ API cuDeviceTotalMem_v2(std::size_t* bytes, CUdevice) { return *bytes = memory_b
 API cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice) { return *context = nullptr, CUDA_SUCCESS; }
 API cuCtxSetCurrent(CUcontext) { return CUDA_SUCCESS; }
 API cuStreamCreate(CUstream* stream, unsigned) { return *stream = nullptr, CUDA_SUCCESS; }
-API cuStreamSynchronize(CUstream) { return CUDA_SUCCESS; }
+API cuStreamSynchronize(CUstream) { return run_all(), CUDA_SUCCESS; }
 API cuEventCreate(CUevent* event, unsigned) { return *event = nullptr, CUDA_SUCCESS; }
 API cuEventRecord(CUevent, CUstream) { return CUDA_SUCCESS; }
-API cuEventSynchronize(CUevent) { return CUDA_SUCCESS; }
+API cuEventSynchronize(CUevent) { return run_all(), CUDA_SUCCESS; }
 API cuModuleLoadData(CUmodule* module, const void*) { return *module = nullptr, CUDA_SUCCESS; }
 API cuModuleGetFunction(CUfunction* function, CUmodule, const char* name) {
   const auto found = kernels().find(name);
@@ -188,40 +189,34 @@ API cuFuncSetAttribute(CUfunction function, int attribute, int value) {
 }
 API cuLaunchKernel(CUfunction function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned block_bytes, CUstream,
                    void** arguments, void**) {
-  const Call* kernel = reinterpret_cast<const Call*>(function);
-  const auto limit = block_limits.find(kernel);
-  const unsigned most = limit == block_limits.end() ? 48 * 1024 : static_cast<unsigned>(limit->second);
-  if (gx == 0 || gy == 0 || gz == 0 || gy > 65535 || gz > 65535 || bx == 0 || bx > most_threads || by != 1 || bz != 1 || block_bytes > most) return CUDA_ERROR_INVALID_VALUE;
-  launch(*kernel, arguments, {gx, gy, gz}, {bx, by, bz}, block_bytes);
-  return CUDA_SUCCESS;
+  Node node;
+  if (!node.set({function, gx, gy, gz, bx, by, bz, block_bytes, arguments, nullptr, nullptr, nullptr})) return CUDA_ERROR_INVALID_VALUE;
+  return later([node] { node.run(); }), CUDA_SUCCESS;
 }
-API cuMemAlloc_v2(CUdeviceptr* at, std::size_t bytes) {
-  if (bytes > memory_bytes - in_use) return CUDA_ERROR_OUT_OF_MEMORY;
-  void* data = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
-  std::memset(data, 0xff, bytes);  // nobody promises zeros
-  in_use += bytes;
-  allocated[*at = reinterpret_cast<CUdeviceptr>(data)] = bytes;
-  return CUDA_SUCCESS;
+
+API cuGraphCreate(CUgraph* graph, unsigned flags) { return flags ? CUDA_ERROR_INVALID_VALUE : create_graph(*graph); }
+API cuGraphAddKernelNode_v2(CUgraphNode* node, CUgraph graph, const CUgraphNode* before, std::size_t count, const CUDA_KERNEL_NODE_PARAMS* launch) {
+  return add_node(*node, graph, before, count, *launch);
 }
-API cuMemFree_v2(CUdeviceptr at) {
-  const auto found = allocated.find(at);
-  if (found == allocated.end()) return CUDA_ERROR_INVALID_VALUE;
-  in_use -= found->second;
-  std::free(reinterpret_cast<void*>(at));
-  allocated.erase(found);
-  return CUDA_SUCCESS;
-}
+API cuGraphInstantiateWithFlags(CUgraphExec* ready, CUgraph graph, unsigned long long flags) { return flags ? CUDA_ERROR_INVALID_VALUE : instantiate(*ready, graph); }
+API cuGraphExecKernelNodeSetParams_v2(CUgraphExec ready, CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS* launch) { return set_node(ready, node, *launch); }
+API cuGraphLaunch(CUgraphExec ready, CUstream) { return launch_graph(ready); }
+API cuGraphExecDestroy(CUgraphExec ready) { return destroy_ready(ready); }
+API cuGraphDestroy(CUgraph graph) { return destroy_graph(graph); }
+
+API cuMemAlloc_v2(CUdeviceptr* at, std::size_t bytes) { return allocate(*at, bytes); }
+API cuMemFree_v2(CUdeviceptr at) { return release(at); }
 API cuMemHostAlloc(void** at, std::size_t bytes, unsigned) { return *at = std::malloc(bytes), CUDA_SUCCESS; }
-API cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, std::size_t bytes, CUstream) {
+API cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, std::size_t bytes, CUstream) {  // from pinned memory, which is read when it is the copy's turn
   if (!known(to, bytes)) return CUDA_ERROR_INVALID_VALUE;
-  return std::memcpy(reinterpret_cast<void*>(to), from, bytes), CUDA_SUCCESS;
+  return later([=] { std::memcpy(reinterpret_cast<void*>(to), from, bytes); }), CUDA_SUCCESS;
 }
 API cuMemcpyDtoHAsync_v2(void* to, CUdeviceptr from, std::size_t bytes, CUstream) {
   if (!known(from, bytes)) return CUDA_ERROR_INVALID_VALUE;
-  return std::memcpy(to, reinterpret_cast<void*>(from), bytes), CUDA_SUCCESS;
+  return later([=] { std::memcpy(to, reinterpret_cast<void*>(from), bytes); }), CUDA_SUCCESS;
 }
 API cuMemsetD8Async(CUdeviceptr at, unsigned char value, std::size_t bytes, CUstream) {
   if (!known(at, bytes)) return CUDA_ERROR_INVALID_VALUE;
-  return std::memset(reinterpret_cast<void*>(at), value, bytes), CUDA_SUCCESS;
+  return later([=] { std::memset(reinterpret_cast<void*>(at), value, bytes); }), CUDA_SUCCESS;
 }
 }

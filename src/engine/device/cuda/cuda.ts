@@ -6,7 +6,7 @@
 import type { Activation, Device, PlainActivation, Storage, Tensor } from '../device.ts';
 import { mix } from '../dropout-mask.ts';
 import { createAttention } from './attention.ts';
-import { openGpu } from './driver.ts';
+import { type Gpu, openGpu } from './driver.ts';
 import { createExperts } from './experts.ts';
 import { boundsOf, createProducts, type Precision } from './products.ts';
 
@@ -17,9 +17,12 @@ export type CudaName = keyof typeof PRECISIONS;
 /** Elements whose squares one block adds. */
 const SQUARES = 2 ** 16;
 
-/** `driver`: another library in the driver's place, for tests. */
-export function createCudaDevice(name: CudaName, driver?: string): Device {
-  const gpu = openGpu(name, driver);
+/** What tests look at besides. */
+export type CudaDevice = Device & Pick<Gpu, 'driverCalls'>;
+
+/** `driver`: another library in the driver's place, `piece`: launches that go to it together; both for tests. */
+export function createCudaDevice(name: CudaName, driver?: string, piece?: number): CudaDevice {
+  const gpu = openGpu(name, driver, piece);
   const precision = PRECISIONS[name];
   const products = createProducts(gpu, precision);
   const attention = createAttention(gpu, precision);
@@ -65,6 +68,7 @@ export function createCudaDevice(name: CudaName, driver?: string): Device {
     free: (x) => gpu.free(x),
     view: (x, offset, length, storage: Storage = 'f32') => gpu.view(x, offset, length, storage),
     memory: () => gpu.memory(),
+    driverCalls: () => gpu.driverCalls(),
     write(x, data, offset = 0) {
       const to = plainStorage(x, 'write');
       if (x.storage === 'bf16' && data instanceof Float32Array) {
@@ -91,7 +95,7 @@ export function createCudaDevice(name: CudaName, driver?: string): Device {
       gpu.each('fill16', n, [address, narrowed, n]);
     },
     copy: (out, outOffset, x, xOffset, n) =>
-      gpu.each('copy', n, [f32(out, 'copy: out', outOffset + n) + 4 * outOffset, f32(x, 'copy: x', xOffset + n) + 4 * xOffset, n]),
+      gpu.copy(f32(out, 'copy: out', outOffset + n) + 4 * outOffset, f32(x, 'copy: x', xOffset + n) + 4 * xOffset, n),
     axpy: (out, x, alpha, n) => gpu.each('axpy', n, [f32(out, 'axpy: out', n), f32(x, 'axpy: x', n), alpha, n]),
     sumSquares(out, outIndex, x, n) {
       const count = Math.max(1, Math.ceil(n / SQUARES));

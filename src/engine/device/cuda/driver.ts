@@ -15,11 +15,13 @@ type Opened = {
   fault: number;
 };
 type Addon = {
-  open(driver: string, kernels: string): Opened;
+  open(driver: string, kernels: string, piece: number): Opened;
   alloc(device: Handle, bytes: number, zero: boolean): number;
   free(device: Handle, address: number): void;
   memory(device: Handle): { bytes: number; peakBytes: number };
   write(device: Handle, address: number, data: HostArray): void;
+  copy(device: Handle, to: number, from: number, bytes: number): void;
+  driverCalls(device: Handle): number;
   read(device: Handle, address: number, into: HostArray, fault: Int32Array): void;
   find(device: Handle, kernel: string, blockBytes: number): number;
   launch(device: Handle, kernel: number, gx: number, gy: number, gz: number, threads: number, blockBytes: number, args: Uint8Array, count: number): void;
@@ -31,7 +33,7 @@ export type CudaTensor = Tensor & { home: Home; address: number };
 
 /** A kernel's arguments: p an address, l an integer of 64 bits, i one of 32, f a float. */
 const KERNELS = {
-  fill32: 'pil', fill16: 'pil', narrow_all: 'ppl', copy: 'ppl', axpy: 'ppfl', copy_columns: 'plpllii', square_sums: 'ppll', add_square_sums: 'ppi',
+  fill32: 'pil', fill16: 'pil', narrow_all: 'ppl', axpy: 'ppfl', copy_columns: 'plpllii', square_sums: 'ppll', add_square_sums: 'ppi',
   dropout: 'ppliif', adamw: 'pppplfffffffff',
   gather_f32: 'pppiip', gather_bf16: 'pppiip', gather_q8_0: 'ppppiip', scatter_add: 'pppiiip', rope: 'ppp' + 'liiifip',
   rms_norm: 'pppplif', rms_norm_backward: 'ppppp' + 'li', layer_norm: 'pppppplif', layer_norm_backward: 'pppppp' + 'li', column_sums: 'ppppp' + 'li',
@@ -69,6 +71,10 @@ export interface Gpu {
   memory(): { bytes: number; peakBytes: number };
   write(x: CudaTensor, data: HostArray, offset: number): void;
   read(x: CudaTensor, offset: number, length: number): HostArray;
+  /** Of four bytes each. */
+  copy(to: number, from: number, elements: number): void;
+  /** Calls of the driver so far. */
+  driverCalls(): number;
   /** Memory with anything in it for as long as `use` runs: kernels are ordered, so whatever takes it next comes after. */
   scratch(bytes: number, use: (address: number) => void): void;
   launch(kernel: string, grid: [x: number, y?: number, z?: number], threads: number, args: (number | null)[], blockBytes?: number): void;
@@ -78,8 +84,11 @@ export interface Gpu {
   need(x: Tensor, what: string, n: number, ...storages: Storage[]): number;
 }
 
-/** `driver`: another library in the driver's place, for tests. Throws what is missing, and how to get it. */
-export function openGpu(name: string, driver = ''): Gpu {
+/** Launches that go to the driver together: while one piece runs the next is gathered. */
+const PIECE = 128;
+
+/** `driver`: another library in the driver's place, `piece`: how many launches go together; both for tests. Throws what is missing, and how to get it. */
+export function openGpu(name: string, driver = '', piece = PIECE): Gpu {
   let addon: Addon, opened: Opened;
   const kernels = join(BUILT, 'attune.fatbin');
   try {
@@ -88,7 +97,7 @@ export function openGpu(name: string, driver = ''): Gpu {
     throw new Error(`${name}: its addon could not be loaded (${(error as Error).message.split('\n')[0]}); run npm run setup`, { cause: error });
   }
   try {
-    opened = addon.open(driver, driver || kernels); // a library in the driver's place brings its own kernels
+    opened = addon.open(driver, driver || kernels, piece); // a library in the driver's place brings its own kernels
   } catch (error) {
     const unbuilt = (error as Error).message.includes('not built') ? '; install the CUDA toolkit (nvcc 12 or newer) and run npm run build:cuda where Attune is' : '';
     throw new Error(`${name}: ${(error as Error).message}${unbuilt}`, { cause: error });
@@ -153,6 +162,9 @@ export function openGpu(name: string, driver = ''): Gpu {
       if (kernel !== 0) throw new Error(`${FAULTS[kernel]}[${place}]: expected 0 … ${limit - 1}, got ${value}`);
       return into;
     },
+
+    copy: (to, from, elements) => addon.copy(handle, to, from, 4 * elements),
+    driverCalls: () => addon.driverCalls(handle),
 
     scratch(size, use) {
       const address = take(size, false);
