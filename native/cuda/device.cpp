@@ -40,6 +40,7 @@ Device::Device(const std::string& driver_path, const std::string& kernels, unsig
 
   driver_.check(driver_.cuDevicePrimaryCtxRetain(&context_, gpu), "starting to use the GPU");
   driver_.check(driver_.cuCtxSetCurrent(context_), "starting to use the GPU");
+  if (attribute(CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED)) pages_ = std::make_unique<Pages>(driver_, gpu);
   driver_.check(driver_.cuStreamCreate(&stream_, CU_STREAM_NON_BLOCKING), "making a stream");
   for (CUevent& event : sent_) driver_.check(driver_.cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), "making an event");
   std::ifstream file(kernels, std::ios::binary);
@@ -71,17 +72,26 @@ CUdeviceptr Device::take(std::size_t bytes) {
   }
   CUdeviceptr at = 0;
   CUresult result = driver_.cuMemAlloc_v2(&at, bytes);
-  if (result == CUDA_ERROR_OUT_OF_MEMORY && !cached_.empty()) {
-    queue_->submit();
-    driver_.check(driver_.cuStreamSynchronize(stream_), "waiting for the GPU");
-    for (const auto& [size, block] : cached_) driver_.check(driver_.cuMemFree_v2(block), "giving back memory");
-    cached_.clear();
-    result = driver_.cuMemAlloc_v2(&at, bytes);
-  }
+  if (result == CUDA_ERROR_OUT_OF_MEMORY && give_back_cached()) result = driver_.cuMemAlloc_v2(&at, bytes);
   if (result == CUDA_ERROR_OUT_OF_MEMORY) throw OutOfMemory{};
   driver_.check(result, "taking memory");
   used_[at].taken = bytes;
   return at;
+}
+
+/// For everything that was queued.
+void Device::wait() {
+  queue_->submit();
+  driver_.check(driver_.cuStreamSynchronize(stream_), "waiting for the GPU");
+  queue_->waited();
+}
+
+bool Device::give_back_cached() {
+  wait();
+  for (const auto& [size, block] : cached_) driver_.check(driver_.cuMemFree_v2(block), "giving back memory");
+  const bool any = !cached_.empty();
+  cached_.clear();
+  return (pages_ && pages_->give_back_spare()) || any;
 }
 
 CUdeviceptr Device::alloc(std::size_t bytes, bool zero) {
@@ -89,7 +99,7 @@ CUdeviceptr Device::alloc(std::size_t bytes, bool zero) {
   const CUdeviceptr at = take(rounded(bytes));
   used_[at].wanted = bytes;
   bytes_ += bytes;
-  peak_bytes_ = std::max(peak_bytes_, bytes_);
+  peak_bytes_ = std::max(peak_bytes_, this->bytes());
   if (zero && bytes > 0) {
     queue_->submit();  // whatever had this memory before
     driver_.check(driver_.cuMemsetD8Async(at, 0, bytes, stream_), "clearing memory");
@@ -97,7 +107,33 @@ CUdeviceptr Device::alloc(std::size_t bytes, bool zero) {
   return at;
 }
 
+CUdeviceptr Device::alloc_growing(std::size_t bytes) {
+  driver_.check(driver_.cuCtxSetCurrent(context_), "using the GPU");
+  return pages_ ? pages_->reserve(bytes) : alloc(bytes, true);
+}
+
+void Device::back(CUdeviceptr at, std::size_t bytes) {
+  if (!pages_ || !pages_->lacks(at, bytes)) return;
+  driver_.check(driver_.cuCtxSetCurrent(context_), "using the GPU");
+  const auto waiting = [&] { wait(); };
+  if (!pages_->back(at, bytes, waiting) && !(give_back_cached() && pages_->back(at, bytes, waiting))) throw OutOfMemory{};
+  peak_bytes_ = std::max(peak_bytes_, this->bytes());
+}
+
+void Device::forget(CUdeviceptr at, std::size_t bytes) {
+  if (pages_) pages_->forget(at, bytes);
+}
+
+void Device::copy(CUdeviceptr to, CUdeviceptr from, std::size_t bytes) {
+  back(to, bytes);
+  queue_->copy(to, from, bytes);
+}
+
 void Device::free(CUdeviceptr at) {
+  if (pages_ && pages_->owns(at)) {
+    wait();
+    return pages_->free(at);
+  }
   const auto found = used_.find(at);
   if (found == used_.end()) throw std::runtime_error("this tensor was freed");
   bytes_ -= found->second.wanted;
@@ -107,6 +143,7 @@ void Device::free(CUdeviceptr at) {
 }
 
 void Device::write(CUdeviceptr at, const void* from, std::size_t bytes) {
+  back(at, bytes);
   if (queue_->write(at, from, bytes)) return;
   queue_->submit();
   driver_.check(driver_.cuCtxSetCurrent(context_), "using the GPU");

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "library.h"
+#include "pages.h"
 #include "queue.h"
 
 namespace attune::cuda {
@@ -28,18 +29,21 @@ class Device {
   Device(const std::string& driver_path, const std::string& kernels, unsigned piece);
 
   const Properties& properties() const { return properties_; }
-  std::size_t bytes() const { return bytes_; }
+  std::size_t bytes() const { return bytes_ + (pages_ ? pages_->bytes() : 0); }
   std::size_t peak_bytes() const { return peak_bytes_; }
   /// Of the driver's functions, so far.
   std::uint64_t driver_calls() const { return driver_.calls; }
 
   /// Zero-filled where asked for. Throws OutOfMemory when nothing that is cached helps either.
   CUdeviceptr alloc(std::size_t bytes, bool zero);
+  /// Memory that comes as write and copy fill it (pages.h); where the GPU maps none, as alloc gives it.
+  CUdeviceptr alloc_growing(std::size_t bytes);
+  void forget(CUdeviceptr at, std::size_t bytes);
   void free(CUdeviceptr at);
-  /// Copies what it is given before it returns.
+  /// Copies what it is given before it returns. Throws OutOfMemory, as copy does, where memory that grows has no more.
   void write(CUdeviceptr at, const void* from, std::size_t bytes);
   /// bytes: a multiple of 4.
-  void copy(CUdeviceptr to, CUdeviceptr from, std::size_t bytes) { queue_->copy(to, from, bytes); }
+  void copy(CUdeviceptr to, CUdeviceptr from, std::size_t bytes);
   /// Waits for all that was queued. Returns what a kernel refused, four ints (platform.cuh's Fault), and forgets it.
   std::vector<std::int32_t> read(void* to, CUdeviceptr from, std::size_t bytes);
   CUdeviceptr fault() const { return fault_; }
@@ -53,6 +57,9 @@ class Device {
  private:
   static std::size_t rounded(std::size_t bytes);
   CUdeviceptr take(std::size_t bytes);
+  void wait();
+  bool give_back_cached();
+  void back(CUdeviceptr at, std::size_t bytes);
   Kernel& kernel(int number) { return kernels_.at(static_cast<std::size_t>(number)); }
 
   Driver driver_;
@@ -62,6 +69,7 @@ class Device {
   CUmodule module_ = nullptr;
   std::deque<Kernel> kernels_;
   std::unique_ptr<Queue> queue_;
+  std::unique_ptr<Pages> pages_;  // none where the GPU cannot map memory
   CUdeviceptr fault_ = 0;
 
   struct Block {

@@ -39,6 +39,7 @@ Driver::Driver(const std::string& path) {
 #undef X
   find(cuDeviceGetAttribute, opened, "cuDeviceGetAttribute");
   find(cuFuncSetAttribute, opened, "cuFuncSetAttribute");
+  find(cuMemGetAllocationGranularity, opened, "cuMemGetAllocationGranularity");
 }
 
 void Driver::fail(CUresult result, const char* what) const {

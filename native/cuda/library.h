@@ -36,6 +36,13 @@ namespace attune::cuda {
   X(cuGraphDestroy, (CUgraph))                                                                                                  \
   X(cuMemAlloc_v2, (CUdeviceptr*, std::size_t))                                                                                 \
   X(cuMemFree_v2, (CUdeviceptr))                                                                                                \
+  X(cuMemAddressReserve, (CUdeviceptr*, std::size_t, std::size_t, CUdeviceptr, unsigned long long))                              \
+  X(cuMemAddressFree, (CUdeviceptr, std::size_t))                                                                               \
+  X(cuMemCreate, (CUmemGenericAllocationHandle*, std::size_t, const CUmemAllocationProp*, unsigned long long))                  \
+  X(cuMemRelease, (CUmemGenericAllocationHandle))                                                                               \
+  X(cuMemMap, (CUdeviceptr, std::size_t, std::size_t, CUmemGenericAllocationHandle, unsigned long long))                        \
+  X(cuMemUnmap, (CUdeviceptr, std::size_t))                                                                                     \
+  X(cuMemSetAccess, (CUdeviceptr, std::size_t, const CUmemAccessDesc*, std::size_t))                                            \
   X(cuMemHostAlloc, (void**, std::size_t, unsigned))                                                                            \
   X(cuMemcpyHtoDAsync_v2, (CUdeviceptr, const void*, std::size_t, CUstream))                                                    \
   X(cuMemcpyDtoHAsync_v2, (void*, CUdeviceptr, std::size_t, CUstream))                                                          \
@@ -48,6 +55,7 @@ struct Driver {
 #undef X
   CUresult (*cuDeviceGetAttribute)(int*, int, CUdevice);
   CUresult (*cuFuncSetAttribute)(CUfunction, int, int);
+  CUresult (*cuMemGetAllocationGranularity)(std::size_t*, const CUmemAllocationProp*, int);
   /// Throws what is missing. path: of the library, for tests; empty: where the system keeps it.
   explicit Driver(const std::string& path);
   /// Throws what the driver says when a call failed.

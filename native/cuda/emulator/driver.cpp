@@ -9,7 +9,9 @@
 #include <cstdlib>
 #include <deque>
 #include <set>
+#include <sys/mman.h>
 #include <ucontext.h>
+#include <unistd.h>
 #include <vector>
 
 #include "../driver.h"
@@ -166,6 +168,7 @@ API cuDeviceGetAttribute(int* value, int attribute, CUdevice) {
     case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR: return *value = 8, CUDA_SUCCESS;
     case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR: return *value = 6, CUDA_SUCCESS;
     case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN: return *value = most_block_bytes, CUDA_SUCCESS;
+    case CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED: return *value = 1, CUDA_SUCCESS;
     default: return CUDA_ERROR_INVALID_VALUE;
   }
 }
@@ -206,6 +209,16 @@ API cuGraphDestroy(CUgraph graph) { return destroy_graph(graph); }
 
 API cuMemAlloc_v2(CUdeviceptr* at, std::size_t bytes) { return allocate(*at, bytes); }
 API cuMemFree_v2(CUdeviceptr at) { return release(at); }
+API cuMemGetAllocationGranularity(std::size_t* bytes, const CUmemAllocationProp*, int) { return *bytes = page_bytes, CUDA_SUCCESS; }
+API cuMemAddressReserve(CUdeviceptr* at, std::size_t bytes, std::size_t, CUdeviceptr, unsigned long long) { return reserve(*at, bytes); }
+API cuMemAddressFree(CUdeviceptr at, std::size_t bytes) { return unreserve(at, bytes); }
+API cuMemCreate(CUmemGenericAllocationHandle* page, std::size_t bytes, const CUmemAllocationProp*, unsigned long long) { return create_page(*page, bytes); }
+API cuMemRelease(CUmemGenericAllocationHandle page) { return release_page(page); }
+API cuMemMap(CUdeviceptr at, std::size_t bytes, std::size_t offset, CUmemGenericAllocationHandle page, unsigned long long) {
+  return offset ? CUDA_ERROR_INVALID_VALUE : map_page(at, bytes, page);
+}
+API cuMemUnmap(CUdeviceptr at, std::size_t bytes) { return unmap_page(at, bytes); }
+API cuMemSetAccess(CUdeviceptr at, std::size_t bytes, const CUmemAccessDesc*, std::size_t) { return open_page(at, bytes); }
 API cuMemHostAlloc(void** at, std::size_t bytes, unsigned) { return *at = std::malloc(bytes), CUDA_SUCCESS; }
 API cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, std::size_t bytes, CUstream) {  // from pinned memory, which is read when it is the copy's turn
   if (!known(to, bytes)) return CUDA_ERROR_INVALID_VALUE;

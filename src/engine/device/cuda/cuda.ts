@@ -64,7 +64,8 @@ export function createCudaDevice(name: CudaName, driver?: string, piece?: number
 
     memoryBytes: properties.memoryBytes,
 
-    alloc: (length, storage: Storage = 'f32') => gpu.alloc(length, storage),
+    alloc: (length, storage: Storage = 'f32', growing) => gpu.alloc(length, storage, growing),
+    forget: (x, offset, n) => gpu.forget(x, offset, n),
     free: (x) => gpu.free(x),
     view: (x, offset, length, storage: Storage = 'f32') => gpu.view(x, offset, length, storage),
     memory: () => gpu.memory(),

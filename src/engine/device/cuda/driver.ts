@@ -17,10 +17,12 @@ type Opened = {
 type Addon = {
   open(driver: string, kernels: string, piece: number): Opened;
   alloc(device: Handle, bytes: number, zero: boolean): number;
+  allocGrowing(device: Handle, bytes: number): number;
+  forget(device: Handle, address: number, bytes: number): void;
   free(device: Handle, address: number): void;
   memory(device: Handle): { bytes: number; peakBytes: number };
-  write(device: Handle, address: number, data: HostArray): void;
-  copy(device: Handle, to: number, from: number, bytes: number): void;
+  write(device: Handle, address: number, data: HostArray): boolean;
+  copy(device: Handle, to: number, from: number, bytes: number): boolean;
   driverCalls(device: Handle): number;
   read(device: Handle, address: number, into: HostArray, fault: Int32Array): void;
   find(device: Handle, kernel: string, blockBytes: number): number;
@@ -65,7 +67,8 @@ export interface Gpu {
   /** Of the card: its compute capability, the CUDA its driver knows, its multiprocessors, and bytes of block memory a kernel may ask for. */
   readonly properties: Omit<Opened, 'handle' | 'fault'>;
   readonly fault: number;
-  alloc(length: number, storage: Storage): CudaTensor;
+  alloc(length: number, storage: Storage, growing?: boolean): CudaTensor;
+  forget(x: Tensor, offset: number, n: number): void;
   free(x: Tensor): void;
   view(x: Tensor, offset: number, length: number, storage: Storage): CudaTensor;
   memory(): { bytes: number; peakBytes: number };
@@ -118,20 +121,25 @@ export function openGpu(name: string, driver = '', piece = PIECE): Gpu {
   function take(wanted: number, zero: boolean): number {
     const address = addon.alloc(handle, wanted, zero);
     if (address !== 0) return address;
-    const { bytes: used } = addon.memory(handle);
-    throw new Error(`${name}: out of memory, ${wanted} bytes asked for with ${used} of the GPU's ${properties.memoryBytes} in use.`);
+    throw outOfMemory(wanted);
+  }
+
+  function outOfMemory(wanted: number): Error {
+    return new Error(`${name}: out of memory, ${wanted} bytes asked for with ${addon.memory(handle).bytes} of the GPU's ${properties.memoryBytes} in use.`);
   }
 
   const gpu: Gpu = {
     name, properties, fault,
 
-    alloc(length, storage) {
+    alloc(length, storage, growing = false) {
       if (isBlockStorage(storage)) throw new Error(`alloc: the cuda device keeps no matrix in blocks yet, and ${storage} was asked for: set lora.baseWeights to bf16, or train on the native device`);
       if (storage === 'q8_0' && length % 32 !== 0) throw new Error(`alloc: length: q8_0 comes in blocks of 32, got ${length}`);
       const size = bytesOf(storage, length);
-      const home: Home = { gpu: handle, address: take(size, true), bytes: size, freed: false };
+      const home: Home = { gpu: handle, address: growing ? addon.allocGrowing(handle, size) : take(size, true), bytes: size, freed: false };
       return { storage, length, home, address: home.address } as CudaTensor;
     },
+
+    forget: (x, offset, n) => addon.forget(handle, gpu.need(x, 'forget: x', offset + n, 'f32') + 4 * offset, 4 * n),
 
     free(x) {
       const { home, address } = own(x, 'free: x');
@@ -150,7 +158,7 @@ export function openGpu(name: string, driver = '', piece = PIECE): Gpu {
 
     write(x, data, offset) {
       if (offset < 0 || offset + data.length > x.length) throw new Error(`write: ${data.length} elements at ${offset} do not fit a tensor of ${x.length}`);
-      addon.write(handle, x.address + offset * ELEMENT[x.storage as 'f32'], data);
+      if (!addon.write(handle, x.address + offset * ELEMENT[x.storage as 'f32'], data)) throw outOfMemory(data.byteLength);
     },
 
     read(x, offset, length) {
@@ -163,7 +171,9 @@ export function openGpu(name: string, driver = '', piece = PIECE): Gpu {
       return into;
     },
 
-    copy: (to, from, elements) => addon.copy(handle, to, from, 4 * elements),
+    copy(to, from, elements) {
+      if (!addon.copy(handle, to, from, 4 * elements)) throw outOfMemory(4 * elements);
+    },
     driverCalls: () => addon.driverCalls(handle),
 
     scratch(size, use) {
