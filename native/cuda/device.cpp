@@ -70,6 +70,7 @@ CUdeviceptr Device::take(std::size_t bytes) {
     cached_.erase(found);
     return at;
   }
+  driver_.check(driver_.cuCtxSetCurrent(context_), "using the GPU");
   CUdeviceptr at = 0;
   CUresult result = driver_.cuMemAlloc_v2(&at, bytes);
   if (result == CUDA_ERROR_OUT_OF_MEMORY && give_back_cached()) result = driver_.cuMemAlloc_v2(&at, bytes);
@@ -95,13 +96,13 @@ bool Device::give_back_cached() {
 }
 
 CUdeviceptr Device::alloc(std::size_t bytes, bool zero) {
-  driver_.check(driver_.cuCtxSetCurrent(context_), "using the GPU");
   const CUdeviceptr at = take(rounded(bytes));
   used_[at].wanted = bytes;
   bytes_ += bytes;
   peak_bytes_ = std::max(peak_bytes_, this->bytes());
   if (zero && bytes > 0) {
     queue_->submit();  // whatever had this memory before
+    driver_.check(driver_.cuCtxSetCurrent(context_), "using the GPU");
     driver_.check(driver_.cuMemsetD8Async(at, 0, bytes, stream_), "clearing memory");
   }
   return at;

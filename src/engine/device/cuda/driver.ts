@@ -54,7 +54,8 @@ function signatureOf(kernel: string): string {
   if (kernel in KERNELS) return KERNELS[kernel as keyof typeof KERNELS];
   if (kernel.startsWith('attention_dq')) return 'pppp' + ATTENTION;
   if (kernel.startsWith('attention_dkv')) return 'ppppp' + ATTENTION;
-  return kernel.startsWith('attention_') ? 'pp' + ATTENTION : PRODUCT;
+  if (kernel.startsWith('attention_join')) return 'pppi' + ATTENTION;
+  return kernel.startsWith('attention_') ? 'ppp' + ATTENTION : PRODUCT;
 }
 
 const FAULTS = ['', 'gatherRows: index', 'scatterAddRows: index', 'logprob: targets', 'attention: segments', 'rope: positions'];
