@@ -1,5 +1,5 @@
-// Not a kernel: holds what library.h and driver.h say of the driver's interface to the toolkit's own cuda.h, wherever nvcc is. Compiled, never linked.
-#include "library.h"
+// Not a kernel: holds what driver_library.h and driver.h say of the driver's interface to the toolkit's own cuda.h, wherever nvcc is. Compiled, never linked.
+#include "driver_library.h"
 
 namespace {
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "library.h"
+#include "driver_library.h"
 #include "pages.h"
 #include "queue.h"
 

@@ -1,5 +1,5 @@
-// See library.h.
-#include "library.h"
+// See driver_library.h.
+#include "driver_library.h"
 
 #include <stdexcept>
 
