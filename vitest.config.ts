@@ -4,13 +4,28 @@
  */
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { offerSoftwareVulkan } from './scripts/software-vulkan.ts';
 
 // before a test's process starts: the system looks for libraries where it was told then
 offerSoftwareVulkan();
 
+/** They take half a minute or more each: begun last, one core would wait for them. Vitest knows that only where it has run before. */
+const LONGEST = ['device/conformance', 'runs/estimate', 'e2e/training', 'runs/live', 'e2e/models-and-text', 'e2e/resume', 'exports/exports'].map((name) => `${name}.test.ts`);
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const place = ({ moduleId }: TestSpecification): number => {
+      const index = LONGEST.findIndex((name) => moduleId.endsWith(name));
+      return index < 0 ? LONGEST.length : index;
+    };
+    return (await super.sort(files)).sort((a, b) => place(a) - place(b));
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     include: ['src/**/*.test.ts', 'e2e/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/*.test.ts'],
     exclude: [...configDefaults.exclude, ...(process.env.ATTUNE_SLOW ? [] : ['e2e/slow/**'])],
     pool: 'forks',

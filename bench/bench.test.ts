@@ -36,6 +36,24 @@ test('--json writes the machine and every value by its name', async () => {
   expect(stdout).toContain('gemm.f32.256.share_of_peak');
 });
 
+test('another device is measured against its own fastest product, and what it runs on stands in the file; what takes too long is left out by name', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'attune-bench-'));
+  const file = join(folder, 'results.json');
+  const { stdout } = await bench('gemm', 'train', '--device', 'tfjs-wasm', '--only', 'f32.64', '--json', file);
+  const { stdout: slow } = await bench('train', '--device', 'tfjs-wasm', '--only', 'lora.1B', '--budget', '0.001');
+  const { machine, results } = JSON.parse(readFileSync(file, 'utf8')) as { machine: Record<string, unknown>; results: Record<string, number> };
+  rmSync(folder, { recursive: true });
+  expect(machine).toMatchObject({ device: 'tfjs-wasm, TensorFlow.js in WebAssembly' });
+  expect(Object.keys(results)).toEqual(['gemm.f32.64.gflops', 'gemm.f32.64.share_of_product']);
+  expect(stdout).toMatch(/^\| gemm\.f32\.64 \| [\d.,]+ GFLOP\/s \| \d+ % \|/m);
+  expect(slow).toMatch(/^train\.lora\.1B: left out: it would take some .* s here \(--budget 0\.001\)$/m);
+});
+
+test('a device that does not exist, and a group that only the processor has, are refused', async () => {
+  await expect(bench('gemm', '--device', 'gpu')).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining('--device gpu is not one of native, webgpu') as string });
+  await expect(bench('serve', '--device', 'tfjs-wasm')).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining('on tfjs-wasm there are gemm, train, sample') as string });
+});
+
 test('a group that does not exist is told, with those that do', async () => {
   await expect(bench('gem')).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining('no group gem; there are peak, gemm') as string });
 });

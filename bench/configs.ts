@@ -4,12 +4,22 @@ import { parseModelConfig } from '../src/engine/model/config.ts';
 import { type LanguageModel, type LoadOptions, loadLanguageModel } from '../src/engine/model/language-model.ts';
 import { buildWeights } from '../src/engine/model/parameters.ts';
 
-/** C hidden, L layers, H heads, K key/value heads, F intermediate, V vocab, T tokens a sequence, B sequences a step. M is SmolLM2-135M's shape. */
-export type Size = { C: number; L: number; H: number; K: number; F: number; V: number; T: number; B: number };
+/**
+ * C hidden, L layers, H heads, K key/value heads, F intermediate, V vocab, T tokens a sequence, B sequences a step. M is SmolLM2-135M's shape.
+ * frozen: too large to be trained whole, its weights are kept so, under an adapter.
+ */
+export type Size = { C: number; L: number; H: number; K: number; F: number; V: number; T: number; B: number; frozen?: 'bf16' };
 export const sizes: Record<string, Size> = {
   D: { C: 192, L: 6, H: 6, K: 6, F: 512, V: 4096, T: 256, B: 16 },
   S: { C: 288, L: 6, H: 6, K: 6, F: 768, V: 32000, T: 256, B: 8 },
   M: { C: 576, L: 30, H: 9, K: 3, F: 1536, V: 49152, T: 512, B: 2 },
+};
+
+/** What a device that is not the native one is measured at besides: one that even software in a graphics card's place does in seconds, and Llama-3.2-1B's shape. */
+export const deviceSizes: Record<string, Size> = {
+  XS: { C: 64, L: 2, H: 4, K: 2, F: 160, V: 512, T: 64, B: 2 },
+  ...sizes,
+  '1B': { C: 2048, L: 16, H: 32, K: 8, F: 8192, V: 128256, T: 1024, B: 1, frozen: 'bf16' },
 };
 
 /** Shapes of no weight under the same names, for createToyBench (measure.ts). For a whole process: there is no way back. */

@@ -22,6 +22,7 @@ export const groups: Record<string, { about: string; run: (bench: Bench, only: s
     about: 'reading a prompt, decoding 1, 8 and 32 sequences, 8 samples of one prompt, at S and M; masks of constraints over the time of a token; best of 8 and 4 beams at M',
     run: async (bench, only) => {
       await benchSample(bench, only);
+      if (bench.options.device !== 'native') return; // what follows is the processor's work
       await benchMasks(bench, only);
       await benchStrategies(bench, only);
     },

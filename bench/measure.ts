@@ -7,15 +7,34 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
-import { createBursts } from '../src/engine/device/native.ts';
+import type { Device } from '../src/engine/device/device.ts';
+import { createBursts, createNativeDevice } from '../src/engine/device/native.ts';
+import type { DeviceName } from '../src/shared/devices.ts';
 
-/** `toy`: toy shapes and no true time, see createToyBench. */
-export type Options = { threads: number; cpu: boolean; toy: boolean };
+/** `toy`: toy shapes and no true time, see createToyBench. `device`: what gemm, train and sample run on; all else is the native one's. */
+export type Options = { threads: number; cpu: boolean; toy: boolean; device: DeviceName };
 export type Report = (name: string, value: number, unit: string) => void;
-/** FLOP/s and bytes/s of this machine now, by as many threads as the bench has. */
-export type Yardsticks = { peak: () => number; bandwidth: () => number };
+/** FLOP/s and bytes/s now: of this machine, by as many threads as the bench has, or of another device by itself (devices.ts). */
+export type Yardsticks = { peak: () => number | Promise<number>; bandwidth: () => number | Promise<number> };
+/** Of this machine's, which its own threads measure at once. */
+export type HostYardsticks = { peak: () => number; bandwidth: () => number };
 /** `clock` is what figures of our own are timed by, `wall` what they are where others' programs stand beside them. */
-export type Bench = Yardsticks & { options: Options; report: Report; clock: Clock; wall: Clock; yardsticks: (threads: number) => Yardsticks };
+export type Bench = Yardsticks & Target & { options: Options; report: Report; clock: Clock; wall: Clock; yardsticks: (threads: number) => HostYardsticks };
+/** What gemm, train and sample measure. */
+export type Target = {
+  /** A device for one figure: the native one is made anew, another stays open and counts its memory from now on. */
+  open: () => Device;
+  /** Waits until the device has done all that it was told; the native one has at once. */
+  settle: () => void | Promise<void>;
+  /** What shares of `peak` are of: multiply-adds on registers, or the device's own fastest product where only that can be measured. */
+  share: 'share_of_peak' | 'share_of_product';
+  /** Work that is worth being timed at once, in units of `peak`: what the figure asks for, or what the device takes long enough for. */
+  enough: (asked: number) => number;
+  /** Makes the figures of `label`; what does not fit another device than the native one, or what it cannot do, is told and left out. */
+  attempt: (label: string, work: () => Promise<void>) => Promise<void>;
+  /** Whether so many operations, done as often as a figure wants, end in time; says so where not. */
+  affords: (label: string, flops: number) => boolean;
+};
 /** Seconds since some time. */
 export type Clock = () => number;
 export const wallClock: Clock = () => Number(process.hrtime.bigint()) / 1e9;
@@ -31,7 +50,7 @@ export function createBench(options: Options, report: Report): Bench {
       return (user + system) / 1e6 / count;
     };
   };
-  const yardsticks = (count: number): Yardsticks => {
+  const yardsticks = (count: number): HostYardsticks => {
     const bursts = createBursts(count), clock = clockOf(count);
     return {
       // Processor time of other threads is booked in ticks of some ms, so it wants a longer burst.
@@ -40,8 +59,11 @@ export function createBench(options: Options, report: Report): Bench {
       bandwidth: () => rate(clock, () => bursts.read(1 << 27), 3),
     };
   };
-  return { options, report: checked(report), clock: clockOf(threads), wall: wallClock, yardsticks, ...yardsticks(threads) };
+  return { options, report: checked(report), clock: clockOf(threads), wall: wallClock, yardsticks, ...nativeTarget(threads), ...yardsticks(threads) };
 }
+
+const nativeTarget = (threads: number): Target =>
+  ({ open: () => createNativeDevice(threads), settle: () => {}, share: 'share_of_peak', enough: (asked) => asked, affords: () => true, attempt: (_, work) => work() });
 
 /**
  * Every figure at shapes that take no time (configs.ts), with a clock that ticks a second whenever it is read: what the bench would report,
@@ -50,8 +72,8 @@ export function createBench(options: Options, report: Report): Bench {
 export function createToyBench(report: Report): Bench {
   let seconds = 0;
   const clock: Clock = () => ++seconds;
-  const one: Yardsticks = { peak: () => 1e9, bandwidth: () => 1e9 };
-  return { options: { threads: 1, cpu: false, toy: true }, report: checked(report), clock, wall: clock, yardsticks: () => one, ...one };
+  const one: HostYardsticks = { peak: () => 1e9, bandwidth: () => 1e9 };
+  return { options: { threads: 1, cpu: false, toy: true, device: 'native' }, report: checked(report), clock, wall: clock, yardsticks: () => one, ...nativeTarget(1), ...one };
 }
 
 /** group.what.size.measure, or group.what.size.of.measure */
@@ -103,23 +125,19 @@ export async function alternate(
 
 /** Median seconds of one run of `work`, and FLOP/s at peak taken before and after it. */
 export async function timed(bench: Bench, work: () => void | Promise<void>, options: Parameters<typeof alternate>[2] = {}): Promise<{ seconds: number; peak: number }> {
-  const before = bench.peak();
+  const before = await bench.peak();
   const [seconds] = await alternate(bench.clock, [work], options);
-  return { seconds, peak: (before + bench.peak()) / 2 };
+  return { seconds, peak: (before + (await bench.peak())) / 2 };
 }
 
 /** `timed` for something short: as many calls in a row as make about `most` of it (processor time is counted in coarse steps), seconds of one. */
 export async function timedCalls(bench: Bench, call: () => void, each: number, most: number): Promise<{ seconds: number; peak: number }> {
-  const calls = bench.options.toy ? 1 : Math.max(1, Math.round(most / each));
-  const { seconds, peak } = await timed(bench, () => {
+  const calls = bench.options.toy ? 1 : Math.max(1, Math.round(bench.enough(most) / each));
+  const { seconds, peak } = await timed(bench, async () => {
     for (let i = 0; i < calls; i++) call();
+    await bench.settle();
   });
   return { seconds: seconds / calls, peak };
-}
-
-/** The most memory this process ever held, bytes (Linux counts it for us). */
-export function peakRss(): number {
-  return process.resourceUsage().maxRSS * 1024;
 }
 
 export function machine(options: Options): Record<string, string | number | boolean> {

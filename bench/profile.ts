@@ -9,7 +9,7 @@ import { createBench } from './measure.ts';
 import { createTrainer, type Method, stepFlops } from './trainer.ts';
 
 const [method = 'sft', size = 'S', threads = '1'] = process.argv.slice(2).filter((word) => !word.startsWith('--'));
-const { clock, peak } = createBench({ threads: Number(threads), cpu: !process.argv.includes('--clock'), toy: false }, () => {});
+const { clock, peak } = createBench({ threads: Number(threads), cpu: !process.argv.includes('--clock'), toy: false, device: 'native' }, () => {});
 const spent = new Map<string, { seconds: number; calls: number; flops: number }>();
 const inner = createNativeDevice(Number(threads));
 const flopsOf: Record<string, (a: number[]) => number> = {
@@ -36,11 +36,11 @@ const trainer = await createTrainer(device, method as Method, sizes[size]);
 for (let i = 0; i < 2; i++) await trainer.step();
 spent.clear();
 const steps = size === 'M' ? 3 : 8;
-const before = peak();
+const before = await peak();
 const start = clock();
 for (let i = 0; i < steps; i++) await trainer.step();
 const total = (clock() - start) / steps;
-const best = (before + peak()) / 2;
+const best = (before + (await peak())) / 2;
 let named = 0;
 for (const [name, { seconds, calls, flops }] of [...spent].sort((a, b) => b[1].seconds - a[1].seconds)) {
   named += seconds / steps;

@@ -9,7 +9,7 @@ import { tokenizeExample, tokenizePreference } from '../src/engine/data/tokenize
 import { type Piece, renderConversation, renderExample, renderPrompt } from '../src/engine/tokenizer/template.ts';
 import { loadTokenizer } from '../src/engine/tokenizer/tokenizer.ts';
 import { readDataset } from '../src/main/datasets/import.ts';
-import type { Example, Message } from '../src/shared/dataset.ts';
+import { answerText, type Example, type Message } from '../src/shared/dataset.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 export const MODEL = here('../resources/models/attune-base');
@@ -66,7 +66,7 @@ export async function readPairs(count: number): Promise<{ rows: PreferenceSequen
       const pieces = renderConversation([...messages, { role: 'assistant', content }], TEMPLATE, tokenizer);
       return join(pieces.slice(0, pieces.findLastIndex(({ loss }) => loss) + 1)).slice(prompt.length);
     };
-    texts.push({ prompt, chosen: answer(example.chosen), rejected: answer(example.rejected) });
+    texts.push({ prompt, chosen: answer(answerText(example.chosen)), rejected: answer(answerText(example.rejected)) });
   }
   return { rows, texts };
 }

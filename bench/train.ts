@@ -1,38 +1,55 @@
 /**
  * Training, a whole optimiser step a timing: full SFT, LoRA and DPO at D, S, M; growth with T (2048 tokens a step, two rows at least) and with
  * the batch; real rows of true lengths, packed as they are against padded to their batch's longest.
+ * A device that is not the native one trains at those sizes, a tiny one and, with LoRA, Llama-3.2-1B's, as its budget allows.
  * share_of_peak counts true operations (trainer.ts), not work done twice; tokens count as TRL counts them, a pair's prompt twice.
  */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Sequence } from '../src/engine/data/pack.ts';
-import { createNativeDevice } from '../src/engine/device/native.ts';
-import { type Size, sizes } from './configs.ts';
-import { alternate, type Bench, peakRss, timed } from './measure.ts';
+import { peakMemory } from '../src/engine/peak-memory.ts';
+import { deviceSizes, type Size, sizes } from './configs.ts';
+import { alternate, type Bench, timed } from './measure.ts';
+import { benchAgainst, findTorch, type Torch } from './peers/torch-device.ts';
 import { readInstructions, readPairs } from './rows.ts';
 import { createRealTrainer, createTrainer, type Method, stepFlops, type Trainer } from './trainer.ts';
 
+const METHODS = ['sft', 'lora', 'dpo'] as const;
 /** Real rows a pass (pairs are long), and a step. */
 export const REAL_ROWS = { sft: 32, dpo: 16 };
 export const REAL_BATCH = 8;
 
 export async function benchTrain(bench: Bench, only: string): Promise<void> {
-  for (const name of Object.keys(sizes)) {
-    for (const method of ['sft', 'lora', 'dpo'] as const) {
+  const native = bench.options.device === 'native';
+  const peer = native ? null : findTorch();
+  for (const [name, size] of Object.entries(native ? sizes : deviceSizes)) {
+    for (const method of size.frozen ? ['lora'] as const : METHODS) {
       const label = `train.${method}.${name}`;
-      if (label.includes(only)) await benchMethod(bench, label, method, name);
+      if (!label.includes(only) || !bench.affords(label, stepFlops(method, size))) continue;
+      if (native) await benchMethod(bench, label, method, name);
+      else await bench.attempt(label, () => benchOnDevice(bench, label, method, size, peer));
     }
   }
+  if (!native) return;
   await benchGrowth(bench, only);
   await benchReal(bench, only);
 }
 
+/** Beside PyTorch on the same card, in turn, where it is at hand. */
+async function benchOnDevice(bench: Bench, label: string, method: Method, size: Size, peer: Torch | null): Promise<void> {
+  const trainer = await createTrainer(bench.open(), method, size);
+  await speed(bench, label, method, size, trainer);
+  bench.report(`${label}.tensor_bytes`, trainer.device.memory().peakBytes, 'bytes');
+  if (peer) await benchAgainst(peer, bench, label, method, size, () => step(trainer));
+  trainer.free();
+}
+
 async function benchMethod(bench: Bench, label: string, method: Method, name: string): Promise<void> {
-  const trainer = await createTrainer(createNativeDevice(bench.options.threads), method, sizes[name]);
+  const trainer = await createTrainer(bench.open(), method, sizes[name]);
   await speed(bench, label, method, sizes[name], trainer);
   bench.report(`${label}.tensor_bytes`, trainer.device.memory().peakBytes, 'bytes');
   trainer.free();
-  const bytes = bench.options.toy ? peakRss() : peakBytes(method, name, bench.options.threads);
+  const bytes = bench.options.toy ? peakMemory() : peakBytes(method, name, bench.options.threads);
   bench.report(`${label}.peak_bytes`, bytes, 'bytes');
   // weights, gradients and AdamW's two moments are 16 bytes a number; the rest is activations, the cache of logits, and Node
   if (method === 'sft') bench.report(`${label}.bytes_beside_state`, bytes - 16 * trainer.parameters, 'bytes');
@@ -49,7 +66,7 @@ async function benchGrowth(bench: Bench, only: string): Promise<void> {
     const chosen = family.filter(([what]) => `train.sft.S.${what}`.includes(only));
     const shares: number[] = [];
     for (const [what, size] of chosen) {
-      const trainer = await createTrainer(createNativeDevice(bench.options.threads), 'sft', size);
+      const trainer = await createTrainer(bench.open(), 'sft', size);
       shares.push(await speed(bench, `train.sft.S.${what}`, 'sft', size, trainer));
       trainer.free();
     }
@@ -63,12 +80,12 @@ async function speed(bench: Bench, label: string, method: Method, size: Size, tr
   const { seconds, peak } = await timed(bench, () => step(trainer), { seconds: 1, warm: 2 });
   const share = stepFlops(method, size) / seconds / peak;
   bench.report(`${label}.tokens_per_s`, (size.T * size.B) / seconds, 'tokens/s');
-  bench.report(`${label}.share_of_peak`, share, '');
+  bench.report(`${label}.${bench.share}`, share, '');
   return share;
 }
 
 async function benchReal(bench: Bench, only: string): Promise<void> {
-  const device = createNativeDevice(bench.options.threads);
+  const device = bench.open();
   if ('train.sft.real'.includes(only)) {
     const count = bench.options.toy ? 1 : REAL_ROWS.sft;
     const { rows } = await readInstructions(count);

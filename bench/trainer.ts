@@ -15,7 +15,7 @@ import { attentionFlops, createModel, loraWeights, matmulWeights, type Size } fr
 import { MODEL } from './rows.ts';
 
 export type Method = 'sft' | 'lora' | 'dpo';
-const LORA_RANK = 8;
+export const LORA_RANK = 8;
 
 /** `step` is one optimiser step over the next `batch` rows, round and round for ever. */
 export type Trainer = {
@@ -64,7 +64,7 @@ const isPairs = (rows: Sequence[] | PreferenceSequences[]): rows is PreferenceSe
 
 /** A model of this size with drawn weights on B drawn rows of T tokens, all of them every step. */
 export async function createTrainer(device: Device, method: Method, size: Size): Promise<Trainer> {
-  const model = await createModel(device, size, method === 'lora' ? { trainable: 'lora', lora: Lora.parse({ r: LORA_RANK }) } : { trainable: 'all' });
+  const model = await createModel(device, size, method === 'lora' ? { trainable: 'lora', lora: Lora.parse({ r: LORA_RANK }), storage: size.frozen ?? 'f32' } : { trainable: 'all' });
   const ids = (n: number, seed: number): Int32Array => {
     let x = seed * 7919 + 1;
     return Int32Array.from({ length: n }, () => ((x = (Math.imul(x, 1664525) + 1013904223) | 0) >>> 8) % size.V);

@@ -2,9 +2,11 @@
  * A model exported and held against the original: progress, the check's numbers, the card, files that went away, and what stays after a
  * reload.
  */
+import { spawnSync } from 'node:child_process';
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, expectAccessible, test } from './workbench.ts';
+import { pathToFileURL } from 'node:url';
+import { expect, expectAccessible, NODE, ROOT, test } from './workbench.ts';
 
 test('a run is exported as GGUF and passes its parity check; the result stays', async ({ workbench }) => {
   const { page } = workbench;
@@ -13,6 +15,9 @@ test('a run is exported as GGUF and passes its parity check; the result stays', 
   await page.getByRole('radio', { name: 'GGUF', exact: true }).click();
   await page.getByRole('radio', { name: 'q8_0' }).click();
   await expect(page).toHaveURL(/format=gguf&type=q8_0/);
+  await page.getByText('About', { exact: true }).click();
+  await page.getByRole('textbox', { name: 'Author' }).fill('A. Person');
+  await page.getByRole('textbox', { name: 'Licence' }).fill('apache-2.0');
   const folder = join(workbench.folder, 'out');
   await page.getByRole('textbox', { name: 'Folder' }).fill(folder);
   await page.getByRole('button', { name: 'Export', exact: true }).click();
@@ -28,8 +33,13 @@ test('a run is exported as GGUF and passes its parity check; the result stays', 
 
   await made.getByRole('button', { name: 'Model card', exact: true }).click();
   await expect(page.getByRole('dialog')).toContainText('example-lora');
+  await expect(page.getByRole('dialog')).toContainText('license: apache-2.0');
+  await expect(page.getByRole('dialog')).toContainText('author: A. Person');
   await page.keyboard.press('Escape');
   await page.reload();
+  // who one is stays for the next, a licence does not
+  await expect(page.getByRole('group').filter({ hasText: 'About' })).toContainText('A. Person');
+  await expect(page.getByRole('group').filter({ hasText: 'About' })).not.toContainText('apache-2.0');
   await expect(made).toContainText('Passed: what was written answers as the model does.');
 
   // again into the same folder: refused in a sentence
@@ -55,4 +65,32 @@ test('an adapter can be exported alone, a model with weights of its own cannot',
   await page.getByRole('radio', { name: 'PEFT adapter' }).click();
   await page.getByRole('button', { name: 'Export', exact: true }).click();
   await expect(page.getByRole('article', { name: 'example-lora, PEFT adapter' })).toContainText('Parity passed', { timeout: 90_000 });
+});
+
+test('an export that was cut off is offered again: it goes on to the same file, or is discarded', async ({ workbench }) => {
+  const cutOff = (out: string) => {
+    const { status, signal } = spawnSync(NODE, ['--disable-warning=ExperimentalWarning', join(ROOT, 'src', 'main', 'cli.ts'), 'export', 'attune-base', '--format', 'gguf', '--type', 'q4_k_m', '--out', out, '--no-check'], {
+      env: { ...process.env, ATTUNE_HOME: workbench.library, NODE_OPTIONS: `--import ${pathToFileURL(join(ROOT, 'e2e', 'kill-at-tensor.mjs')).href}`, KILL_AT_TENSOR: '7', POWER_CUT: '1' },
+    });
+    expect({ status, signal }).toEqual({ status: null, signal: 'SIGKILL' });
+  };
+  const folder = join(workbench.folder, 'cut');
+  cutOff(folder);
+  cutOff(join(workbench.folder, 'unwanted'));
+  const { page } = workbench;
+  await workbench.go('#/export?model=attune-base');
+  const unfinished = page.getByRole('article', { name: 'Unfinished export of attune-base, GGUF q4_k_m' });
+  await expect(unfinished).toHaveCount(2);
+  const [unwanted, wanted] = [unfinished.filter({ hasText: 'unwanted' }), unfinished.filter({ hasText: folder })];
+  await expect(wanted).toContainText(/7 of \d+ tensors/);
+  await expectAccessible(page);
+
+  await unwanted.getByRole('button', { name: 'Discard' }).click();
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Discard' }).click();
+  await expect(unfinished).toHaveCount(1);
+  await wanted.getByRole('button', { name: 'Go on' }).click();
+  await expect(page.getByRole('article', { name: 'attune-base, GGUF q4_k_m', exact: true })).toContainText('Parity passed', { timeout: 90_000 });
+  await expect(unfinished).toHaveCount(0);
+  expect(readdirSync(folder).sort()).toEqual(['README.md', expect.stringMatching(/\.gguf$/)]);
+  expect(readdirSync(workbench.folder).filter((name) => name.endsWith('.unfinished'))).toEqual([]);
 });

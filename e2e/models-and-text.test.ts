@@ -61,6 +61,13 @@ test('sample --choices, --regex, --schema and --grammar write what was asked for
   expect(both.code).toBe(2);
 });
 
+test('sample --best-of with no answer that was asked for says why, prints nothing and ends with 1', async () => {
+  place.write('long.json', JSON.stringify({ type: 'object', required: ['name'], properties: { name: { type: 'string', minLength: 200 } } }));
+  const { code, stdout, stderr } = await place.attune(['sample', 'tiny', '--prompt', 'Say river.', '--schema', 'long.json', '--repair', '--max-tokens', '5', '--best-of', '2']);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  expect(stderr).toMatch(/attune: no answer is what was asked for: /);
+});
+
 test('sample fills a prompt, keeps it as a template with its examples, and takes it up again; a preset keeps what the answer must be', async () => {
   place.write('shown.jsonl', `${JSON.stringify({ instruction: 'Say moss.', output: 'Moss.' })}\n`);
   const sample = (...args: string[]) => place.attune(['sample', 'tiny', '--max-tokens', '6', '--json', ...args]);

@@ -59,6 +59,7 @@ export function createEngineRuns(): EngineRuns {
     try {
       for await (const event of engine.events) {
         if (event.type === 'checkpoint') sha256 = event.sha256;
+        if (event.type === 'found') sha256 = event.checkpoint.sha256;
         // within milliseconds, so that it may fall into a step, between two, or into a checkpoint being written
         if (event.type === 'progress' && event.step >= killAt) timer ??= setTimeout(() => engine.kill(), Math.random() * 10);
       }

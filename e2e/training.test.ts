@@ -116,12 +116,8 @@ test('killed with SIGKILL at random instants and resumed each time, a run ends w
   if ((await find())!.status !== 'finished') expect((await place.attune(['resume', 'killed'])).code).toBe(0);
   const run = JSON.parse((await place.attune(['runs', 'killed', '--json'])).stdout);
   expect(run.checkpoints.at(-1)).toMatchObject({ step: STEPS, sha256: whole.sha256 });
-  type Point = { step: number; values: object };
-  const metrics = async (name: string) => JSON.parse((await place.attune(['runs', name, '--json'])).stdout).metrics as Point[];
-  // of steps between the last that the command heard of and a checkpoint that the engine still wrote there may be none
-  const [all, kept] = [await metrics('whole'), await metrics('killed')];
-  expect(kept.at(-1)!.step).toBe(STEPS);
-  expect(kept).toEqual(all.filter(({ step }) => kept.some((point) => point.step === step)));
+  const metrics = async (name: string) => JSON.parse((await place.attune(['runs', name, '--json'])).stdout).metrics as unknown[];
+  expect(await metrics('killed')).toEqual(await metrics('whole'));
 });
 
 test('Ctrl-C stops after the step under way and keeps it; resume ends with the same bytes', async () => {

@@ -14,7 +14,7 @@ export { expect } from '@playwright/test';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const APP = join(ROOT, 'build', 'app', 'main');
-const NODE = join(ROOT, 'node_modules', 'node', 'bin', 'node');
+export const NODE = join(ROOT, 'node_modules', 'node', 'bin', 'node');
 
 export type ShellOption = { shell: 'browser' | 'electron' };
 
@@ -99,9 +99,10 @@ export const test = base.extend<ShellOption & { options: Options; workbench: Wor
   },
 });
 
-/** axe finds nothing serious or critical on the page as it stands. */
-export async function expectAccessible(page: Page): Promise<void> {
-  const { violations } = await new AxeBuilder({ page }).analyze();
+/** axe finds nothing serious or critical on the page as it stands; with `rules`, by those alone. */
+export async function expectAccessible(page: Page, rules?: string[]): Promise<void> {
+  const axe = new AxeBuilder({ page });
+  const { violations } = await (rules ? axe.withRules(rules) : axe).analyze();
   const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
   expect(serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`)).toEqual([]);
 }

@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { addonFlags, compile, findCompiler, flags, linkFlags } from './build-native.mjs';
@@ -45,7 +45,7 @@ export function buildCudaAddon() {
   const { command, version } = findCompiler();
   const includes = [`-I${dirname(require.resolve('node-addon-api'))}`, `-I${join(dirname(require.resolve('node-api-headers/package.json')), 'include')}`];
   const all = [...flags, ...addonFlags, ...linkFlags];
-  const files = ['addon.cpp', 'device.cpp', 'graphs.cpp', 'driver_library.cpp', 'pages.cpp', 'queue.cpp'].map((name) => join(sources, name));
+  const files = ['addon.cpp', 'cublas_lt.cpp', 'device.cpp', 'graphs.cpp', 'driver_library.cpp', 'pages.cpp', 'queue.cpp'].map((name) => join(sources, name));
   const libraries = process.platform === 'linux' ? ['-ldl'] : [];
   return once('attune-cuda.node', hashOfSources(/^[^/\\]+\.(h|cpp)$/, version, process.arch, all), command, [...all, ...includes, ...files, ...libraries], 'native/cuda/addon.cpp');
 }
@@ -55,7 +55,7 @@ export function buildEmulatedDriver() {
   const { command, version } = findCompiler();
   // longjmp goes from stack to stack here, which a fortified one takes for a fault
   const all = ['-O3', '-std=c++20', '-fPIC', '-shared', '-fvisibility=hidden', '-U_FORTIFY_SOURCE', '-Wno-unknown-pragmas'];
-  return once('emulated-cuda.so', hashOfSources(/\.(h|cpp|cu|cuh)$/, version, process.arch, all), command, [...all, join(sources, 'emulator', 'driver.cpp')], 'native/cuda/emulator');
+  return once('emulated-cuda.so', hashOfSources(/\.(h|cpp|cu|cuh)$/, version, process.arch, all), command, [...all, ...['driver.cpp', 'cublas_lt.cpp'].map((name) => join(sources, 'emulator', name))], 'native/cuda/emulator');
 }
 
 /** The compiler of CUDA's kernels as { command, version }, or null. */
@@ -65,6 +65,17 @@ export function findNvcc() {
     if (answer.status === 0) return { command, version: answer.stdout.trim().split('\n').at(-1) };
   }
   return null;
+}
+
+/** Holds native/cuda/cublas_lt_api.h to NVIDIA's cublasLt.h in a folder that ATTUNE_CUDA_INCLUDE names or a toolkit's. False where there is none. */
+export async function checkCublasLt() {
+  const { ATTUNE_CUDA_INCLUDE = '', CUDA_HOME, CUDA_PATH } = process.env;
+  const toolkits = [CUDA_HOME, CUDA_PATH, '/usr/local/cuda'].filter(Boolean).map((home) => join(home, 'include'));
+  const folders = [...ATTUNE_CUDA_INCLUDE.split(delimiter).filter(Boolean), ...toolkits];
+  const found = ['cublasLt.h', 'library_types.h'].every((name) => folders.some((folder) => existsSync(join(folder, name))));
+  const includes = folders.map((folder) => `-I${folder}`);
+  if (found) await compile(findCompiler().command, ['-std=c++20', '-fsyntax-only', ...includes, join(sources, 'check_cublas_lt.cpp')], 'native/cuda/check_cublas_lt.cpp');
+  return found;
 }
 
 /** build/native/attune.fatbin for these of nvcc's --gencode values. */
@@ -93,6 +104,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     const nvcc = findNvcc();
     if (!nvcc) throw new Error('build-cuda: nvcc is not found; install the CUDA toolkit (version 12 or newer), or put its bin folder on PATH.');
     await buildCudaAddon();
+    await checkCublasLt();
     const { built, seconds } = await buildCudaKernels(nvcc, EVERY_GPU);
     console.log(built ? `CUDA kernels built in ${seconds.toFixed(0)} s with ${nvcc.version}.` : 'CUDA kernels are up to date.');
   } catch (error) {

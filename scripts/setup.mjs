@@ -49,7 +49,7 @@ export async function setup({ quiet = false } = {}) {
     const { buildCudaAddon, buildCudaKernelsForThisGpu } = await import('./build-cuda.mjs');
     await buildCudaAddon();
     try {
-      const kernels = await buildCudaKernelsForThisGpu((gpu) => say(`setup: building CUDA kernels for this GPU (${gpu}), about half a minute`));
+      const kernels = await buildCudaKernelsForThisGpu((gpu) => say(`setup: building CUDA kernels for this GPU (${gpu}), about a minute`));
       if (kernels) say(`setup: CUDA kernels built in ${kernels.seconds.toFixed(0)} s`);
     } catch (error) {
       say(`setup: the CUDA kernels could not be built, so the device cuda is not here: ${error.message}`);

@@ -24,5 +24,12 @@ def serve(step, warm, want):
     return dict(s=1, min=1, max=1, runs=1, quiet=1, other=0, load=0, fma=None)  # the summary's, not used
 
 
+def peak_rss_mb():
+    """In place of quiet's: getrusage counts what the process that started this one held then, so its own is read from /proc."""
+    with open('/proc/self/status') as status:
+        return next(int(line.split()[1]) for line in status if line.startswith('VmHWM')) / 1024
+
+
 quiet.measure = serve
+quiet.peak_rss_mb = peak_rss_mb
 torch_train.main()

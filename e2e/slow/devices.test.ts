@@ -39,6 +39,7 @@ const tiny = {
   DPO: { ...small, method: 'dpo', dataset: 'pairs.jsonl' },
 };
 const withLora = { ...tiny.SFT, lora: { r: 4 } };
+const inBlocks = { ...tiny.SFT, lora: { r: 4, baseWeights: 'nf4' } };
 const embedded = {
   SFT: { ...common, method: 'sft', model: 'attune-base', dataset: join(ROOT, 'resources/datasets/instructions.train.jsonl') },
   DPO: { ...common, method: 'dpo', model: 'attune-base', dataset: join(ROOT, 'resources/datasets/preferences.train.jsonl') },
@@ -55,9 +56,9 @@ describe.each(['tfjs-cpu', 'tfjs-wasm'])('%s', (device) => {
   test.each(Object.entries({ ...tiny, 'SFT with LoRA': withLora }))('%s takes the same way as on the native device', (_, recipe) => expectSameWay(recipe, device), PATIENCE);
 });
 
-// what is emulated takes half a minute for each: SFT and DPO alone
+// what is emulated takes half a minute for each: SFT, DPO, and what reads a base in blocks
 describe('cuda', () => {
-  test.each(Object.entries(tiny))('%s takes the same way as on the native device', (_, recipe) => expectSameWay(recipe, 'cuda'), PATIENCE);
+  test.each(Object.entries({ ...tiny, 'SFT on a base in nf4': inBlocks }))('%s takes the same way as on the native device', (_, recipe) => expectSameWay(recipe, 'cuda'), PATIENCE);
 });
 
 describe('webgpu', () => {
@@ -70,6 +71,15 @@ describe('webgpu', () => {
 
 describe('cuda-bf16', () => {
   test('SFT stays near the way of the native device', () => expectSameWay(tiny.SFT, 'cuda-bf16', BF16_TOLERANCE), PATIENCE);
+
+  test('and by cuBLASLt, emulated', async () => {
+    process.env.ATTUNE_CUBLASLT = process.env.ATTUNE_CUDA_DRIVER;
+    try {
+      await expectSameWay(tiny.SFT, 'cuda-bf16', BF16_TOLERANCE);
+    } finally {
+      delete process.env.ATTUNE_CUBLASLT;
+    }
+  }, PATIENCE);
 });
 
 describe('tfjs-node', () => {

@@ -1,15 +1,16 @@
-// The CUDA device's border: memory, copies and launches, and nothing of what they mean: which kernels make a call of device.ts, and their checks, are
+// The CUDA device's border: memory, copies, launches and cuBLASLt's products, and nothing of what they mean: which kernels make a call of device.ts, and their checks, are
 // src/engine/device/cuda/'s. Addresses cross as numbers (a GPU's lie below 2⁵³), kernels as the numbers `find` gave. Nothing else here sees N-API.
 #include <napi.h>
 
 #include <memory>
 
-#include "device.h"
+#include "cublas_lt.h"
 
 namespace attune::cuda {
 namespace {
 
 constexpr napi_type_tag device_tag = {0x61747475'6e650002ull, 0x64657669'63650002ull};
+constexpr napi_type_tag cublas_lt_tag = {0x61747475'6e650003ull, 0x6375626c'6173006cull};
 
 double number(const Napi::CallbackInfo& info, std::size_t i) { return info[i].As<Napi::Number>().DoubleValue(); }
 CUdeviceptr address(const Napi::CallbackInfo& info, std::size_t i) { return static_cast<CUdeviceptr>(number(info, i)); }
@@ -123,6 +124,32 @@ Napi::Value launch(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+/// cuBLASLt from the library at a path, or null where there is none. It is used with the device it was opened for.
+Napi::Value open_cublas_lt(const Napi::CallbackInfo& info) {
+  auto opened = CublasLt::open(device(info), info[1].As<Napi::String>());
+  if (!opened) return info.Env().Null();
+  Napi::Object out = Napi::Object::New(info.Env());
+  out.Set("version", opened->version());
+  napi_value handle;
+  napi_create_external(info.Env(), opened.release(), [](napi_env, void* data, void*) { delete static_cast<CublasLt*>(data); }, nullptr, &handle);
+  napi_type_tag_object(info.Env(), handle, &cublas_lt_tag);
+  out.Set("handle", handle);
+  return out;
+}
+
+/// LtProduct's fields in their order. False where it knows no algorithm for the shape.
+Napi::Value multiply(const Napi::CallbackInfo& info) {
+  bool match = false;
+  if (info[0].IsExternal()) napi_check_object_type_tag(info.Env(), info[0], &cublas_lt_tag, &match);
+  if (!match) throw Napi::Error::New(info.Env(), "the first argument is no cuBLASLt");
+  void* data = nullptr;
+  napi_get_value_external(info.Env(), info[0], &data);
+  const auto size = [&](std::size_t i) { return static_cast<std::int64_t>(number(info, i)); };
+  const LtProduct product{info[1].As<Napi::Boolean>(), info[2].As<Napi::Boolean>(), size(3), size(4), size(5), address(info, 6), address(info, 7),
+                          address(info, 8), address(info, 9), static_cast<float>(number(info, 10)), static_cast<float>(number(info, 11))};
+  return Napi::Boolean::New(info.Env(), static_cast<CublasLt*>(data)->multiply(product));
+}
+
 template <Napi::Value (*call)(const Napi::CallbackInfo&)>
 Napi::Value guarded(const Napi::CallbackInfo& info) {
   try {
@@ -147,6 +174,8 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("read", Napi::Function::New(env, guarded<read>));
   exports.Set("find", Napi::Function::New(env, guarded<find>));
   exports.Set("launch", Napi::Function::New(env, guarded<launch>));
+  exports.Set("openCublasLt", Napi::Function::New(env, guarded<open_cublas_lt>));
+  exports.Set("multiply", Napi::Function::New(env, guarded<multiply>));
   return exports;
 }
 

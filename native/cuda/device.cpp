@@ -55,6 +55,11 @@ Device::Device(const std::string& driver_path, const std::string& kernels, unsig
   queue_ = std::make_unique<Queue>(driver_, context_, stream_, piece, kernel(find("move_all")));
 }
 
+void Device::enter() const {
+  queue_->submit();
+  driver_.check(driver_.cuCtxSetCurrent(context_), "using the GPU");
+}
+
 /// To 512 bytes, or to 2 MiB, so that sizes meet again.
 std::size_t Device::rounded(std::size_t bytes) {
   const std::size_t unit = bytes < small ? 512 : 2 * small;

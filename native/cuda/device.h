@@ -47,6 +47,9 @@ class Device {
   /// Waits for all that was queued. Returns what a kernel refused, four ints (platform.cuh's Fault), and forgets it.
   std::vector<std::int32_t> read(void* to, CUdeviceptr from, std::size_t bytes);
   CUdeviceptr fault() const { return fault_; }
+  /// For a library that queues work of its own: makes the GPU the thread's, and where all work is queued.
+  void enter() const;
+  CUstream stream() const { return stream_; }
 
   /// A kernel's number, and the most block memory it will be launched with.
   int find(const std::string& name);

@@ -3,11 +3,7 @@
 
 #include <stdexcept>
 
-#ifdef _WIN32
-#include <windows.h>
-#else
-#include <dlfcn.h>
-#endif
+#include "library.h"
 
 namespace attune::cuda {
 
@@ -15,12 +11,8 @@ namespace {
 
 #ifdef _WIN32
 constexpr const char* library = "nvcuda.dll";
-void* open_library(const char* path) { return reinterpret_cast<void*>(LoadLibraryA(path)); }
-void* find_symbol(void* from, const char* name) { return reinterpret_cast<void*>(GetProcAddress(static_cast<HMODULE>(from), name)); }
 #else
 constexpr const char* library = "libcuda.so.1";
-void* open_library(const char* path) { return dlopen(path, RTLD_NOW | RTLD_LOCAL); }
-void* find_symbol(void* from, const char* name) { return dlsym(from, name); }
 #endif
 
 template <class F>

@@ -1,7 +1,7 @@
 // Products of matrices on the tensor cores, for the three a linear layer needs: x · wᵀ, dout · w and doutᵀ · x. A block makes a tile of the result in steps
 // of 32 along the depth; numbers are cut into pieces (platform.cuh) on their way into block memory, the next step's are fetched meanwhile. A deep
 // product of few tiles is cut in parts along the depth, which reduce() adds in order: no atomics, the same bits in every run.
-#include "platform.cuh"
+#include "blocks.cuh"
 
 struct Product {
   float* out;  // (M, N), or the parts of it: (parts, M, N)
@@ -36,9 +36,10 @@ DEVICE void gemm(const Product& p) {
   const int rows_a = turned_a ? p.M : high;
   const int from = (turned_a ? low : 0) + blockIdx.z * p.depth, to = min(turned_a ? high : p.K, from + p.depth);
   if (m0 >= rows_a) return;
-  const B* b = static_cast<const B*>(p.b);
+  const B b(p.b, static_cast<i64>(p.N) * p.K);
 
-  float4 next_a[count_a], next_b[count_b];
+  float4 next_a[count_a];
+  typename B::Four next_b[count_b];
   const auto fetch = [&](int k) {
     UNROLL
     for (int i = 0; i < count_a; i++) {
@@ -50,7 +51,7 @@ DEVICE void gemm(const Product& p) {
     for (int i = 0; i < count_b; i++) {
       const int at = (i * threads + thread) * 4, y = (turned_b ? k : n0) + at / wide_b, x = (turned_b ? n0 : k) + at % wide_b;
       const int rows = turned_b ? to : p.N, columns = turned_b ? p.N : to, row = turned_b ? p.N : p.K;
-      next_b[i] = load4(b + static_cast<i64>(y) * row + x, y < rows ? columns - x : 0, p.whole_b);
+      next_b[i] = b.fetch(static_cast<i64>(y) * row + x, y < rows ? columns - x : 0, p.whole_b);
     }
   };
 
@@ -65,7 +66,7 @@ DEVICE void gemm(const Product& p) {
     UNROLL
     for (int i = 0; i < count_b; i++) {
       const int at = (i * threads + thread) * 4;
-      store4<PB>(tile_b + at / wide_b * pitch_b + at % wide_b, plane_b, next_b[i]);
+      store4<PB>(tile_b + at / wide_b * pitch_b + at % wide_b, plane_b, b.decode(next_b[i]));
     }
     __syncthreads();
     if (k + step < to) fetch(k + step);
@@ -116,22 +117,33 @@ DEVICE void gemm(const Product& p) {
   EXPORT(name)
 
 // exact: f32 by pieces; a bf16 weight is one piece as it is
-GEMM(forward_exact, 64, 64, 32, 32, 3, 3, false, false, float)
-GEMM(forward_exact_bf16, 64, 64, 32, 32, 3, 1, false, false, u16)
-GEMM(input_exact, 64, 64, 32, 32, 3, 3, false, true, float)
-GEMM(input_exact_bf16, 64, 64, 32, 32, 3, 1, false, true, u16)
-GEMM(weight_exact, 64, 64, 32, 32, 3, 3, true, true, float)
+GEMM(forward_exact, 64, 64, 32, 32, 3, 3, false, false, Dense<float>)
+GEMM(forward_exact_bf16, 64, 64, 32, 32, 3, 1, false, false, Dense<u16>)
+GEMM(input_exact, 64, 64, 32, 32, 3, 3, false, true, Dense<float>)
+GEMM(input_exact_bf16, 64, 64, 32, 32, 3, 1, false, true, Dense<u16>)
+GEMM(weight_exact, 64, 64, 32, 32, 3, 3, true, true, Dense<float>)
 // rounded: every number to bf16 as it is multiplied
-GEMM(forward_rounded, 64, 64, 32, 32, 1, 1, false, false, float)
-GEMM(forward_rounded_bf16, 64, 64, 32, 32, 1, 1, false, false, u16)
-GEMM(input_rounded, 64, 64, 32, 32, 1, 1, false, true, float)
-GEMM(input_rounded_bf16, 64, 64, 32, 32, 1, 1, false, true, u16)
-GEMM(weight_rounded, 64, 64, 32, 32, 1, 1, true, true, float)
-GEMM(forward_rounded_large, 128, 128, 64, 32, 1, 1, false, false, float)
-GEMM(forward_rounded_bf16_large, 128, 128, 64, 32, 1, 1, false, false, u16)
-GEMM(input_rounded_large, 128, 128, 64, 32, 1, 1, false, true, float)
-GEMM(input_rounded_bf16_large, 128, 128, 64, 32, 1, 1, false, true, u16)
-GEMM(weight_rounded_large, 128, 128, 64, 32, 1, 1, true, true, float)
+GEMM(forward_rounded, 64, 64, 32, 32, 1, 1, false, false, Dense<float>)
+GEMM(forward_rounded_bf16, 64, 64, 32, 32, 1, 1, false, false, Dense<u16>)
+GEMM(input_rounded, 64, 64, 32, 32, 1, 1, false, true, Dense<float>)
+GEMM(input_rounded_bf16, 64, 64, 32, 32, 1, 1, false, true, Dense<u16>)
+GEMM(weight_rounded, 64, 64, 32, 32, 1, 1, true, true, Dense<float>)
+GEMM(forward_rounded_large, 128, 128, 64, 32, 1, 1, false, false, Dense<float>)
+GEMM(forward_rounded_bf16_large, 128, 128, 64, 32, 1, 1, false, false, Dense<u16>)
+GEMM(input_rounded_large, 128, 128, 64, 32, 1, 1, false, true, Dense<float>)
+GEMM(input_rounded_bf16_large, 128, 128, 64, 32, 1, 1, false, true, Dense<u16>)
+GEMM(weight_rounded_large, 128, 128, 64, 32, 1, 1, true, true, Dense<float>)
+// a frozen weight in blocks, decoded on its way into block memory
+#define GEMM_OF_BLOCKS(storage, B)                                                     \
+  GEMM(forward_exact_##storage, 64, 64, 32, 32, 3, 3, false, false, B)                 \
+  GEMM(input_exact_##storage, 64, 64, 32, 32, 3, 3, false, true, B)                    \
+  GEMM(forward_rounded_##storage, 64, 64, 32, 32, 1, 1, false, false, B)               \
+  GEMM(input_rounded_##storage, 64, 64, 32, 32, 1, 1, false, true, B)                  \
+  GEMM(forward_rounded_##storage##_large, 128, 128, 64, 32, 1, 1, false, false, B)     \
+  GEMM(input_rounded_##storage##_large, 128, 128, 64, 32, 1, 1, false, true, B)
+GEMM_OF_BLOCKS(int8, Int8)
+GEMM_OF_BLOCKS(q4_0, Q4_0)
+GEMM_OF_BLOCKS(nf4, Nf4)
 
 /// out(M,N) = beta · out + alpha · Σ of the parts + bias.
 KERNEL(256) reduce_parts(float* out, const float* part, const float* bias, i64 n, int N, int parts, float alpha, float beta) {
@@ -153,10 +165,10 @@ DEVICE void few_rows(const Product& p) {
   const int lane = threadIdx.x % 32, o = blockIdx.x * 4 + threadIdx.x / 32;
   if (o >= p.N) return;
   const int low = p.bounds ? p.bounds[0] : 0, high = p.bounds ? p.bounds[1] : p.M;
-  const W* w = static_cast<const W*>(p.b) + static_cast<i64>(o) * p.K;
+  const W w(p.b, static_cast<i64>(p.N) * p.K);
   float sums[8] = {};
   for (int k = lane * 4; k < p.K; k += 128) {
-    const float4 b = load4(w + k, p.K - k, p.whole_b);
+    const float4 b = w.decode(w.fetch(static_cast<i64>(o) * p.K + k, p.K - k, p.whole_b));
     UNROLL
     for (int m = 0; m < 8; m++)
       if (m >= low && m < high) {
@@ -179,5 +191,8 @@ DEVICE void few_rows(const Product& p) {
     few_rows<W>(Product{out, a, b, bias, M, N, K, K, alpha, beta, whole_a, whole_b, 1, bounds});                                                    \
   }                                                                                                                                                \
   EXPORT(name)
-FEW_ROWS(few_rows_f32, float)
-FEW_ROWS(few_rows_bf16, u16)
+FEW_ROWS(few_rows_f32, Dense<float>)
+FEW_ROWS(few_rows_bf16, Dense<u16>)
+FEW_ROWS(few_rows_int8, Int8)
+FEW_ROWS(few_rows_q4_0, Q4_0)
+FEW_ROWS(few_rows_nf4, Nf4)

@@ -10,6 +10,7 @@
 #define DEVICE __device__ __forceinline__
 #define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
 #define EXPORT(name)
+#define TABLE static __device__ const
 #define UNROLL _Pragma("unroll")
 #define BLOCK_MEMORY(type, name)                            \
   extern __shared__ __align__(16) unsigned char attune_block[]; \
@@ -72,6 +73,23 @@ DEVICE float from_half(u16 bits) {
   return x;
 #else
   return emulator::from_half(bits);
+#endif
+}
+
+/// Rounded each, never made one operation with what comes after: what blocks decode to has the reference's bits.
+DEVICE float times(float a, float b) {
+#ifdef __CUDACC__
+  return __fmul_rn(a, b);
+#else
+  return a * b;
+#endif
+}
+
+DEVICE float plus(float a, float b) {
+#ifdef __CUDACC__
+  return __fadd_rn(a, b);
+#else
+  return a + b;
 #endif
 }
 

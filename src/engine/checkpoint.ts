@@ -1,12 +1,13 @@
 /**
  * A run's checkpoints on disk: checkpoints/step-000123/ holds the model (or adapter), the optimiser, the state and the recipe, and a manifest of hashes.
- * Written beside and renamed in, so a folder of that name is always whole. Times never enter: same run, same bytes.
+ * Written beside and renamed in, so a folder of that name is always whole. Times never enter its hash: same run, same hash.
  * Not here: what a model folder or an adapter folder looks like (formats/), or when to write one (run.ts).
  */
 import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { ToldEvent } from '../shared/job.ts';
 import type { Recipe } from '../shared/recipe.ts';
 import type { Device } from './device/device.ts';
 import { writeModelFolder } from './formats/model-folder.ts';
@@ -30,6 +31,9 @@ export const RunState = z.strictObject({
 });
 export type RunState = z.infer<typeof RunState>;
 
+/** What stands beside the run in its checkpoint, and outside its hash: seconds of training so far, and what was told since the checkpoint before. */
+export type Told = { seconds: number; events: ToldEvent[] };
+
 const Manifest = z.strictObject({ sha256: z.string(), files: z.record(z.string(), z.string()) });
 
 export type CheckpointContent = {
@@ -38,6 +42,7 @@ export type CheckpointContent = {
   /** trained beside it */
   critic?: { model: LanguageModel; adamw: AdamW };
   state: RunState;
+  told: Told;
   recipe: Recipe;
   /** folder whose tokenizer files go with the weights, and the config.json to write beside them */
   base: { folder: string } & ModelSource;
@@ -62,7 +67,7 @@ export async function writeCheckpoint(runFolder: string, content: CheckpointCont
 }
 
 /** Writes everything a checkpoint holds into an empty folder and flushes it; returns the checkpoint's hash. */
-async function fillCheckpoint(temporary: string, { model, adamw, critic, state, recipe, base }: CheckpointContent): Promise<string> {
+async function fillCheckpoint(temporary: string, { model, adamw, critic, state, told, recipe, base }: CheckpointContent): Promise<string> {
   if (recipe.lora) {
     const score = model.score && base.head ? { head: base.head, values: await readParameter(model.device, model.score) } : null;
     await writeAdapter(temporary, { lora: recipe.lora, baseWeights: recipe.lora.baseWeights, baseModel: base.folder, modules: model.adapterModules(), score });
@@ -83,6 +88,7 @@ async function fillCheckpoint(temporary: string, { model, adamw, critic, state, 
     await writeSafetensors(join(temporary, 'critic.safetensors'), [...weights, ...optimizerTensors(model.device, critic.adamw)]);
   }
   await writeFile(join(temporary, 'state.json'), JSON.stringify(state, null, 2) + '\n');
+  await writeFile(join(temporary, 'told.json'), JSON.stringify(told) + '\n');
   await writeFile(join(temporary, 'recipe.json'), JSON.stringify(recipe, null, 2) + '\n');
 
   // what the bytes depend on besides the run itself (where the base lies) stays out of the run's hash
@@ -97,7 +103,7 @@ async function fillCheckpoint(temporary: string, { model, adamw, critic, state, 
 }
 
 /** The newest whole checkpoint of a run, or null. Clears what a killed process left half-written. */
-export async function findCheckpoint(runFolder: string): Promise<{ path: string; state: RunState; sha256: string } | null> {
+export async function findCheckpoint(runFolder: string): Promise<{ path: string; state: RunState; told: Told; sha256: string } | null> {
   const folder = join(runFolder, 'checkpoints');
   await mkdir(folder, { recursive: true });
   const names = await readdir(folder);
@@ -112,7 +118,9 @@ export async function findCheckpoint(runFolder: string): Promise<{ path: string;
       throw new Error(`${join(path, name)}: its sha256 is ${found.slice(0, 12)}…, the manifest says ${expected.slice(0, 12)}…: the checkpoint is damaged; delete that folder to resume from the one before it`);
     }
   }
-  return { path, state: RunState.parse(JSON.parse(await readFile(join(path, 'state.json'), 'utf8'))), sha256: manifest.sha256 };
+  const state = RunState.parse(JSON.parse(await readFile(join(path, 'state.json'), 'utf8')));
+  const told: Told = 'told.json' in manifest.files ? JSON.parse(await readFile(join(path, 'told.json'), 'utf8')) as Told : { seconds: 0, events: [] };
+  return { path, state, told, sha256: manifest.sha256 };
 }
 
 /** Loads the optimiser's moments of a checkpoint back into `adamw`, at its step. */

@@ -25,6 +25,7 @@ import { score } from './jobs/score.ts';
 import { openServer } from './jobs/serve.ts';
 import { tryRewards } from './jobs/try-rewards.ts';
 import { ConstraintError } from './sampling/constraint/constraint.ts';
+import { peakMemory } from './peak-memory.ts';
 import { type Control, train } from './run.ts';
 import type { Scheduler } from './serving/scheduler.ts';
 import { ENGINE_VERSION } from './version.ts';
@@ -76,7 +77,7 @@ async function start(received: unknown): Promise<void> {
     emit({ type: 'ready', device: device?.description ?? 'no device', memoryBytes: device?.memoryBytes, engineVersion: ENGINE_VERSION });
     const stopped = await run(job, device);
     if (job.type === 'chat' || job.type === 'serve' || job.type === 'render') return; // stays, and ends with its channel
-    const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;
+    const peakMemoryBytes = peakMemory();
     process.send!({ type: 'done', stopped, peakMemoryBytes } satisfies EngineEvent, () => process.exit(0));
   } catch (error) {
     fail(error);
@@ -87,7 +88,7 @@ async function start(received: unknown): Promise<void> {
 async function run(job: Job, device: Device | null): Promise<boolean> {
   const note = (text: string): void => emit({ type: 'note', text });
   const result = (value: unknown): void => emit({ type: 'result', value });
-  const count = (done: number, total: number): void => emit({ type: 'count', done, total });
+  const count = (done: number, total: number, already?: number): void => emit({ type: 'count', done, total, already });
   switch (job.type) {
     case 'constraint':
       result(await checkConstraint(job));

@@ -31,7 +31,7 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const ABOUT = { baseName: 'attune-base', method: 'sft', datasets: [], license: null };
+const ABOUT = { baseName: 'attune-base', base: '', method: 'sft', datasets: [], stated: {}, given: {} };
 const tokenizer = () => loadTokenizer(base);
 const path = () => ({ folder: base, adapter });
 const batch = packed([[5, 91, 400, 23, 77, 12, 9]]);

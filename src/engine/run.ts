@@ -5,7 +5,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { EngineEvent, ModelPath, TrainJob } from '../shared/job.ts';
+import type { EngineEvent, ModelPath, ToldEvent, TrainJob } from '../shared/job.ts';
 import { maxBatchTokens, rowsOfStep } from '../shared/recipe.ts';
 import { isEvaluationStep, judgement, type StepReport, type Training } from './algorithms/training.ts';
 import { countParameters, rowFlops, rowSizes, stepFlops } from './cost.ts';
@@ -29,10 +29,13 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
   const tokenizer = await loadTokenizer(job.model.folder);
   const checkpoint = await findCheckpoint(job.folder);
   const start: ModelPath = checkpoint ? checkpointModel(job, checkpoint.path) : job.model;
+  if (checkpoint) {
+    const { path, state: { step, best }, sha256, told } = checkpoint;
+    emit({ type: 'found', checkpoint: { path, step, sha256, best: best?.step === step }, told: told.events });
+  }
   if (checkpoint?.state.ended !== undefined) {
     // killed between its last checkpoint and its end
     emit({ type: 'note', text: checkpoint.state.ended });
-    emit({ type: 'checkpoint', path: checkpoint.path, step: checkpoint.state.step, sha256: checkpoint.sha256, best: checkpoint.state.best?.step === checkpoint.state.step });
     return { stopped: false };
   }
   const method = await prepareMethod({ job, device, tokenizer, emit });
@@ -60,9 +63,19 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
   };
 
   const reports = await method.start(training, steps);
+  let unsaved: ToldEvent[] = []; // since the checkpoint before
+  const tell = (event: ToldEvent): void => {
+    unsaved.push(event);
+    emit(event);
+  };
   const save = async (best: boolean) => {
     const base = { folder: job.model.folder, ...source };
-    const written = await writeCheckpoint(job.folder, { model, adamw, critic: training.critic, state: Object.keys(carried).length > 0 ? { ...state, carried } : state, recipe, base });
+    const written = await writeCheckpoint(job.folder, {
+      model, adamw, critic: training.critic, recipe, base,
+      state: Object.keys(carried).length > 0 ? { ...state, carried } : state,
+      told: { seconds: clock.seconds(), events: unsaved },
+    });
+    unsaved = [];
     await pruneCheckpoints(job.folder, recipe.saveTotalLimit, state.best?.step ?? null);
     emit({ type: 'checkpoint', path: written.path, step: state.step, sha256: written.sha256, best });
   };
@@ -70,7 +83,7 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
   const sampler = model.score ? null : await createTrainingSampler(job, model, tokenizer);
   const sample = async (step: number) => {
     const samples = await sampler?.(() => control().stopped);
-    if (samples && !control().stopped) emit({ type: 'samples', step, samples });
+    if (samples && !control().stopped) tell({ type: 'samples', step, samples });
   };
   const shapes = { config: model.config, lora: recipe.lora, headOnly: method.trainable === 'score', gradientCheckpointing: recipe.gradientCheckpointing, bf16: true };
   const { base, adapter, trainable } = countParameters(shapes);
@@ -85,7 +98,7 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
   const rowsPerStep = steps.map((batches) => batches.reduce((sum, batch) => sum + batch.length, 0));
   let rowsSeen = rowsPerStep.slice(0, state.step).reduce((sum, count) => sum + count, 0);
   let saved = state.step;
-  const clock = new Clock(steps.length);
+  const clock = new Clock(steps.length, checkpoint?.told.seconds ?? 0);
   await obeyPause(control, clock, emit);
   if (control().stopped) return { stopped: true };
   clock.begin();
@@ -103,10 +116,10 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
       emit({ type: 'note', text: report.ended });
     }
     const last = report.step === steps.length || report.ended !== undefined;
-    if (report.step % recipe.loggingSteps === 0 || last || evaluated) emit({ type: 'metrics', step: report.step, seconds: clock.seconds(), values });
+    if (report.step % recipe.loggingSteps === 0 || last || evaluated) tell({ type: 'metrics', step: report.step, seconds: clock.seconds(), values });
     emit({ type: 'progress', step: report.step, totalSteps: steps.length, ...clock.rates(), seconds: clock.seconds(), memoryBytes: clock.memory(), values });
 
-    if (report.evaluation) emit({ type: 'report', step: report.step, report: report.evaluation });
+    if (report.evaluation) tell({ type: 'report', step: report.step, report: report.evaluation });
     const best = evaluation !== null && (state.best === null || evaluation < state.best.evalLoss);
     if (best) state.best = { step: report.step, evalLoss: evaluation };
     if (isEvaluationStep(report.step, steps.length, recipe.evalSteps)) await sample(report.step);
@@ -121,10 +134,6 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
       return { stopped: true };
     }
     clock.begin();
-  }
-  // a run that was killed after its last step resumes with nothing left to do: its result is the checkpoint it has
-  if (checkpoint && state.step === steps.length && saved === state.step && training.startStep === steps.length) {
-    emit({ type: 'checkpoint', path: checkpoint.path, step: state.step, sha256: checkpoint.sha256, best: state.best?.step === state.step });
   }
   model.free();
   return { stopped: false };
@@ -150,6 +159,7 @@ function checkpointModel(job: TrainJob, path: string): ModelPath {
 /** Speed and time left, from a window of recent steps so that warm-up does not colour them; time of training, pauses left out; memory. */
 class Clock {
   private readonly totalSteps: number;
+  private readonly before: number;
   private start = performance.now();
   private readonly window = [{ at: this.start, tokens: 0 }];
   private step = 0;
@@ -157,8 +167,10 @@ class Clock {
   private flops = 0;
   private flopSeconds = 0;
   private rss = { at: -Infinity, bytes: 0 };
-  constructor(totalSteps: number) {
+  /** `before`: seconds of training that a resumed run has behind it. */
+  constructor(totalSteps: number, before: number) {
     this.totalSteps = totalSteps;
+    this.before = before;
   }
 
   /** A step begins now: what stands between two steps (evaluation samples, checkpoints) does not count to FLOP/s. */
@@ -199,7 +211,7 @@ class Clock {
   }
 
   seconds(): number {
-    return (performance.now() - this.start) / 1000;
+    return this.before + (performance.now() - this.start) / 1000;
   }
 
   /** Resident bytes of this process, asked of the system once a second at most. */

@@ -3,7 +3,7 @@
  * trainer sees them. It draws no random number and touches neither weights nor optimiser, so a run ends with the same bits with or without it.
  * Where nothing is held out, prompts are of training rows.
  */
-import type { Example } from '../shared/dataset.ts';
+import { answerText, type Example, messageText } from '../shared/dataset.ts';
 import type { EngineEvent, TrainJob } from '../shared/job.ts';
 import { Sampling } from '../shared/sampling.ts';
 import { readExamples } from './data/read.ts';
@@ -70,14 +70,14 @@ export function promptOf(example: Example, settings: Parameters<typeof tokenizeE
   switch (example.kind) {
     case 'preference': {
       const tokens = Array.from(tokenizePreference(example, settings).prompt);
-      return { tokens, prompt: asMessages(example.prompt), expected: example.chosen };
+      return { tokens, prompt: asMessages(example.prompt), expected: answerText(example.chosen) };
     }
     case 'ranking':
       return { tokens: Array.from(tokenizeRanking(example, settings).prompt), prompt: asMessages(example.prompt), expected: example.responses[0] };
     case 'classification':
       throw new Error(`${example.kind} rows train a model that scores, and has no answers to show`);
     case 'unpaired':
-      return { tokens: Array.from(tokenizeUnpaired(example, settings).prompt), prompt: asMessages(example.prompt), expected: example.label ? example.completion : null };
+      return { tokens: Array.from(tokenizeUnpaired(example, settings).prompt), prompt: asMessages(example.prompt), expected: example.label ? answerText(example.completion) : null };
     case 'text': {
       const given = FIRST_WORDS.exec(example.text)?.[0].trimEnd() ?? example.text.trim();
       const tokens = settings.tokenizer.encode(given, { addSpecialTokens: true });
@@ -91,7 +91,7 @@ export function promptOf(example: Example, settings: Parameters<typeof tokenizeE
     case 'conversation': {
       const last = example.messages.findLastIndex(({ role }) => role === 'assistant');
       const prompt = example.messages.slice(0, last);
-      return { tokens: beforeAnswer(example, settings), prompt, expected: example.messages[last].content };
+      return { tokens: beforeAnswer(example, settings), prompt, expected: messageText(example.messages[last]) };
     }
   }
 }

@@ -7,15 +7,18 @@ import { readFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import { z } from 'zod';
 import { Message } from '../shared/dataset.ts';
+import type { Tool } from '../shared/tools.ts';
+import { type Row as FileRow, RowError, toolsOf } from './datasets/formats/row.ts';
+import { readTurns } from './datasets/formats/turns.ts';
 import { UserError } from './user-error.ts';
 
-export type PromptRow = { title: string; messages: Message[]; /** of a preference row */ answers?: { chosen: string; rejected: string }; /** the right answer: a row's `expected`, else its `output` */ expected?: string; /** the answer a row shows: its `output`, else the assistant's last turn */ shown?: string };
+export type PromptRow = { title: string; messages: Message[]; /** what the model may call */ tools?: Tool[]; /** of a preference row */ answers?: { chosen: string; rejected: string }; /** the right answer: a row's `expected`, else its `output` */ expected?: string; /** the answer a row shows: its `output`, else the assistant's last turn */ shown?: string };
 
 const Row = z.union([
   z.string().min(1),
-  z.looseObject({ messages: z.array(z.looseObject({ role: Message.shape.role, content: z.string() })).min(1) }),
+  z.looseObject({ messages: z.array(z.looseObject({ role: Message.shape.role })).min(1) }),
   z.looseObject({ prompt: z.string().min(1) }),
-  z.looseObject({ prompt: z.array(z.looseObject({ role: Message.shape.role, content: z.string() })).min(1) }),
+  z.looseObject({ prompt: z.array(z.looseObject({ role: Message.shape.role })).min(1) }),
   z.looseObject({ instruction: z.string().min(1), input: z.string().default('') }),
 ]);
 
@@ -67,10 +70,18 @@ function toPrompt(row: z.infer<typeof Row>, where: string): PromptRow {
     return fromText(input.trim() === '' ? instruction : `${instruction}\n${input}`); // as an instruction row is trained
   }
   if ('prompt' in row && typeof row.prompt === 'string') return fromText(row.prompt);
-  const all = (('messages' in row ? row.messages : row.prompt) as Message[]).map(({ role, content }) => ({ role, content }));
+  const { all, tools } = readConversation(row, where);
   const messages = all.slice(0, all.findLastIndex(({ role }) => role === 'user') + 1);
   if (messages.length === 0) throw new UserError(`${where}: there is no user's turn to answer`);
-  return { title: messages.at(-1)!.content, messages };
+  return { title: messages.at(-1)!.content, messages, ...tools };
+}
+
+function readConversation(row: FileRow, where: string): { all: Message[]; tools: { tools?: Tool[] } } {
+  try {
+    return { all: 'messages' in row ? readTurns(row.messages, 'messages') : readTurns(row.prompt, 'prompt'), tools: toolsOf(row) };
+  } catch (error) {
+    throw error instanceof RowError ? new UserError(`${where}: ${error.message}`) : error;
+  }
 }
 
 function fromText(text: string): PromptRow {

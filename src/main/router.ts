@@ -7,7 +7,8 @@ import * as desk from './datasets/desk.ts';
 import { editDataset, turnEdit } from './datasets/editing.ts';
 import { previewImport } from './datasets/preview.ts';
 import { about } from './about.ts';
-import { forgetExport, listExports, startExport, suggestFolder, verifyExport } from './exports/desk.ts';
+import { discardExport, forgetExport, goOnWithExport, listExports, startExport, suggestFolder, verifyExport } from './exports/desk.ts';
+import { listUnfinished } from './exports/partial.ts';
 import { listDevices, testDevice } from './devices.ts';
 import { chooseFile, listFolder, makeFolder, revealFile } from './files.ts';
 import { startDiff, startWeighing } from './inspection/desk.ts';
@@ -151,6 +152,9 @@ export const router = os.router({
   },
   exports: {
     list: os.exports.list.handler(({ context }) => listExports(context.library)),
+    unfinished: os.exports.unfinished.handler(({ context }) => listUnfinished(context.library)),
+    goOn: os.exports.goOn.handler(({ context, input }) => goOnWithExport(context, input.id)),
+    discard: os.exports.discard.handler(({ context, input }) => discardExport(context, input.id)),
     start: os.exports.start.handler(({ context, input }) => startExport(context, input)),
     verify: os.exports.verify.handler(({ context, input }) => verifyExport(context, input.id)),
     suggestFolder: os.exports.suggestFolder.handler(({ context, input }) => suggestFolder(context.library, input)),

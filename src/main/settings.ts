@@ -5,7 +5,10 @@ import { getSetting, setSetting } from './db/settings.ts';
 import type { Library } from './library.ts';
 
 const KEY = 'window';
-const DEFAULTS: Settings = { language: null, theme: null, quickstartHidden: false, trainDraft: null, pairDataset: null, rankingDataset: null, device: 'native' };
+const DEFAULTS: Settings = {
+  language: null, theme: null, quickstartHidden: false, trainDraft: null, pairDataset: null, rankingDataset: null, device: 'native',
+  exportAbout: { author: '', organization: '', quantizedBy: '' },
+};
 
 export function readSettings({ db }: Library): Settings {
   return Settings.safeParse({ ...DEFAULTS, ...(getSetting(db, KEY) as Partial<Settings> | undefined) }).data ?? DEFAULTS;

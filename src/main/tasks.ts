@@ -10,10 +10,13 @@ const PACE = 100;
 /** Finished tasks kept on the list. */
 const KEPT = 20;
 
+/** Why tasks are ended that nobody cancelled: what they have may be kept. */
+export const CLOSING = new Error('the workbench is closing');
+
 export type TaskControl = {
   signal: AbortSignal;
-  /** `done` of `total` units so far. */
-  progress(done: number, total?: number | null): void;
+  /** `done` of `total` units so far; `already`: of them, how many were done before the task began, and took it no time. */
+  progress(done: number, total?: number | null, already?: number): void;
 };
 
 export type Tasks = {
@@ -48,11 +51,12 @@ export function createTasks(): Tasks {
     const began = performance.now();
     const control: TaskControl = {
       signal: controller.signal,
-      progress(done, total) {
+      progress(done, total, already = 0) {
         task.done = done;
         if (total !== undefined) task.total = total;
         const seconds = (performance.now() - began) / 1000;
-        task.secondsLeft = task.total !== null && done > 0 && seconds > 0.5 ? (seconds * Math.max(0, task.total - done)) / done : null;
+        const own = done - already;
+        task.secondsLeft = task.total !== null && own > 0 && seconds > 0.5 ? (seconds * Math.max(0, task.total - done)) / own : null;
         tell();
       },
     };
@@ -92,7 +96,7 @@ export function createTasks(): Tasks {
       tell();
     },
     async close() {
-      for (const { controller } of all.values()) controller.abort();
+      for (const { controller } of all.values()) controller.abort(CLOSING);
       await Promise.all([...all.values()].map(({ finished }) => finished));
       if (timer) clearTimeout(timer);
     },

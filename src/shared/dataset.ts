@@ -3,12 +3,31 @@
  * Not how a file spells it (main/datasets reads files) and not how a model sees it (engine/data renders and tokenises).
  */
 import { z } from 'zod';
+import { ToolCalls, Tools } from './tools.ts';
 
 export const Message = z.strictObject({
   role: z.enum(['system', 'user', 'assistant', 'tool']),
   content: z.string(),
+  /** The assistant's, after its text. */
+  tool_calls: ToolCalls.optional(),
+  /** A tool's: which call it answers, and which function it is. */
+  tool_call_id: z.string().optional(),
+  name: z.string().optional(),
 });
 export type Message = z.infer<typeof Message>;
+
+/** One answer: a text, or a message where it calls tools. */
+export const Answer = z.union([z.string(), z.strictObject({ role: z.literal('assistant'), content: z.string(), tool_calls: ToolCalls })]);
+export type Answer = z.infer<typeof Answer>;
+
+export const asAnswer = ({ content, tool_calls }: Message): Answer => (tool_calls ? { role: 'assistant', content, tool_calls } : content);
+export const answerMessage = (answer: Answer): Message => (typeof answer === 'string' ? { role: 'assistant', content: answer } : answer);
+
+/** What a message says, its calls as lines of JSON after its text: for people to read, to search and to compare; a model's template writes them its own way. */
+export function messageText({ content, tool_calls: calls = [] }: Pick<Message, 'content' | 'tool_calls'>): string {
+  return [content, ...calls.map((call) => JSON.stringify(call.function))].filter((part) => part !== '').join('\n');
+}
+export const answerText = (answer: Answer): string => messageText(answerMessage(answer));
 
 /** Alpaca's row: an instruction, optional input, the wanted output. */
 export const InstructionExample = z.strictObject({
@@ -18,8 +37,10 @@ export const InstructionExample = z.strictObject({
   output: z.string(),
 });
 
+const tools = Tools.optional().describe('what the model may call');
+
 /** A conversation of one or more turns; every assistant turn carries loss. */
-export const ConversationExample = z.strictObject({ kind: z.literal('conversation'), messages: z.array(Message).min(1) });
+export const ConversationExample = z.strictObject({ kind: z.literal('conversation'), messages: z.array(Message).min(1), tools });
 
 /** Raw text continued by raw text: no template is applied. */
 export const CompletionExample = z.strictObject({ kind: z.literal('completion'), prompt: z.string(), completion: z.string() });
@@ -31,8 +52,9 @@ export const CompletionExample = z.strictObject({ kind: z.literal('completion'),
 export const PreferenceExample = z.strictObject({
   kind: z.literal('preference'),
   prompt: z.union([z.string(), z.array(Message).min(1)]),
-  chosen: z.string(),
-  rejected: z.string(),
+  tools,
+  chosen: Answer,
+  rejected: Answer,
   /** By how much the chosen answer is the better one, in the score of a reward model; only a reward model reads it. */
   margin: z.number().optional(),
   /** Who prefers the first one, where it was not a person: the judge's name. */
@@ -43,6 +65,7 @@ export const PreferenceExample = z.strictObject({
 export const RankingExample = z.strictObject({
   kind: z.literal('ranking'),
   prompt: z.union([z.string(), z.array(Message).min(1)]),
+  tools,
   responses: z.array(z.string()).min(2),
 });
 
@@ -53,7 +76,8 @@ export const ClassificationExample = z.strictObject({ kind: z.literal('classific
 export const UnpairedExample = z.strictObject({
   kind: z.literal('unpaired'),
   prompt: z.union([z.string(), z.array(Message).min(1)]),
-  completion: z.string(),
+  tools,
+  completion: Answer,
   label: z.boolean(),
 });
 
@@ -122,5 +146,5 @@ export type RowProblem = {
 export const Template = z.enum(['alpaca', 'chatml', 'chat']);
 export type Template = z.infer<typeof Template>;
 
-/** What can be wrong with a model's own chat template: it leaves system messages out or refuses them, forgets the end-of-turn token, or cannot be used at all. */
-export type TemplateProblem = 'drops-system' | 'refuses-system' | 'no-end-of-turn' | 'fails';
+/** What can be wrong with a model's own chat template: it leaves system messages or tools out or refuses system messages, forgets the end-of-turn token, or cannot be used at all. */
+export type TemplateProblem = 'drops-system' | 'drops-tools' | 'refuses-system' | 'no-end-of-turn' | 'fails';

@@ -7,6 +7,7 @@ import { Selection } from './best-of.ts';
 import { Constraint, type ConstraintProblem, type Validity } from './constraint.ts';
 import { type Example, Message, Template, type TemplateProblem } from './dataset.ts';
 import { DeviceName } from './devices.ts';
+import { About, GivenAbout } from './export-about.ts';
 import type { Judgement } from './judging.ts';
 import { MetricPoint } from './metrics.ts';
 import { Recipe } from './recipe.ts';
@@ -14,6 +15,7 @@ import { Reward } from './recipes/rewards.ts';
 import type { RunReport } from './reports.ts';
 import { type Filter, type FinishReason, Sampling } from './sampling.ts';
 import type { ServedEvent, ServeRequest } from './serving.ts';
+import { Tools } from './tools.ts';
 
 /** A model on disk: a Hugging Face folder, and optionally a PEFT adapter folder to put on it. */
 export const ModelPath = z.strictObject({ folder: z.string(), adapter: z.string().optional() });
@@ -42,7 +44,7 @@ export const TrainJob = z.strictObject({
 });
 
 /** What a prompt is: text through the template, messages through the template, or raw text. */
-export const Prompt = z.union([z.strictObject({ raw: z.string() }), z.strictObject({ messages: z.array(Message).min(1) })]);
+export const Prompt = z.union([z.strictObject({ raw: z.string() }), z.strictObject({ messages: z.array(Message).min(1), tools: Tools.optional() })]);
 export type Prompt = z.infer<typeof Prompt>;
 
 export const SampleJob = z.strictObject({
@@ -128,10 +130,15 @@ export const ExportJob = z.strictObject({
   format: z.enum(['safetensors', 'peft', 'gguf', 'lora-gguf']),
   dtype: z.enum(['f32', 'f16', 'bf16', 'q8_0', 'q4_0', 'q4_k_m']),
   out: z.string(),
+  /** Says what of `out` is finished, so that it is gone on with; without one all is written at one go. */
+  journal: z.string().optional(),
   /** As the library calls it. */
   name: z.string(),
-  /** What GGUF's metadata and file name tell of it; null and empty: not known. `baseName` is the model at the root of its lineage. */
-  about: z.strictObject({ baseName: z.string(), method: z.string().nullable(), datasets: z.array(z.string()), license: z.string().nullable() }),
+  /**
+   * What is known for its description: `baseName` and `base` are the model at the root of its lineage, by name and where it lies; `stated` is what that one's card says
+   * (a GGUF base says it itself); `method` null: it was not trained here.
+   */
+  about: z.strictObject({ baseName: z.string(), base: z.string(), method: z.string().nullable(), datasets: z.array(z.string()), stated: About, given: GivenAbout }),
 });
 
 /** What was exported: a Hugging Face folder (maybe with an adapter on it), or one GGUF file. */
@@ -304,6 +311,15 @@ export type ReadToken = { id: number; text: string; logprob: number | null; entr
 /** The prompt's tokens first. Perplexities are null where there is no token that has a log-prob. */
 export type ReadText = { tokens: ReadToken[]; promptTokens: number; promptPerplexity: number | null; answerPerplexity: number | null };
 
+/** What a run tells of its steps; told once more with the checkpoint that a resumed run goes on from, since nobody may have heard it. */
+export type ToldEvent =
+  /** `seconds` as in progress. */
+  | ({ type: 'metrics'; seconds: number } & MetricPoint)
+  /** Held-out prompts answered by the model as it is after a step. */
+  | { type: 'samples'; step: number; samples: { prompt: Message[] | string; completion: string; expected: string | null }[] }
+  /** What an evaluation found beside its numbers. */
+  | { type: 'report'; step: number; report: RunReport };
+
 export type CheckpointEvent = {
   type: 'checkpoint';
   path: string;
@@ -327,7 +343,7 @@ export type EngineEvent =
       totalSteps: number;
       tokensPerSecond: number;
       secondsLeft: number;
-      /** Of training since `start`, pauses left out. */
+      /** Of training so far, those before a resumed run's checkpoint counted, pauses left out. */
       seconds: number;
       /** Resident memory of the engine process, as of a second ago at most. */
       memoryBytes: number;
@@ -335,13 +351,10 @@ export type EngineEvent =
       flopsPerSecond: number | null;
       values: Record<string, number>;
     }
-  /** `seconds` as in progress. */
-  | ({ type: 'metrics'; seconds: number } & MetricPoint)
-  /** Held-out prompts answered by the model as it is after a step. */
-  | { type: 'samples'; step: number; samples: { prompt: Message[] | string; completion: string; expected: string | null }[] }
+  | ToldEvent
   | CheckpointEvent
-  /** What an evaluation found beside its numbers. */
-  | { type: 'report'; step: number; report: RunReport }
+  /** Before `start`: the checkpoint a resumed run goes on from, and what was told between the one before it and it. */
+  | { type: 'found'; checkpoint: Omit<CheckpointEvent, 'type'>; told: ToldEvent[] }
   | { type: 'note'; text: string }
   | {
       type: 'token';
@@ -364,8 +377,8 @@ export type EngineEvent =
   | { type: 'served'; events: ServedEvent[] }
   /** Of the n-th row, from 0: a score an answer, or a label. */
   | { type: 'scored'; index: number; scores: number[] }
-  /** Things done so far: an export's tensors, a parity check's prompts. */
-  | { type: 'count'; done: number; total: number }
+  /** Things done so far: an export's tensors, a parity check's prompts. `already`: of them, how many were done before this process. */
+  | { type: 'count'; done: number; total: number; already?: number }
   /** One for each `render` message; `error` is why the row cannot be shown, else null. */
   | { type: 'rendered'; id: number; shown: ShownExample[]; error: string | null }
   | { type: 'result'; value: unknown }
@@ -405,7 +418,7 @@ export type TryRewardsResult = { scores: { name: string; weight: number; score: 
 /** `accuracy`: of pairs, or of labels; null where rows say nothing of what is right. */
 export type ScoreResult = { labels: string[]; rows: number; leftOut: number; accuracy: number | null; report: RunReport | null };
 /** `notes`: what others do otherwise with it, in sentences. */
-export type ExportResult = { path: string; files: { name: string; bytes: number; sha256: string }[]; notes: string[] };
+export type ExportResult = { path: string; files: { name: string; bytes: number; sha256: string }[]; notes: string[]; about: About };
 /** llama.cpp on the exported file against our engine on the same file, given the same tokens. */
 export type LlamaCppParity = {
   version: string;
@@ -473,6 +486,8 @@ export type PlanResult = {
   leftOut: number;
   /** Before the cut. */
   longestRow: number;
+  /** Rows list tools, and the template leaves them out. */
+  dropsTools: boolean;
   tokensPerEpoch: number;
   steps: number;
   /** That the model computes in all steps. */

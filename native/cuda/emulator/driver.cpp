@@ -117,11 +117,11 @@ std::map<const Call*, int> block_limits;
 std::deque<std::function<void()>> waiting;  // what the stream was given and nobody has waited for
 
 void later(std::function<void()> work) { waiting.push_back(std::move(work)); }
+}  // namespace
+
 void run_all() {
   for (; !waiting.empty(); waiting.pop_front()) waiting.front()();
 }
-
-}  // namespace
 
 void meet_block() { pause(State::at_block); }
 void meet_warp() { pause(State::at_warp); }

@@ -157,11 +157,17 @@ struct Registered {
 /// Runs all blocks of a launch, one after the other, every second launch from the last block and warp to the first. What a block finds in its memory, registers and slots is what the last one left.
 void launch(const Call& kernel, void** arguments, dim3 grid, dim3 threads, unsigned block_bytes);
 
+/// Whether all these bytes lie in one piece of memory that the driver gave.
+bool known(unsigned long long at, std::size_t bytes);
+/// Runs what the stream was given.
+void run_all();
+
 }  // namespace emulator
 
 #define DEVICE inline
 #define KERNEL(threads) static void
 #define UNROLL
+#define TABLE static const
 #define EXPORT(name) static const emulator::Registered registered_##name(#name, name);
 #define __shared__ static
 #define BLOCK_MEMORY(type, name) type* name = reinterpret_cast<type*>(emulator::block_memory)

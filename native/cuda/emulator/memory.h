@@ -24,6 +24,8 @@ bool paged(CUdeviceptr at, std::size_t bytes) {
   return true;
 }
 
+}  // namespace
+
 bool known(CUdeviceptr at, std::size_t bytes) {
   if (paged(at, bytes)) return true;
   auto next = allocated.upper_bound(at);
@@ -31,6 +33,8 @@ bool known(CUdeviceptr at, std::size_t bytes) {
   const auto& [start, length] = *--next;
   return at + bytes <= start + length;
 }
+
+namespace {
 
 CUresult allocate(CUdeviceptr& at, std::size_t bytes) {
   if (bytes > memory_bytes - in_use) return CUDA_ERROR_OUT_OF_MEMORY;

@@ -1,6 +1,6 @@
 /** Example rows on disk → token sequences in memory, for a whole split. Says how many rows were cut or left out, and why. Not the tokenising itself. */
 import type { Example, Template, UnpairedExample } from '../../shared/dataset.ts';
-import { templateWarnings } from '../tokenizer/template.ts';
+import { dropsTools, templateWarnings } from '../tokenizer/template.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { PreferenceSequences, RankedSequences, Sequence, UnpairedSequence } from './pack.ts';
 import { readExamples } from './read.ts';
@@ -67,8 +67,9 @@ export async function prepareUnpaired(path: string, settings: PrepareSettings): 
 export function unpair(example: Example): UnpairedExample[] {
   if (example.kind === 'unpaired') return [example];
   if (example.kind !== 'preference') throw new Error(`a ${example.kind} row stands where answers with a label, or preference pairs, are needed`);
-  const { prompt, chosen, rejected } = example;
-  return [{ kind: 'unpaired', prompt, completion: chosen, label: true }, { kind: 'unpaired', prompt, completion: rejected, label: false }];
+  const { prompt, tools, chosen, rejected } = example;
+  const asked = { kind: 'unpaired' as const, prompt, ...(tools && { tools }) };
+  return [{ ...asked, completion: chosen, label: true }, { ...asked, completion: rejected, label: false }];
 }
 
 /** `tokenize` gives null for a row of whose answer nothing is left, and throws where a template refuses the row; both are counted and told. */
@@ -82,8 +83,10 @@ async function prepare<Row>(
   let [cut, silent, refused] = [0, 0, 0];
   let reason = '';
   let templated = false;
+  let withTools = 0;
   for await (const example of readExamples(path)) {
     templated ||= example.kind !== 'text' && example.kind !== 'completion' && example.kind !== 'classification';
+    if ('tools' in example && example.tools) withTools++;
     try {
       const { row, truncated } = tokenize(example);
       if (truncated) cut++;
@@ -97,6 +100,7 @@ async function prepare<Row>(
   if (rows.length === 0) throw new Error(`${path}: no usable row to train or evaluate on${reason && `: ${reason}`}`);
   if (templated) for (const text of templateWarnings(template, tokenizer)) warn(text);
   const all = rows.length + silent + refused;
+  if (withTools > 0 && dropsTools(template, tokenizer)) warn(`${withTools} of ${all} rows list tools, which the ${template} template leaves out: the model learns to answer without seeing them`);
   if (cut > 0) warn(`${cut} of ${all} rows were longer than maxLength (${maxLength} tokens) and were cut at the end`);
   if (silent > 0) warn(`${silent} of ${all} rows were left out: with maxLength ${maxLength} tokens, ${whyLeftOut}`);
   if (refused > 0) warn(`${refused} of ${all} rows were left out; the first because ${reason}`);

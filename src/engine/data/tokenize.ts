@@ -2,7 +2,8 @@
  * One example → token ids and which of them are targets. The text is tokenised as a whole, so ids equal those of the rendered string
  * (transformers' apply_chat_template), and the mask follows from where the pieces lie in it. Rows over maxLength are cut at the end (TRL's keep_start).
  */
-import type { Example, Message, PreferenceExample, RankingExample, Template, UnpairedExample } from '../../shared/dataset.ts';
+import { type Answer, answerMessage, type Example, type Message, type PreferenceExample, type RankingExample, type Template, type UnpairedExample } from '../../shared/dataset.ts';
+import type { Tool } from '../../shared/tools.ts';
 import { asMessages, renderConversation, renderExample, renderPrompt } from '../tokenizer/template.ts';
 import type { Piece, Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { PreferenceSequences, RankedSequences, Sequence, UnpairedSequence } from './pack.ts';
@@ -37,7 +38,7 @@ export function tokenizePreference(
   example: PreferenceExample,
   { template, tokenizer, maxLength }: Omit<TokenizeSettings, 'completionOnlyLoss'>,
 ): PreferenceSequences & { truncated: boolean } {
-  const { prompt, answers } = tokenizeAnswers(example.prompt, [example.chosen, example.rejected], { template, tokenizer });
+  const { prompt, answers } = tokenizeAnswers(example, [example.chosen, example.rejected], { template, tokenizer });
   const [chosen, rejected] = answers.map((tokens) => Int32Array.from(tokens.slice(0, Math.max(0, maxLength - prompt.length))));
   return {
     prompt: Int32Array.from(prompt.slice(0, maxLength)),
@@ -50,7 +51,7 @@ export function tokenizePreference(
 /** A pair is a ranking of two. Nothing is cut: a reward model scores a text at its end (TRL leaves longer rows out). */
 export function tokenizeRanking(example: PreferenceExample | RankingExample, settings: Pick<TokenizeSettings, 'template' | 'tokenizer'>): RankedSequences {
   const responses = example.kind === 'ranking' ? example.responses : [example.chosen, example.rejected];
-  const { prompt, answers } = tokenizeAnswers(example.prompt, responses, settings);
+  const { prompt, answers } = tokenizeAnswers(example, responses, settings);
   return {
     prompt: Int32Array.from(prompt),
     answers: answers.map((tokens) => Int32Array.from(tokens)),
@@ -60,20 +61,20 @@ export function tokenizeRanking(example: PreferenceExample | RankingExample, set
 
 /** The same with one answer (TRL's KTOTrainer), not cut: its answer is put after other prompts, too, and each of these is cut as a whole. */
 export function tokenizeUnpaired(example: UnpairedExample, settings: Pick<TokenizeSettings, 'template' | 'tokenizer'>): UnpairedSequence {
-  const { prompt, answers } = tokenizeAnswers(example.prompt, [example.completion], settings);
+  const { prompt, answers } = tokenizeAnswers(example, [example.completion], settings);
   return { prompt: Int32Array.from(prompt), completion: Int32Array.from(answers[0]), label: example.label };
 }
 
 /** The ids all answers begin with, no further than the prompt's end, and what each goes on with. */
 function tokenizeAnswers(
-  asking: string | Message[],
-  responses: string[],
+  asking: { prompt: string | Message[]; tools?: Tool[] },
+  responses: Answer[],
   { template, tokenizer }: Pick<TokenizeSettings, 'template' | 'tokenizer'>,
 ): { prompt: number[]; answers: number[][] } {
-  const messages = asMessages(asking);
-  const asked = encodePieces(renderPrompt(messages, template, tokenizer), tokenizer).tokens;
-  const answers = responses.map((content) => {
-    const { tokens, loss } = encodePieces(renderConversation([...messages, { role: 'assistant', content }], template, tokenizer), tokenizer);
+  const messages = asMessages(asking.prompt);
+  const asked = encodePieces(renderPrompt(messages, template, tokenizer, asking.tools), tokenizer).tokens;
+  const answers = responses.map((answer) => {
+    const { tokens, loss } = encodePieces(renderConversation([...messages, answerMessage(answer)], template, tokenizer, asking.tools), tokenizer);
     return tokens.slice(0, loss.lastIndexOf(1) + 1);
   });
   let shared = 0;

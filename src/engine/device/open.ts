@@ -13,7 +13,7 @@ export async function openDevice(name: DeviceName, threads: number): Promise<Dev
     const { createWebgpuDevice } = await import('./webgpu/webgpu.ts');
     return createWebgpuDevice();
   }
-  if (name === 'cuda' || name === 'cuda-bf16') return createCudaDevice(name, process.env.ATTUNE_CUDA_DRIVER);
+  if (name === 'cuda' || name === 'cuda-bf16') return createCudaDevice(name, process.env.ATTUNE_CUDA_DRIVER, process.env.ATTUNE_CUBLASLT);
   const { createTfjsDevice } = await import('./tfjs/tfjs.ts');
   return createTfjsDevice(name);
 }

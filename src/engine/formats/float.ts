@@ -90,6 +90,12 @@ export function toF16(values: Float32Array): Uint16Array {
   return out;
 }
 
+/** Throws where float16 has no finite number for one of them; `name` is the tensor's. */
+export function checkFitsF16(values: Float32Array, name: string): void {
+  const at = values.findIndex((value) => Math.abs(value) >= 65520 && Number.isFinite(value));
+  if (at >= 0) throw new Error(`tensor ${name} holds ${values[at]}, and the largest number of f16 is 65504; write it as bf16 or f32`);
+}
+
 /** Writes into `out` from `at` on. */
 export function fromBf16(bits: Uint16Array, out: Float32Array = new Float32Array(bits.length), at = 0): Float32Array {
   const target = new Uint32Array(out.buffer, out.byteOffset, out.length);

@@ -57,7 +57,7 @@ test('what is made of it is a folder that was never quantised', async () => {
   await cp(fixture('models/llama'), folder, { recursive: true });
   await cp(fixture('fp8/model'), folder, { recursive: true });
   const out = join(root, 'exported');
-  await exportModel({ type: 'export', model: { folder }, format: 'safetensors', dtype: 'f32', out, name: 'x' } as never, createReferenceDevice, () => {});
+  await exportModel({ type: 'export', model: { folder }, format: 'safetensors', dtype: 'f32', out, name: 'x', about: { baseName: 'x', base: '', method: null, datasets: [], stated: {}, given: {} } }, createReferenceDevice, () => {});
   const [saved, source] = [await openModelFolder(out), await openModelFolder(folder)];
   expect(saved.config).not.toHaveProperty('quantization_config');
   expect([...saved.tensors.keys()].sort()).toEqual([...source.tensors.keys()].sort());

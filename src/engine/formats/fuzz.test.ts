@@ -111,7 +111,7 @@ async function useTokenizer(folder: string): Promise<void> {
 }
 
 describe('spoiled files are read or refused by name', () => {
-  it.each(['models/llama', 'families/gemma3', 'families/phi3', 'families/gpt2'])('config.json of %s', async (source) => {
+  it.each(['models/llama', 'families/gemma3', 'families/phi3', 'families/gpt2', 'families/mixtral', 'families/qwen2-moe'])('config.json of %s', async (source) => {
     expect(await attack(source, 'config.json', 150, openWhole)).toBeGreaterThan(20);
   });
 
@@ -145,14 +145,41 @@ describe('spoiled files are read or refused by name', () => {
   });
 });
 
+const LIES = join(root, 'lies.gguf');
+/** Opens these bytes as a model. */
+async function openGguf(bytes: Buffer): Promise<void> {
+  writeFileSync(LIES, bytes);
+  const opened = await openModelFolder(LIES);
+  await opened.close();
+  checkTensors(parseModelConfig(opened.config, LIES), opened);
+}
+
+/** A GGUF file with up to four random changes before `end`, three hundred times. */
+async function attackGguf(whole: Buffer, end: number): Promise<number> {
+  const random = createRandom(5);
+  const before = process.memoryUsage().rss;
+  let refused = 0;
+  for (let round = 0; round < 300; round++) {
+    const bytes = Buffer.from(whole);
+    for (let n = random.int(4); n >= 0; n--) {
+      const at = random.int(end);
+      if (random.int(3) === 0 && at + 8 < end) bytes.writeBigUInt64LE([0n, 1n, 2n ** 20n, 2n ** 32n, 2n ** 63n, 2n ** 64n - 1n][random.int(6)]!, at);
+      else bytes[at] = random.int(256);
+    }
+    try {
+      await openGguf(random.int(10) === 0 ? bytes.subarray(0, random.int(end)) : bytes);
+      await loadTokenizer(LIES);
+    } catch (error) {
+      if (!(error as Error).message.includes('lies.gguf')) throw error;
+      refused++;
+    }
+  }
+  expect(process.memoryUsage().rss - before).toBeLessThan(1e9);
+  return refused;
+}
+
 describe('a GGUF header that lies', () => {
   const whole = readFileSync(join(fixtures, 'gguf/mixed.gguf'));
-  const path = join(root, 'lies.gguf');
-  const open = async (bytes: Buffer): Promise<void> => {
-    writeFileSync(path, bytes);
-    const opened = await openModelFolder(path);
-    await opened.close();
-  };
   /** The file with one 64-bit number after a text put in place of another. */
   const patch = (after: string, skip: number, value: bigint): Buffer => {
     const bytes = Buffer.from(whole);
@@ -170,31 +197,48 @@ describe('a GGUF header that lies', () => {
     ['has a token that is no text', () => { const bytes = Buffer.from(whole); bytes[bytes.indexOf('tokenizer.ggml.tokens') + 21 + 4 + 4 + 8 + 8] = 0xff; return bytes; }, /tokenizer.ggml.tokens, entry 0, is not UTF-8 text/],
     ['names a value twice', () => { const bytes = Buffer.from(whole); bytes.write('llama.embedding_length', bytes.indexOf('llama.feed_forward_length') + 0, 'latin1'); return bytes; }, /lies.gguf/],
   ])('%s', async (_, make, message) => {
-    await expect(open(make())).rejects.toThrow(message);
-    await expect(open(make())).rejects.toThrow(/lies\.gguf/);
+    await expect(openGguf(make())).rejects.toThrow(message);
+    await expect(openGguf(make())).rejects.toThrow(/lies\.gguf/);
   });
 
   it('with three hundred random changes is read or refused by name, in no more memory', async () => {
-    const random = createRandom(5);
-    const end = whole.indexOf('output_norm.weight') + 2000;
-    const before = process.memoryUsage().rss;
-    let refused = 0;
-    for (let round = 0; round < 300; round++) {
-      const bytes = Buffer.from(whole);
-      for (let n = random.int(4); n >= 0; n--) {
-        const at = random.int(end);
-        if (random.int(3) === 0 && at + 8 < end) bytes.writeBigUInt64LE([0n, 1n, 2n ** 20n, 2n ** 32n, 2n ** 63n, 2n ** 64n - 1n][random.int(6)]!, at);
-        else bytes[at] = random.int(256);
-      }
-      try {
-        await open(random.int(10) === 0 ? bytes.subarray(0, random.int(end)) : bytes);
-        await loadTokenizer(path);
-      } catch (error) {
-        if (!(error as Error).message.includes('lies.gguf')) throw error;
-        refused++;
-      }
-    }
-    expect(refused).toBeGreaterThan(100);
-    expect(process.memoryUsage().rss - before).toBeLessThan(1e9);
+    expect(await attackGguf(whole, whole.indexOf('output_norm.weight') + 2000)).toBeGreaterThan(100);
+  });
+});
+
+describe('a GGUF header of a mixture of experts that lies', () => {
+  const split = readFileSync(join(fixtures, 'gguf-mixtures/mixtral.gguf'));
+  const fused = readFileSync(join(fixtures, 'gguf-mixtures/qwen2moe.gguf'));
+  /** The file with a 32-bit value of its metadata put in place of another. */
+  const say = (whole: Buffer, key: string, value: number): Buffer => {
+    const bytes = Buffer.from(whole);
+    bytes.writeUInt32LE(value, bytes.indexOf(key) + key.length + 4);
+    return bytes;
+  };
+  const rename = (whole: Buffer, from: string, to: string): Buffer => {
+    const bytes = Buffer.from(whole);
+    bytes.write(to, bytes.indexOf(from), 'latin1');
+    return bytes;
+  };
+
+  it.each([
+    ['says there are more experts than lie in its tensors', () => say(fused, 'qwen2moe.expert_count', 6), /tensor blk\.0\.ffn_\w+_exps\.weight has shape \[5, .*expert_count makes it a matrix for each of 6 experts/],
+    ['says there are fewer', () => say(fused, 'qwen2moe.expert_count', 4), /has shape \[5, .*each of 4 experts/],
+    ['says there are billions', () => say(fused, 'qwen2moe.expert_count', 2 ** 32 - 1), /there are 4294967295 experts in each of 2 layers; no model has more than 200000/],
+    ['says there are none', () => say(fused, 'qwen2moe.expert_count', 0), /expert_count is 0; expected a number above 0/],
+    ['says a token takes more than there are', () => say(fused, 'qwen2moe.expert_used_count', 9), /num_experts_per_tok \(9\) is more than the 5 experts there are/],
+    ['says experts are wider than they are', () => say(fused, 'qwen2moe.expert_feed_forward_length', 64), /has shape \[32, 64\], but config\.json makes it \[64, 64\]/],
+    ['says the shared one is', () => say(fused, 'qwen2moe.expert_shared_feed_forward_length', 2 ** 31), /shared_expert\.\w+\.weight has shape/],
+    ['has a tensor an expert, one too many', () => say(split, 'llama.expert_count', 3), /tensor blk\.0\.ffn_\w+\.3\.weight has no counterpart/],
+    ['has a tensor an expert, one too few', () => say(split, 'llama.expert_count', 5), /tensors are missing|has shape \[4, 64\]/],
+    ['says it is dense', () => say(split, 'llama.expert_count', 0), /tensor blk\.\S+ has no counterpart/],
+    ['names one expert twice', () => rename(split, 'ffn_gate.2.weight', 'ffn_gate.1.weight'), /tensor blk\.0\.ffn_gate\.1\.weight is there twice/],
+  ])('%s', async (_, make, message) => {
+    await expect(openGguf(make())).rejects.toThrow(message);
+    await expect(openGguf(make())).rejects.toThrow(/lies\.gguf/);
+  });
+
+  it.each([['a tensor an expert', split], ['all in one', fused]])('with three hundred random changes is read or refused by name, in no more memory (%s)', async (_, whole) => {
+    expect(await attackGguf(whole, whole.lastIndexOf('blk.1.') + 200)).toBeGreaterThan(100);
   });
 });

@@ -42,7 +42,7 @@ test.each([['q4_k', 32, 15], ['q5_k', 32, 31], ['q6_k', 16, 63]] as const)('%s i
 });
 
 test('Q4_K_M gives more bits to the head and to values and down projections of some layers, as llama.cpp does', () => {
-  const model = { architecture: 'llama', layers: 16, group: 4, tied: true };
+  const model = { architecture: 'llama', layers: 16, group: 4, tied: true, experts: 0 };
   const of = (name: string, layer: number | null, row = 256, tied = true) => tensorType('q4_k_m', { name, shape: [8, row], layer }, { ...model, tied });
   expect([of('token_embd.weight', null), of('token_embd.weight', null, 256, false), of('output.weight', null)]).toEqual(['q6_k', 'q4_k', 'q6_k']);
   // eighths are 0–1 and 14–15; between them every third from the second on: 4, 7, 10, 13

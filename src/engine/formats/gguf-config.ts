@@ -3,8 +3,10 @@
  * what a file says. Names of tensors and what is refused are gguf-families.ts'. Scalings of rotary frequencies that llama.cpp takes as
  * numbers rather than by name (Llama 3's, Phi 3's) become tensors.
  */
+import { brief } from '../../shared/brief.ts';
 import { type ModelConfig, parseModelConfig, type Rope, type RopeScaling } from '../model/config.ts';
 import { families } from '../model/families.ts';
+import { mixtureEntries, readMixture } from './gguf-experts.ts';
 import { type GgufFamily, ggufFamilies } from './gguf-families.ts';
 import type { GgufValue } from './gguf-tokenizer.ts';
 
@@ -35,7 +37,7 @@ export function ggufConfig(config: ModelConfig, family: GgufFamily, fail: (what:
   if (architecture === 'stablelm' || architecture === 'gptneox') metadata.push([key('use_parallel_residual'), { bool: config.parallel }]);
   if (config.attentionCap > 0) metadata.push(f32('attn_logit_softcapping', config.attentionCap));
   if (config.logitCap > 0) metadata.push(f32('final_logit_softcapping', config.logitCap));
-  metadata.push(...windows(config, family, key));
+  metadata.push(...windows(config, family, key), ...mixtureEntries(config, family.mixture).map(([name, value]): [string, GgufValue] => [key(name), value]));
   const { entries, factors } = scaling(config, architecture, fail);
   return { metadata: [...metadata, ...entries.map(([name, value]): [string, GgufValue] => [key(name), value])], factors };
 }
@@ -123,9 +125,9 @@ export function readConfig(facts: GgufFacts, source?: Record<string, unknown>): 
   const number = (key: string, otherwise?: number): number => {
     const value = of(key) ?? otherwise;
     if (typeof value === 'number' && value > 0) return value;
-    throw new Error(`${path}: ${architecture}.${key} is ${JSON.stringify(value) ?? 'missing'}; expected a number above 0`);
+    throw new Error(brief(`${path}: ${architecture}.${key} is ${JSON.stringify(value) ?? 'missing'}; expected a number above 0`));
   };
-  const stem = stemFor(architecture, of('attention.sliding_window'));
+  const stem = stemFor(architecture, of('attention.sliding_window'), of('expert_count'));
   if (stem === null) throw new Error(`${path}: general.architecture is ${architecture}; read are ${[...new Set(Object.values(ggufFamilies).map((family) => family.architecture))].join(', ')}`);
   const [row, family] = [ggufFamilies[stem]!, families[stem]!];
   const embedding = tensors.get('token_embd.weight');
@@ -151,13 +153,20 @@ export function readConfig(facts: GgufFacts, source?: Record<string, unknown>): 
     ...Object.fromEntries(Object.entries(plain).map(([key, value]) => [family.keys?.[key] ?? key, value])),
   };
   if (family.names.positions !== null) return config;
+  if (row.mixture) {
+    const fail = (what: string): never => {
+      throw new Error(brief(`${path}: ${architecture}.${what}`));
+    };
+    Object.assign(config, readMixture(row.mixture, plain.intermediate_size as number, of, number, fail));
+  }
   const rope = readRope(facts, architecture, { headDim, partial: family.partialRotaryFactor }, number, source);
   Object.assign(config, { rope_parameters: rope }, readTraits(facts, architecture, layers, headDim, hidden / heads, rope));
   return config;
 }
 
-/** llama.cpp runs Mistral as a Llama; a window is what tells them apart. */
-function stemFor(architecture: string, window: unknown): string | null {
+/** llama.cpp runs Mistral and Mixtral as a Llama; a window, and experts, are what tells them apart. */
+function stemFor(architecture: string, window: unknown, experts: unknown): string | null {
+  if (architecture === 'llama' && (experts ?? 0) !== 0) return 'Mixtral';
   if (architecture === 'llama') return typeof window === 'number' && window > 0 ? 'Mistral' : 'Llama';
   return Object.keys(ggufFamilies).find((stem) => ggufFamilies[stem]!.architecture === architecture) ?? null;
 }
@@ -179,7 +188,10 @@ function readTraits({ metadata, tensors }: GgufFacts, architecture: string, laye
     case 'llama':
       return typeof window === 'number' && window > 0 ? { sliding_window: window } : { attention_bias, mlp_bias: tensors.has('blk.0.ffn_gate.bias') };
     case 'qwen3':
+    case 'qwen3moe':
       return { attention_bias };
+    case 'qwen2moe':
+      return { qkv_bias: attention_bias };
     case 'smollm3':
       return { no_rope_layer_interval: 4, no_rope_layers: Array.from({ length: layers }, (_, layer) => ((layer + 1) % 4 === 0 ? 0 : 1)) };
     case 'gemma':

@@ -1,31 +1,39 @@
 /**
  * GGUF version 3 as bytes (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md): the header, then tensors at multiples of 32 bytes.
- * What stands in it is the callers': gguf.ts writes models, gguf-lora.ts adapters. One tensor is in memory at a time.
+ * What stands in it is the callers': gguf.ts writes models, gguf-lora.ts adapters. One tensor is in memory at a time, of experts one.
  */
+import { checkFitsF16 } from './float.ts';
 import { encoders } from './ggml-quantize.ts';
 import { ALIGNMENT, ARRAY, BOOL, F32, I32, STRING, TENSOR_TYPE, type TensorType, U32, U8 } from './gguf-layout.ts';
 import { bytesOfTensor } from './gguf-mixture.ts';
 import type { GgufValue } from './gguf-tokenizer.ts';
+import { type Piece, writeAtOnce, type WriteFile } from './pieces.ts';
 import { bytesOf } from './safetensors.ts';
-import { writeFileBeside } from './write-beside.ts';
 
-/** `shape` outermost first, as Hugging Face has it; GGUF stores it reversed. */
-export type PlannedTensor = { name: string; shape: number[]; type: TensorType; read: () => Promise<Float32Array> };
+/** `shape` outermost first, as Hugging Face has it; GGUF stores it reversed. `parts`: its rows, as many in each, read one part after another; experts lie so. */
+export type PlannedTensor = { name: string; shape: number[]; type: TensorType; parts: (() => Promise<Float32Array>)[] };
 
 /** Returns the file's size and hash. */
-export async function writeGgufFile(path: string, metadata: [string, GgufValue][], tensors: PlannedTensor[]): Promise<{ bytes: number; sha256: string }> {
-  return writeFileBeside(path, async (write) => {
-    const header = encodeHeader(metadata, tensors);
-    await write(header);
-    await write(padding(header.length));
-    for (const { name, shape, type, read } of tensors) {
-      const values = await read();
-      const count = shape.reduce((a, b) => a * b, 1);
-      if (values.length !== count) throw new Error(`cannot write ${path}: tensor ${name} has ${values.length} values where its shape needs ${count}`);
-      await write(encoders[type](values));
-      await write(padding(bytesOfTensor(shape, type)));
-    }
+export async function writeGgufFile(path: string, metadata: [string, GgufValue][], tensors: PlannedTensor[], writeFile: WriteFile = writeAtOnce): Promise<{ bytes: number; sha256: string }> {
+  const header = encodeHeader(metadata, tensors);
+  const pieces = tensors.flatMap(({ name, shape, type, parts }) => {
+    const count = shape.reduce((a, b) => a * b, 1) / parts.length;
+    const bytes = bytesOfTensor(shape, type);
+    return parts.map((read, part): Piece => {
+      const end = part === parts.length - 1 ? padding(bytes) : new Uint8Array(0);
+      return {
+        name: parts.length === 1 ? name : `${name} part ${part}`,
+        bytes: bytes / parts.length + end.length,
+        async make() {
+          const values = await read();
+          if (values.length !== count) throw new Error(`cannot write ${path}: tensor ${name} has ${values.length} values where its shape needs ${count}`);
+          if (type === 'f16') checkFitsF16(values, name);
+          return [encoders[type](values), end];
+        },
+      };
+    });
   });
+  return writeFile(path, Buffer.concat([header, padding(header.length)]), pieces);
 }
 
 function padding(bytes: number): Uint8Array {
@@ -45,12 +53,12 @@ function encodeHeader(metadata: [string, GgufValue][], tensors: PlannedTensor[])
 }
 
 function encodeValue(value: GgufValue): Buffer {
-  const list = (type: number, length: number, ...items: Uint8Array[]) => Buffer.concat([u32(ARRAY), u32(type), u64(length), ...items]);
+  const list = (type: number, length: number, items: Uint8Array) => Buffer.concat([u32(ARRAY), u32(type), u64(length), items]);
   if ('u32' in value) return Buffer.concat([u32(U32), u32(value.u32)]);
   if ('f32' in value) return Buffer.concat([u32(F32), bytesOf(Float32Array.of(value.f32))]);
   if ('bool' in value) return Buffer.concat([u32(BOOL), Buffer.of(value.bool ? 1 : 0)]);
   if ('string' in value) return Buffer.concat([u32(STRING), string(value.string)]);
-  if ('strings' in value) return list(STRING, value.strings.length, ...value.strings.map(string));
+  if ('strings' in value) return list(STRING, value.strings.length, Buffer.concat(value.strings.map(string)));
   if ('bools' in value) return list(BOOL, value.bools.length, Buffer.from(value.bools.map(Number)));
   if ('bytes' in value) return list(U8, value.bytes.length, value.bytes);
   if ('f32s' in value) return list(F32, value.f32s.length, bytesOf(value.f32s));

@@ -67,6 +67,11 @@ test.each([
   ['olmo2', { attention_bias: true }, /a bias of the output or MLP linears/],
   ['gemma', { tie_word_embeddings: false }, /a head that is not the embedding/],
   ['qwen3', { rope_parameters: { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 64 } }, /llama3 rope scaling has no counterpart in llama\.cpp's qwen3/],
+  ['qwen2-moe', { norm_topk_prob: true }, /norm_topk_prob: true has no counterpart in llama\.cpp's qwen2moe/],
+  ['qwen3-moe', { norm_topk_prob: false }, /norm_topk_prob: false has no counterpart in llama\.cpp's qwen3moe/],
+  ['qwen3-moe', { mlp_only_layers: [1] }, /a layer without experts \(mlp_only_layers, decoder_sparse_step\)/],
+  ['qwen3-moe', { decoder_sparse_step: 9 }, /a layer without experts/],
+  ['qwen2-moe', { use_sliding_window: true, sliding_window: 8, max_window_layers: 4 }, /use_sliding_window/],
 ])('%s with %o is refused, since llama.cpp would run another model', async (name, fields, message) => {
   const folder = await tinyFolder(join(root, 'refused'), name, { ...tinyConfigs[name], ...fields });
   await expect(ggufOf(folder, 'f32')).rejects.toThrow(message);
@@ -75,6 +80,7 @@ test.each([
 test('what differs only in long texts or last digits is told', () => {
   const notes = (name: string) => notesOf(parseModelConfig(tinyConfigs[name]!, name));
   expect(notes('mistral')).toEqual([expect.stringMatching(/attends to the last 64 tokens, llama\.cpp to all/)]);
+  expect(notes('mixtral')).toEqual([expect.stringMatching(/attends to the last 64 tokens/)]);
   expect(notes('phi3-longrope')).toEqual([expect.stringMatching(/last 100 tokens/), expect.stringMatching(/run it with -c 256/)]);
   expect(notes('neox')).toEqual([expect.stringMatching(/exact GELU/)]);
   expect(notes('llama')).toEqual([]);

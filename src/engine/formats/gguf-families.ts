@@ -8,6 +8,7 @@ import type { ModelConfig } from '../model/config.ts';
 import type { Names } from '../model/families.ts';
 import { stemOf } from '../model/heads.ts';
 import { buildWeights } from '../model/parameters.ts';
+import { checkMixture, expertModules, expertName, type GgufMixture } from './gguf-experts.ts';
 import { deinterleave, headsToParts, interleave, partsToHeads } from './gguf-layout.ts';
 
 export type GgufFamily = {
@@ -29,6 +30,8 @@ export type GgufFamily = {
   unturned?: number;
   /** Layers by which it knows the size whose attention scale is of hidden size / heads, as Gemma's largest. */
   largest?: number;
+  /** Every layer has experts in place of its MLP, as its graph combines them. */
+  mixture?: GgufMixture;
 };
 
 /** By the family's key in families.ts. */
@@ -37,6 +40,9 @@ export const ggufFamilies: Record<string, GgufFamily> = {
   Mistral: { architecture: 'llama', interleaved: true, biases: 'any', windows: 'ignored' },
   Qwen2: { architecture: 'qwen2', biases: 'qkv', wholeHeads: true },
   Qwen3: { architecture: 'qwen3', biases: 'qkv' },
+  Mixtral: { architecture: 'llama', interleaved: true, windows: 'ignored', mixture: { normalised: true, ownWidth: false, shared: false } },
+  Qwen2Moe: { architecture: 'qwen2moe', biases: 'qkv', wholeHeads: true, head: 'always', mixture: { normalised: false, ownWidth: true, shared: true } },
+  Qwen3Moe: { architecture: 'qwen3moe', biases: 'qkv', mixture: { normalised: true, ownWidth: true, shared: false } },
   SmolLM3: { architecture: 'smollm3', interleaved: true, biases: 'qkv', unturned: 4 },
   Gemma: { architecture: 'gemma', biases: 'qkv', head: 'never', activation: 'gelu_pytorch_tanh' },
   Gemma2: { architecture: 'gemma2', biases: 'qkv', head: 'never', activation: 'gelu_pytorch_tanh', windows: { every: 2 }, largest: 46 },
@@ -67,27 +73,29 @@ export function familyOf(config: ModelConfig, fail: (what: string) => never): Gg
   return ggufFamilyOf(config) ?? fail(`${config.architecture} is none of ${Object.keys(ggufFamilies).join(', ')}, which go to llama.cpp; export safetensors instead`);
 }
 
-/** A tensor under both names; `shape` is ours, out before in, outermost first. */
-export type NamedTensor = { huggingFace: string; gguf: string; shape: number[]; layer: number | null };
+/** A tensor under both names; `shape` is ours, out before in, outermost first. Experts share one name there: `expert` says which of them it is. */
+export type NamedTensor = { huggingFace: string; gguf: string; shape: number[]; layer: number | null; expert: number | null };
 
 /** All tensors of a model, the head of a tied one left out, in the order they are written. */
 export function ggufTensors(config: ModelConfig): NamedTensor[] {
   const tensors: NamedTensor[] = [];
   buildWeights(config, (huggingFace, shape) => {
     const suffix = huggingFace.slice(huggingFace.lastIndexOf('.'));
-    const { gguf, layer } = moduleName(config, huggingFace.slice(0, -suffix.length));
-    tensors.push({ huggingFace, gguf: gguf + suffix, shape, layer });
+    const { gguf, ...place } = moduleName(config, huggingFace.slice(0, -suffix.length));
+    tensors.push({ huggingFace, gguf: gguf + suffix, shape, ...place });
     return undefined as never; // only names and shapes are asked for here
   });
   return tensors;
 }
 
 /** llama.cpp's name of a module, such as blk.0.attn_q. */
-export function moduleName({ names }: ModelConfig, module: string): { gguf: string; layer: number | null } {
-  if (!module.startsWith(`${names.layers}.`)) return { gguf: known(TRUNK.find(([part]) => names[part] === module), module), layer: null };
+export function moduleName(config: ModelConfig, module: string): { gguf: string; layer: number | null; expert: number | null } {
+  const { names } = config;
+  if (!module.startsWith(`${names.layers}.`)) return { gguf: known(TRUNK.find(([part]) => names[part] === module), module), layer: null, expert: null };
   const [layer] = module.slice(names.layers.length + 1).split('.', 1) as [string];
   const below = module.slice(names.layers.length + layer.length + 2);
-  return { gguf: `blk.${layer}.${known(LAYER.find(([part]) => names[part] === below), module)}`, layer: Number(layer) };
+  const { gguf, expert } = expertName(config, below) ?? { gguf: known(LAYER.find(([part]) => names[part] === below), module), expert: null };
+  return { gguf: `blk.${layer}.${gguf}`, layer: Number(layer), expert };
 }
 
 function known(row: [Part, string] | undefined, module: string): string {
@@ -95,12 +103,13 @@ function known(row: [Part, string] | undefined, module: string): string {
   throw new Error(`${module}: llama.cpp has no name for this module; export safetensors instead`);
 }
 
-/** Hugging Face's name of what llama.cpp calls `gguf`, without suffixes; null: none. */
-export function huggingFaceModule(config: ModelConfig, gguf: string): string | null {
+/** Hugging Face's names of what llama.cpp calls `gguf`, without suffixes: of experts that lie one after another all, else one. Empty: none. */
+export function huggingFaceModules(config: ModelConfig, gguf: string): string[] {
   const { names } = config;
   const [, layer, part] = /^blk\.(\d+)\.(.+)$/.exec(gguf) ?? [];
   const found = (part === undefined ? TRUNK : LAYER).find(([key, name]) => name === (part ?? gguf) && names[key] !== null && isThere(config, key));
-  return found ? (layer === undefined ? names[found[0]]! : `${names.layers}.${layer}.${names[found[0]]!}`) : null;
+  const modules = found ? [names[found[0]]!] : part === undefined ? [] : expertModules(config, part);
+  return layer === undefined ? modules : modules.map((module) => `${names.layers}.${layer}.${module}`);
 }
 
 /** ffn_up is two modules' name: a model has the one or the other. */
@@ -157,6 +166,7 @@ export function checkRuns(config: ModelConfig, family: GgufFamily, fail: (what: 
   const widths = new Set(layers.map(({ window }) => window).filter((window) => window > 0));
   no(widths.size > 1, 'more than one width of sliding windows');
   if (typeof family.windows === 'object' && family.architecture === 'gemma2') no(widths.size === 0, 'a Gemma 2 without sliding_window');
+  checkMixture(config, family, no);
   const unturned = (layer: number): boolean => family.unturned !== undefined && (layer + 1) % family.unturned === 0;
   if (config.names.positions === null) no(layers.some(({ rope }, i) => (rope === null) !== unturned(i)), 'this choice of no_rope_layers');
 }

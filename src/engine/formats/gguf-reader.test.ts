@@ -29,7 +29,7 @@ async function exported(family: string, type: GgufType): Promise<string> {
   const path = join(root, `${family}-${type}.gguf`);
   const tensors = [...folder.tensors.values()].map(({ name, shape }) => ({ name, shape, dtype: 'F32' as const, read: () => folder.read(name) }));
   // the fixtures share one vocabulary
-  await writeGguf(path, { config: folder.config, tokenizerFolder: join(FIXTURES, 'llama'), about: { name: family, baseName: family, parameters: 1, datasets: [], method: null, license: null }, type, tensors });
+  await writeGguf(path, { config: folder.config, tokenizerFolder: join(FIXTURES, 'llama'), about: { name: family, baseName: family, parameters: 1 }, type, tensors });
   await folder.close();
   return path;
 }

@@ -13,7 +13,8 @@ import { BLOCK_TYPES, decodeBlocks } from './ggml-blocks.ts';
 import { type ModelConfig, parseModelConfig } from '../model/config.ts';
 import { isTransposed, transposed } from '../model/parameters.ts';
 import { readConfig, ROPE_TENSORS } from './gguf-config.ts';
-import { arrangeBack, huggingFaceModule, isArranged, isShiftedNorm } from './gguf-families.ts';
+import { isFusedExperts, isSharedGate } from './gguf-experts.ts';
+import { arrangeBack, huggingFaceModules, isArranged, isShiftedNorm } from './gguf-families.ts';
 import { ALIGNMENT } from './gguf-layout.ts';
 
 export type GgufModel = {
@@ -39,7 +40,7 @@ type TensorType = { name: string; numbers: number; bytes: number; decode(bytes: 
 type Stored = { name: string; shape: number[]; type: TensorType; begin: number; bytes: number };
 type Header = { metadata: Map<string, unknown>; tensors: Map<string, Stored> };
 
-const HEADER_START = 1 << 20; // bytes read at first; doubled while the header goes on
+const HEADER_START = 1 << 24; // bytes read at first, more than a vocabulary of 150,000 tokens takes; doubled while the header goes on
 const LONGEST_HEADER = 1 << 28;
 const LONGEST_LIST = 1 << 22; // of metadata: the largest vocabularies have a quarter of a million tokens
 const halves = (bytes: Uint8Array) => new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
@@ -67,7 +68,14 @@ export async function openGguf(path: string, source?: Record<string, unknown>): 
     }
     const config = readConfig({ path, metadata, tensors: stored, factors }, source);
     const parsed = parseModelConfig(config, path);
-    const byName = new Map([...stored.values()].map((tensor) => [huggingFaceName(parsed, tensor.name, path), tensor]));
+    const byName = new Map<string, Stored>();
+    for (const tensor of stored.values()) {
+      for (const [name, own] of underHuggingFacesNames(parsed, tensor, path)) {
+        const other = byName.get(name);
+        if (other) throw new Error(`${path}: tensors ${other.name} and ${own.name} are both ${name}; the file is damaged`);
+        byName.set(name, own);
+      }
+    }
     /** GPT-2's matrices lie the other way round in Hugging Face's folders. */
     const shapeOf = (name: string, { shape }: Stored) => (isTransposed(parsed, name, shape) ? [...shape].reverse() : shape);
     const tokens = metadata.get('tokenizer.ggml.tokens');
@@ -266,9 +274,17 @@ async function readBytes(file: FileHandle, { name, begin, bytes }: Stored, path:
   return data;
 }
 
-function huggingFaceName(config: ModelConfig, name: string, path: string): string {
-  const [, stem, suffix] = /^(.+)\.(weight|bias)$/.exec(name) ?? [];
-  const module = stem === undefined ? null : huggingFaceModule(config, stem);
-  if (module === null) throw new Error(`${path}: tensor ${name} has no counterpart in a Hugging Face model; leaving it out would change the results`);
-  return `${module}.${suffix}`;
+/** Experts that lie one after another, each as a tensor of its own; all others as they are. */
+function underHuggingFacesNames(config: ModelConfig, tensor: Stored, path: string): [name: string, tensor: Stored][] {
+  const [, stem, suffix] = /^(.+)\.(weight|bias)$/.exec(tensor.name) ?? [];
+  const modules = stem === undefined ? [] : huggingFaceModules(config, stem);
+  if (modules.length === 0) throw new Error(`${path}: tensor ${tensor.name} has no counterpart in a Hugging Face model; leaving it out would change the results`);
+  if (isSharedGate(tensor.name)) return [[`${modules[0]}.${suffix}`, { ...tensor, shape: [1, ...tensor.shape] }]];
+  if (!isFusedExperts(tensor.name)) return [[`${modules[0]}.${suffix}`, tensor]];
+  const [count, ...shape] = tensor.shape;
+  if (count !== modules.length || shape.length !== 2) {
+    throw new Error(`${path}: tensor ${tensor.name} has shape [${tensor.shape.join(', ')}], expert_count makes it a matrix for each of ${modules.length} experts; the file is damaged`);
+  }
+  const bytes = tensor.bytes / count;
+  return modules.map((module, e) => [`${module}.${suffix}`, { ...tensor, shape, bytes, begin: tensor.begin + e * bytes }]);
 }

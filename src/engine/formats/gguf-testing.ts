@@ -1,4 +1,4 @@
-/** For tests only: a tiny model of every family llama.cpp runs, with random weights, as a folder and as a GGUF file. */
+/** For tests only: a tiny model of every family llama.cpp runs, with random weights, as a folder and as a GGUF file. Mixtures also with fused experts. */
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +8,7 @@ import type { GgufType } from './gguf-layout.ts';
 import type { GgufAbout } from './gguf-name.ts';
 import { writeGguf } from './gguf.ts';
 import { writeJsonFile } from './json.ts';
-import { openModelFolder } from './model-folder.ts';
+import { openModelFolder, writeModelFolder } from './model-folder.ts';
 import { type TensorSource, writeSafetensors } from './safetensors.ts';
 
 const VOCABULARY = fileURLToPath(new URL('../../../fixtures/models/llama', import.meta.url));
@@ -29,6 +29,11 @@ export const tinyConfigs: Record<string, Record<string, unknown>> = {
   mistral: { ...common, architectures: ['MistralForCausalLM'], sliding_window: 64, head_dim: 32 },
   qwen2: { ...common, architectures: ['Qwen2ForCausalLM'], tie_word_embeddings: true },
   qwen3: { ...common, architectures: ['Qwen3ForCausalLM'], head_dim: 32 },
+  mixtral: { ...common, architectures: ['MixtralForCausalLM'], num_local_experts: 8, num_experts_per_tok: 2, sliding_window: 64 },
+  'qwen2-moe': {
+    ...common, architectures: ['Qwen2MoeForCausalLM'], num_experts: 6, num_experts_per_tok: 3, moe_intermediate_size: 32, shared_expert_intermediate_size: 64,
+  },
+  'qwen3-moe': { ...common, architectures: ['Qwen3MoeForCausalLM'], head_dim: 32, num_experts: 5, num_experts_per_tok: 2, moe_intermediate_size: 64, norm_topk_prob: true },
   smollm3: { ...common, architectures: ['SmolLM3ForCausalLM'], no_rope_layer_interval: 4 },
   gemma: { ...common, architectures: ['GemmaForCausalLM'], head_dim: 32 },
   gemma2: { ...gemma, architectures: ['Gemma2ForCausalLM'], attn_logit_softcapping: 20, final_logit_softcapping: 10 },
@@ -52,7 +57,7 @@ export const tinyConfigs: Record<string, Record<string, unknown>> = {
   gpt2: { architectures: ['GPT2LMHeadModel'], vocab_size: 300, n_embd: 64, n_layer: 4, n_head: 4, n_positions: 128, n_inner: 96, initializer_range: 0.2, tie_word_embeddings: true },
 };
 
-export const about = (name: string): GgufAbout => ({ name, baseName: name, parameters: 100000, datasets: [], method: null, license: null });
+export const about = (name: string): GgufAbout => ({ name, baseName: name, parameters: 100000 });
 
 /** A folder under `root` with tensors as Hugging Face keeps them: matrices random, norms and biases too. */
 export async function tinyFolder(root: string, name: string, config = tinyConfigs[name]!): Promise<string> {
@@ -77,12 +82,32 @@ export async function tinyFolder(root: string, name: string, config = tinyConfig
   return folder;
 }
 
+/** With all experts of a layer in two tensors, as transformers 5 holds them. */
+export async function fusedFolder(root: string, single: string): Promise<string> {
+  const model = await openModelFolder(single);
+  const names = [...model.tensors.keys()];
+  const tensors: TensorSource[] = names.filter((name) => !name.includes('.experts.')).map((name) => ({ name, shape: model.tensors.get(name)!.shape, dtype: 'F32', read: () => model.read(name) }));
+  const layers = new Set(names.flatMap((name) => /^(.+)\.0\.up_proj\.weight$/.exec(name)?.[1] ?? []));
+  for (const at of layers) {
+    const count = names.filter((name) => name.startsWith(`${at}.`) && name.endsWith('.up_proj.weight')).length;
+    for (const [name, parts] of [['gate_up_proj', ['gate_proj', 'up_proj']], ['down_proj', ['down_proj']]] as const) {
+      const pieces = Array.from({ length: count }, (_, e) => parts.map((part) => `${at}.${e}.${part}.weight`)).flat();
+      const [rows, columns] = model.tensors.get(pieces[0]!)!.shape as [number, number];
+      const read = async () => Float32Array.from((await Promise.all(pieces.map((piece) => model.read(piece)))).flatMap((values) => [...values]));
+      tensors.push({ name: `${at}.${name}`, shape: [count, rows * parts.length, columns], dtype: 'F32', read });
+    }
+  }
+  const out = join(root, 'fused');
+  await writeModelFolder(out, { config: model.config, generationConfig: null, tensors, copyFrom: single });
+  await model.close();
+  return out;
+}
+
 /** The folder's GGUF file. */
 export async function ggufOf(folder: string, type: GgufType): Promise<string> {
   const path = `${folder}-${type}.gguf`;
   const model = await openModelFolder(folder);
   const tensors = [...model.tensors.values()].map(({ name, shape }): TensorSource => ({ name, shape, dtype: 'F32', read: () => model.read(name) }));
-  await writeGguf(path, { config: model.config, tokenizerFolder: folder, about: about('tiny'), type, tensors });
-  await model.close();
+  await writeGguf(path, { config: model.config, tokenizerFolder: folder, about: about('tiny'), type, tensors }).finally(() => model.close());
   return path;
 }

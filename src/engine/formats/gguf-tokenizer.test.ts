@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ggufTokenizer } from './gguf-tokenizer.ts';
+import { readVocabulary } from './gguf-vocabulary.ts';
 import { readGguf } from './testing.ts';
 
 const assets = resolve(import.meta.dirname, '../../../../shared/assets');
@@ -65,6 +66,20 @@ describe('byte-level BPE', () => {
     expect(await pre(sequence(split(gpt2), BYTE_LEVEL_ONLY))).toBe('gpt-2');
     expect(await pre(sequence(split(qwen2), BYTE_LEVEL_ONLY))).toBe('qwen2');
     expect(await pre(sequence(split(qwen2.replace('|\\p{N}|', '|\\p{N}{1,3}|')), BYTE_LEVEL_ONLY))).toBe('llama-bpe');
+  });
+
+  it('has chat templates of other names, every end, and the tokens between which code is filled in; the way back finds them', async () => {
+    const added = ['<s>', '<|eom_id|>', '<|eot_id|>', '<|fim_prefix|>', '<|fim_suffix|>', '<|fim_middle|>', '<sep>', '<mask>'].map((content, i) => ({ id: 3 + i, content, special: true }));
+    const templates = [{ name: 'default', template: 'plain' }, { name: 'tool_use', template: 'tools' }, { name: 'a-b', template: 'odd' }];
+    const settings = { eos_token: '<s>', sep_token: '<sep>', mask_token: '<mask>', chat_template: templates };
+    const values = await convert({ json: { added_tokens: added }, settings, generation: { eos_token_id: [3, 4, 5] }, rows: 11 });
+    expect(values).toMatchObject({
+      chat_template: 'plain', 'chat_template.tool_use': 'tools', 'chat_template.a_b': 'odd', chat_templates: ['tool_use', 'a_b'], 'ggml.eos_token_id': 3, 'ggml.eom_token_id': 4, 'ggml.eot_token_id': 5,
+      'ggml.fim_pre_token_id': 6, 'ggml.fim_suf_token_id': 7, 'ggml.fim_mid_token_id': 8, 'ggml.seperator_token_id': 9, 'ggml.mask_token_id': 10,
+    });
+    const metadata = new Map(Object.entries(values).map(([key, value]) => [`tokenizer.${key}`, value instanceof Int32Array ? [...value] : value]));
+    const back = readVocabulary(metadata, 'a.gguf');
+    expect(back).toMatchObject({ chatTemplate: 'plain', namedTemplates: { tool_use: 'tools', a_b: 'odd' }, eos: [5, 4], config: { eos_token: '<s>', sep_token: '<sep>', mask_token: '<mask>' } });
   });
 
   it('refuses what llama.cpp would split in another way', async () => {

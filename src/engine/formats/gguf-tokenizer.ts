@@ -5,7 +5,7 @@
  * A tokenizer that llama.cpp would split in another way is refused, since the exported model would then answer differently.
  * Follows convert_hf_to_gguf.py and gguf-py's SpecialVocab of llama.cpp.
  */
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sentencePieceTokenizer } from '../tokenizer/sentencepiece.ts';
 import { readGgufMetadata } from './gguf-reader.ts';
@@ -71,7 +71,7 @@ const PRE_BY_REGEX: Record<string, string> = {
 
 /** GGUF metadata of the tokenizer in `folder`. `vocabSize` is the number of embedding rows; ids without a token become [PADn]. */
 export async function ggufTokenizer(folder: string, config: Record<string, unknown>, vocabSize: number): Promise<[string, GgufValue][]> {
-  const { path, json, settings, generation, chatTemplate } = await readFiles(folder);
+  const { path, json, settings, generation, chatTemplate, namedTemplates } = await readFiles(folder);
   const fail = (what: string): never => {
     throw new Error(`${path}: ${what}`);
   };
@@ -127,6 +127,9 @@ export async function ggufTokenizer(folder: string, config: Record<string, unkno
   else entries.push(['tokenizer.ggml.merges', { strings: model.merges.map((merge) => mergeText(merge, fail)) }]);
   entries.push(...specialTokens({ settings, generation, config, json }, ids, fail));
   if (chatTemplate !== null) entries.push(['tokenizer.chat_template', { string: chatTemplate }]);
+  const named = Object.entries(namedTemplates).map(([name, template]) => [name.replace(/[^A-Za-z0-9]/g, '_'), template] as const);
+  for (const [name, template] of named) entries.push([`tokenizer.chat_template.${name}`, { string: template }]);
+  if (named.length > 0) entries.push(['tokenizer.chat_templates', { strings: named.map(([name]) => name) }]);
   return entries;
 }
 
@@ -137,21 +140,21 @@ function kindOf(model: Model | null | undefined): 'gpt2' | 'llama' | 't5' | null
   return model.byte_fallback === true ? 'llama' : 'gpt2';
 }
 
-type Files = { path: string; json: TokenizerJson; settings: Record<string, unknown>; generation: Record<string, unknown>; chatTemplate: string | null };
+type Files = { path: string; json: TokenizerJson; settings: Record<string, unknown>; generation: Record<string, unknown>; chatTemplate: string | null; /** Others than the default: tool_use, rag. */ namedTemplates: Record<string, string> };
 
 /** Of a folder its tokenizer.json, else its tokenizer.model; of a GGUF file what it holds. */
 async function readFiles(folder: string): Promise<Files> {
   if (folder.endsWith('.gguf')) {
-    const { json, config, eos, chatTemplate } = readVocabulary(await readGgufMetadata(folder), folder);
-    return { path: folder, json: json as unknown as TokenizerJson, settings: config, generation: eos.length > 0 ? { eos_token_id: eos } : {}, chatTemplate };
+    const { json, config, eos, chatTemplate, namedTemplates } = readVocabulary(await readGgufMetadata(folder), folder);
+    return { namedTemplates, path: folder, json: json as unknown as TokenizerJson, settings: config, generation: eos.length > 0 ? { eos_token_id: eos } : {}, chatTemplate };
   }
   const settings = (await readJsonFile(join(folder, 'tokenizer_config.json'), true)) ?? {};
   const generation = (await readJsonFile(join(folder, 'generation_config.json'), true)) ?? {};
-  const chatTemplate = await readChatTemplate(folder, settings);
+  const [chatTemplate, namedTemplates] = [await readChatTemplate(folder, settings), await readNamedTemplates(folder, settings)];
   const [path, pieces] = [join(folder, 'tokenizer.json'), join(folder, 'tokenizer.model')];
-  if ((await isFile(path)) || !(await isFile(pieces))) return { path, json: (await readJsonFile(path)) as unknown as TokenizerJson, settings, generation, chatTemplate };
+  if ((await isFile(path)) || !(await isFile(pieces))) return { path, json: (await readJsonFile(path)) as unknown as TokenizerJson, settings, generation, chatTemplate, namedTemplates };
   const made = sentencePieceTokenizer(await readFile(pieces), settings, pieces);
-  return { path: pieces, json: made.json as unknown as TokenizerJson, settings: made.config, generation, chatTemplate };
+  return { path: pieces, json: made.json as unknown as TokenizerJson, settings: made.config, generation, chatTemplate, namedTemplates };
 }
 
 /** Some vocabularies forget to mark control tokens; the same rule as llama.cpp's converter. */
@@ -232,6 +235,16 @@ function mergeText(merge: string | [string, string], fail: (what: string) => nev
   return text.split(' ').length === 2 ? text : fail(`merge ${JSON.stringify(merge)} is not two parts; save the tokenizer again`);
 }
 
+/** Tokens between which code is filled in, by the names models have for them. */
+const FILL_IN: Record<string, string[]> = {
+  fim_pre: ['<|fim_prefix|>', '<fim-prefix>', '<fim_prefix>', '<｜fim▁begin｜>', '▁<PRE>', '<|code_prefix|>'],
+  fim_suf: ['<|fim_suffix|>', '<fim-suffix>', '<fim_suffix>', '<｜fim▁hole｜>', '▁<SUF>', '<|code_suffix|>'],
+  fim_mid: ['<|fim_middle|>', '<fim-middle>', '<fim_middle>', '<｜fim▁end｜>', '▁<MID>', '<|code_middle|>'],
+  fim_pad: ['<|fim_pad|>', '<fim-pad>', '<fim_pad>'],
+  fim_rep: ['<|fim_repo|>', '<|repo_name|>', '<fim-repo>', '<reponame>'],
+  fim_sep: ['<|file_sep|>'],
+};
+
 function specialTokens(
   { settings, generation, config, json }: { settings: Record<string, unknown>; generation: Record<string, unknown>; config: Record<string, unknown>; json: TokenizerJson },
   ids: Map<string, number>,
@@ -244,6 +257,8 @@ function specialTokens(
     ['eos', 'eos'],
     ['unk', 'unknown'],
     ['pad', 'padding'],
+    ['sep', 'seperator'], // spelled so there
+    ['mask', 'mask'],
   ]) {
     const token = settings[`${kind}_token`];
     const text = typeof token === 'string' ? token : ((token as { content?: string } | null | undefined)?.content ?? undefined);
@@ -252,8 +267,15 @@ function specialTokens(
     found[kind] = id;
     if (id !== undefined) entries.push([`tokenizer.ggml.${key}_token_id`, { u32: id }]);
   }
-  const otherEnd = [generation.eos_token_id].flat().find((id) => typeof id === 'number' && id !== found.eos);
-  if (typeof otherEnd === 'number') entries.push(['tokenizer.ggml.eot_token_id', { u32: otherEnd }]);
+  const eom = ids.get('<|eom_id|>'); // of Llama 3: the end of a message that calls a tool
+  const ends = [generation.eos_token_id].flat().filter((id): id is number => typeof id === 'number' && id !== found.eos);
+  const otherEnd = ends.find((id) => id !== eom);
+  if (otherEnd !== undefined) entries.push(['tokenizer.ggml.eot_token_id', { u32: otherEnd }]);
+  if (eom !== undefined && ends.includes(eom)) entries.push(['tokenizer.ggml.eom_token_id', { u32: eom }]);
+  for (const [key, names] of Object.entries(FILL_IN)) {
+    const id = names.map((name) => ids.get(name)).find((known) => known !== undefined);
+    if (id !== undefined) entries.push([`tokenizer.ggml.${key}_token_id`, { u32: id }]);
+  }
 
   const template = parts(json.post_processor, 'processors').find(({ type }) => type === 'TemplateProcessing');
   const single = (template?.single ?? []) as { SpecialToken?: { id: string } }[];
@@ -289,4 +311,14 @@ async function readChatTemplate(folder: string, settings: Record<string, unknown
   if (Array.isArray(template))
     return (template as { name?: string; template?: string }[]).find(({ name }) => name === 'default')?.template ?? null;
   return typeof template === 'string' ? template : null;
+}
+
+/** additional_chat_templates/NAME.jinja, or those of tokenizer_config.json that are not the default. */
+async function readNamedTemplates(folder: string, settings: Record<string, unknown>): Promise<Record<string, string>> {
+  const place = join(folder, 'additional_chat_templates');
+  const names = (await readdir(place).catch(() => [])).filter((name) => name.endsWith('.jinja')).sort();
+  const files = await Promise.all(names.map(async (name) => [name.slice(0, -'.jinja'.length), await readFile(join(place, name), 'utf8')] as const));
+  if (files.length > 0) return Object.fromEntries(files);
+  const listed = Array.isArray(settings.chat_template) ? (settings.chat_template as { name?: unknown; template?: unknown }[]) : [];
+  return Object.fromEntries(listed.flatMap(({ name, template }) => (typeof name === 'string' && name !== 'default' && typeof template === 'string' ? [[name, template]] : [])));
 }

@@ -36,6 +36,8 @@ export type Vocabulary = {
   /** Other ends of an answer than the eos token. */
   eos: number[];
   chatTemplate: string | null;
+  /** Those of other names than the default. */
+  namedTemplates: Record<string, string>;
 };
 
 /** @param metadata the file's; @param path for error sentences */
@@ -61,7 +63,7 @@ export function readVocabulary(metadata: Map<string, unknown>, path: string): Vo
     const value = of(`${name}_token_id`);
     return typeof value === 'number' && value < tokens.length ? value : undefined;
   };
-  const named = { bos_token: id('bos'), eos_token: id('eos'), unk_token: id('unknown'), pad_token: id('padding') };
+  const named = { bos_token: id('bos'), eos_token: id('eos'), unk_token: id('unknown'), pad_token: id('padding'), sep_token: id('seperator'), mask_token: id('mask') };
   const config = Object.fromEntries(Object.entries(named).flatMap(([name, at]) => (at === undefined ? [] : [[name, tokens[at]!]])));
   const asBytes = kind === BYTE_FALLBACK;
   const model = asBytes
@@ -78,7 +80,13 @@ export function readVocabulary(metadata: Map<string, unknown>, path: string): Vo
     config,
     eos: ['eot', 'eom'].map(id).filter((at) => at !== undefined),
     chatTemplate: typeof template === 'string' ? template : null,
+    namedTemplates: namedTemplates(metadata),
   };
+}
+
+function namedTemplates(metadata: Map<string, unknown>): Record<string, string> {
+  const prefix = 'tokenizer.chat_template.';
+  return Object.fromEntries([...metadata].flatMap(([key, value]) => (key.startsWith(prefix) && typeof value === 'string' ? [[key.slice(prefix.length), value]] : [])));
 }
 
 function preOf(name: unknown, fail: (what: string) => never): object[] {

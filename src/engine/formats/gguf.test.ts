@@ -2,7 +2,9 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { writeGgufFile } from './gguf-encode.ts';
 import type { GgufType } from './gguf-layout.ts';
+import { readGgufMetadata } from './gguf-reader.ts';
 import { writeGguf } from './gguf.ts';
 import { readGguf } from './testing.ts';
 import type { TensorSource } from './safetensors.ts';
@@ -69,7 +71,7 @@ async function write(config: Record<string, unknown>, type: GgufType, sources: T
   const { bytes, sha256 } = await writeGguf(path, {
     config: { ...CONFIG, ...config },
     tokenizerFolder,
-    about: { name: 'tiny', baseName: 'tiny', parameters: 1500, datasets: [], method: null, license: 'apache-2.0' },
+    about: { name: 'tiny', baseName: 'tiny', parameters: 1500, license: 'apache-2.0', tags: ['attune', 'text-generation'] },
     type,
     tensors: sources,
   });
@@ -179,6 +181,11 @@ it('writes a tied head once, under whichever name it is stored', async () => {
   }
 });
 
+it('refuses a number float16 has no room for, by the name of its tensor', async () => {
+  const sources = tensors(SHAPES).map((source) => (source.name.endsWith('k_proj.weight') ? { ...source, read: () => Promise.resolve(new Float32Array(32).fill(65520)) } : source));
+  await expect(write({}, 'f16', sources)).rejects.toThrow('tensor blk.0.attn_k.weight holds 65520, and the largest number of f16 is 65504');
+});
+
 it('takes the raw bits of half-precision sources', async () => {
   const sources = tensors(SHAPES).map((source) => {
     if (source.name !== 'model.norm.weight') return source;
@@ -239,4 +246,11 @@ it('leaves nothing behind when a tensor cannot be read', async () => {
   await expect(write({}, 'f32', sources)).rejects.toThrow(/blk.0.ffn_down.weight has 3 values where its shape needs 48/);
   expect((await readdir(root)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   expect(await readdir(root)).not.toContain(`${count - 1}.gguf`);
+});
+
+it('a vocabulary of 200,000 tokens is written and read', async () => {
+  const path = join(root, 'long.gguf');
+  const strings = Array.from({ length: 200_000 }, (_, id) => `token ${id}`);
+  await writeGgufFile(path, [['tokenizer.ggml.tokens', { strings }]], []);
+  expect((await readGgufMetadata(path)).get('tokenizer.ggml.tokens')).toEqual(strings);
 });

@@ -7,17 +7,21 @@ import { isTransposed, transposed } from '../model/parameters.ts';
 import { fromBf16, fromF16 } from './float.ts';
 import { ggufConfig } from './gguf-config.ts';
 import { type PlannedTensor, writeGgufFile } from './gguf-encode.ts';
+import { isSharedGate } from './gguf-experts.ts';
 import { arrange, checkRuns, familyOf, type GgufFamily, ggufTensors, isShiftedNorm, type NamedTensor } from './gguf-families.ts';
 import { FILE_TYPE, type GgufType } from './gguf-layout.ts';
 import { type MixtureModel, tensorType } from './gguf-mixture.ts';
-import { aboutEntries, type GgufAbout } from './gguf-name.ts';
+import { aboutEntries } from './gguf-about.ts';
+import type { GgufAbout } from './gguf-name.ts';
 import { ggufTokenizer, type GgufValue } from './gguf-tokenizer.ts';
+import type { WriteFile } from './pieces.ts';
 import type { TensorSource } from './safetensors.ts';
 
 /** `tensors` carry Hugging Face names; `config` is the model's config.json. Returns the file's size and hash. */
 export async function writeGguf(
   path: string,
   model: { config: Record<string, unknown>; tokenizerFolder: string; about: GgufAbout; type: GgufType; tensors: TensorSource[] },
+  writeFile?: WriteFile,
 ): Promise<{ bytes: number; sha256: string }> {
   const fail = (what: string): never => {
     throw new Error(`cannot write ${path}: ${what}`);
@@ -28,7 +32,7 @@ export async function writeGguf(
   const { metadata, factors } = ggufConfig(config, family, fail);
   const tensors = [
     ...plan(config, family, model, path),
-    ...factors.map(([name, values]): PlannedTensor => ({ name, shape: [values.length], type: 'f32', read: () => Promise.resolve(values) })),
+    ...factors.map(([name, values]): PlannedTensor => ({ name, shape: [values.length], type: 'f32', parts: [() => Promise.resolve(values)] })),
   ];
   const entries: [string, GgufValue][] = [
     ['general.architecture', { string: family.architecture }],
@@ -39,15 +43,12 @@ export async function writeGguf(
     ...metadata,
     ...(await ggufTokenizer(model.tokenizerFolder, model.config, config.vocabSize)),
   ];
-  return writeGgufFile(path, entries, tensors);
+  return writeGgufFile(path, entries, tensors, writeFile);
 }
-
-/** Buffers of old files, which say nothing the config does not. */
-const BUFFER = /\.(rotary_emb\.inv_freq|(attn|attention)\.(masked_)?bias)$/;
 
 /** Every tensor under its GGUF name and type, layer by layer; nothing is read yet. */
 function plan(config: ModelConfig, family: GgufFamily, model: { type: GgufType; tensors: TensorSource[] }, path: string): PlannedTensor[] {
-  const sources = new Map(model.tensors.filter(({ name }) => !BUFFER.test(name)).map((tensor) => [tensor.name, tensor]));
+  const sources = new Map(model.tensors.map((tensor) => [tensor.name, tensor]));
   const [embed, head] = [`${config.names.embed}.weight`, `${config.names.head}.weight`];
   const take = (name: string): TensorSource => {
     // old GPT-2 folders leave `transformer.` out; a tied head is stored once, under either name
@@ -62,8 +63,13 @@ function plan(config: ModelConfig, family: GgufFamily, model: { type: GgufType; 
   const isHeadWritten = !config.tieWordEmbeddings || family.head === 'always';
   const mixture: MixtureModel = {
     architecture: family.architecture, layers: config.numHiddenLayers, group: config.numAttentionHeads / config.numKeyValueHeads, tied: !isHeadWritten,
+    experts: config.mixture?.numExperts ?? 0,
   };
-  const planned = named.map((tensor) => planOne(config, tensor, take(tensor.huggingFace), tensorType(model.type, { ...tensor, name: tensor.gguf }, mixture), path));
+  const planned = [...Map.groupBy(named, ({ gguf }) => gguf)].map(([name, tensors]): PlannedTensor => {
+    const [{ shape: own, expert, layer }] = tensors as [NamedTensor];
+    const shape = expert !== null ? [tensors.length, ...own] : isSharedGate(name) ? own.slice(1) : own;
+    return { name, shape, type: tensorType(model.type, { name, shape, layer }, mixture), parts: tensors.map((tensor) => reading(config, tensor, take(tensor.huggingFace), path)) };
+  });
   if (config.tieWordEmbeddings) {
     sources.delete(head);
     const embedding = planned.find(({ name }) => name === 'token_embd.weight')!;
@@ -73,21 +79,18 @@ function plan(config: ModelConfig, family: GgufFamily, model: { type: GgufType; 
   return planned;
 }
 
-function planOne(config: ModelConfig, tensor: NamedTensor, source: TensorSource, type: PlannedTensor['type'], path: string): PlannedTensor {
-  const { huggingFace, gguf: name, shape } = tensor;
+/** Reads a tensor's values in llama.cpp's order. */
+function reading(config: ModelConfig, { huggingFace, gguf, shape }: NamedTensor, source: TensorSource, path: string): () => Promise<Float32Array> {
   const flipped = isTransposed(config, huggingFace, shape);
   const stored = flipped ? [...shape].reverse() : shape;
   if (source.shape.length !== stored.length || source.shape.some((n, i) => n !== stored[i])) {
     throw new Error(`cannot write ${path}: tensor ${huggingFace} has shape [${source.shape.join(', ')}], config.json makes it [${stored.join(', ')}]; the two do not belong together`);
   }
   const module = huggingFace.slice(0, huggingFace.lastIndexOf('.'));
-  return {
-    name, shape, type,
-    async read() {
-      const values = await readFloats(source, path);
-      const upright = flipped ? transposed(values, shape[1]!, shape[0]!) : values;
-      return isShiftedNorm(config, name) ? upright.map((x) => x + 1) : arrange(config, module, upright, shape);
-    },
+  return async () => {
+    const values = await readFloats(source, path);
+    const upright = flipped ? transposed(values, shape[1]!, shape[0]!) : values;
+    return isShiftedNorm(config, gguf) ? upright.map((x) => x + 1) : arrange(config, module, upright, shape);
   };
 }
 

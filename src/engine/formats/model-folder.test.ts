@@ -39,6 +39,22 @@ describe('opening', () => {
     await model.close();
   });
 
+  it('leaves the buffers of old files out, whatever their type: GPT-NeoX has masks of booleans in its weights', async () => {
+    await write('config.json', {});
+    const header = JSON.stringify({
+      'gpt_neox.layers.0.attention.bias': { dtype: 'BOOL', shape: [1, 1, 2, 2], data_offsets: [8, 12] },
+      'gpt_neox.layers.0.attention.masked_bias': { dtype: 'F16', shape: [], data_offsets: [12, 14] },
+      'gpt_neox.layers.0.attention.dense.bias': { dtype: 'F32', shape: [1], data_offsets: [0, 4] },
+      'gpt_neox.layers.0.attention.rotary_emb.inv_freq': { dtype: 'F32', shape: [1], data_offsets: [4, 8] },
+    });
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(header.length));
+    await writeFile(join(folder, 'model.safetensors'), Buffer.concat([length, Buffer.from(header), Buffer.alloc(14)]));
+    const model = await openModelFolder(folder);
+    expect([...model.tensors.keys()]).toEqual(['gpt_neox.layers.0.attention.dense.bias']);
+    await model.close();
+  });
+
   it('reads the shards that a large model is written in', async () => {
     const out = join(folder, 'large');
     const tensors = [tensor('a', 1, 2), tensor('b', 3), tensor('c', 4), tensor('large', 5, 6, 7, 8), tensor('d', 9)];

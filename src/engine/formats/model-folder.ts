@@ -11,6 +11,7 @@ import { withoutFp8 } from './fp8.ts';
 import { openGguf, readGgufMetadata } from './gguf-reader.ts';
 import { readVocabulary } from './gguf-vocabulary.ts';
 import { readJsonFile, writeJsonFile } from './json.ts';
+import type { WriteFile } from './pieces.ts';
 import { openSafetensors, tensorBytes, writeSafetensors, type Safetensors, type TensorInfo, type TensorSource } from './safetensors.ts';
 import { hashFile, isFile, writeFolderBeside, type WrittenFile } from './write-beside.ts';
 
@@ -18,6 +19,7 @@ export type ModelFolder = {
   folder: string;
   config: Record<string, unknown>;
   generationConfig: Record<string, unknown> | null;
+  /** Without the buffers that old files have. */
   tensors: Map<string, Pick<TensorInfo, 'name' | 'dtype' | 'shape' | 'file'>>;
   /** F32, F16, BF16 or F8, its scales folded in (of a GGUF file any type that is read), as float32. */
   read(name: string): Promise<Float32Array>;
@@ -28,6 +30,8 @@ export type ModelFolder = {
 
 const WEIGHTS = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
+/** Buffers of old files, of any type, which say nothing the config does not: masks, and the angles of rotary positions. */
+const BUFFER = /\.(rotary_emb\.inv_freq|(attn|attention)\.(masked_)?bias)$/;
 const PICKLE = /\.(bin|pt|pth|pkl|ckpt)$/;
 /** What belongs to the text side and is carried along unchanged. */
 const TEXT_FILES = /^(tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab\.json|merges\.txt|chat_template\..*)$/;
@@ -86,7 +90,7 @@ export async function openModelFolder(folder: string, { weights = true } = {}): 
     folder,
     config,
     generationConfig,
-    tensors: new Map([...owner].map(([name, shard]) => [name, shard.tensors.get(name)!])),
+    tensors: new Map([...owner].filter(([name]) => !BUFFER.test(name)).map(([name, shard]) => [name, shard.tensors.get(name)!])),
     read: async (name) => find(name).read(name),
     mapped: (name) => find(name).mapped(name),
     close,
@@ -145,40 +149,43 @@ async function openShards(folder: string, shards: Safetensors[], owner: Map<stri
 /** As Hugging Face cuts: no file of a model is larger, but for one tensor alone. */
 const SHARD_BYTES = 5e9;
 
+type WrittenModel = { config: Record<string, unknown>; generationConfig: Record<string, unknown> | null; tensors: TensorSource[]; copyFrom?: string };
+
+/** The folder appears whole or not at all. */
+export function writeModelFolder(out: string, model: WrittenModel, shardBytes?: number): Promise<WrittenFile[]> {
+  return writeFolderBeside(out, 'config.json', (folder) => fillModelFolder(folder, model, { shardBytes }));
+}
+
 /**
  * Writes config.json, generation_config.json, model.safetensors (a large model in shards, with their index) and copies of `copyFrom`'s tokenizer and chat template files.
- * The folder appears whole or not at all. `config` is written as given: its dtype is the caller's to set.
+ * `config` is written as given: its dtype is the caller's to set.
  */
-export async function writeModelFolder(
-  out: string,
-  model: { config: Record<string, unknown>; generationConfig: Record<string, unknown> | null; tensors: TensorSource[]; copyFrom?: string },
-  shardBytes = SHARD_BYTES,
-): Promise<WrittenFile[]> {
-  return writeFolderBeside(out, 'config.json', async (folder) => {
-    const files: WrittenFile[] = [];
-    const texts: [string, Record<string, unknown>][] = [['config.json', model.config]];
-    const shards = cutShards(model.tensors, shardBytes);
-    const nameOf = (shard: number) => (shards.length === 1 ? WEIGHTS : `model-${fiveDigits(shard + 1)}-of-${fiveDigits(shards.length)}.safetensors`);
-    for (const [i, tensors] of shards.entries()) files.push({ name: nameOf(i), ...(await writeSafetensors(join(folder, nameOf(i)), tensors)) });
-    if (shards.length > 1) {
-      const map = Object.fromEntries(shards.flatMap((tensors, i) => tensors.map(({ name }) => [name, nameOf(i)])));
-      texts.push([INDEX, { metadata: { total_size: model.tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0) }, weight_map: map }]);
+export async function fillModelFolder(folder: string, model: WrittenModel, { shardBytes = SHARD_BYTES, writeFile }: { shardBytes?: number; writeFile?: WriteFile } = {}): Promise<WrittenFile[]> {
+  const files: WrittenFile[] = [];
+  const texts: [string, Record<string, unknown>][] = [['config.json', model.config]];
+  const shards = cutShards(model.tensors, shardBytes);
+  const nameOf = (shard: number) => (shards.length === 1 ? WEIGHTS : `model-${fiveDigits(shard + 1)}-of-${fiveDigits(shards.length)}.safetensors`);
+  for (const [i, tensors] of shards.entries()) files.push({ name: nameOf(i), ...(await writeSafetensors(join(folder, nameOf(i)), tensors, undefined, writeFile)) });
+  if (shards.length > 1) {
+    const map = Object.fromEntries(shards.flatMap((tensors, i) => tensors.map(({ name }) => [name, nameOf(i)])));
+    texts.push([INDEX, { metadata: { total_size: model.tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0) }, weight_map: map }]);
+  }
+  if (model.generationConfig) texts.push(['generation_config.json', model.generationConfig]);
+  for (const [name, value] of texts) files.push({ name, ...(await writeJsonFile(join(folder, name), value)) });
+  if (model.copyFrom !== undefined && isGgufPath(model.copyFrom)) {
+    const { json, config, chatTemplate, namedTemplates } = readVocabulary(await readGgufMetadata(model.copyFrom), model.copyFrom);
+    const named = Object.entries({ ...(chatTemplate === null ? {} : { default: chatTemplate }), ...namedTemplates }).map(([name, template]) => ({ name, template }));
+    const templates = Object.keys(namedTemplates).length > 0 ? { chat_template: named } : chatTemplate === null ? {} : { chat_template: chatTemplate };
+    const made: [string, Record<string, unknown>][] = [['tokenizer.json', json], ['tokenizer_config.json', { ...config, ...templates }]];
+    for (const [name, value] of made) files.push({ name, ...(await writeJsonFile(join(folder, name), value)) });
+  } else if (model.copyFrom !== undefined) {
+    for (const name of (await readdir(model.copyFrom)).filter((n) => TEXT_FILES.test(n)).sort()) {
+      if (!(await isFile(join(model.copyFrom, name)))) continue;
+      await copyFile(join(model.copyFrom, name), join(folder, name));
+      files.push({ name, ...(await hashFile(join(folder, name))) });
     }
-    if (model.generationConfig) texts.push(['generation_config.json', model.generationConfig]);
-    for (const [name, value] of texts) files.push({ name, ...(await writeJsonFile(join(folder, name), value)) });
-    if (model.copyFrom !== undefined && isGgufPath(model.copyFrom)) {
-      const { json, config, chatTemplate } = readVocabulary(await readGgufMetadata(model.copyFrom), model.copyFrom);
-      const made: [string, Record<string, unknown>][] = [['tokenizer.json', json], ['tokenizer_config.json', { ...config, ...(chatTemplate === null ? {} : { chat_template: chatTemplate }) }]];
-      for (const [name, value] of made) files.push({ name, ...(await writeJsonFile(join(folder, name), value)) });
-    } else if (model.copyFrom !== undefined) {
-      for (const name of (await readdir(model.copyFrom)).filter((n) => TEXT_FILES.test(n)).sort()) {
-        if (!(await isFile(join(model.copyFrom, name)))) continue;
-        await copyFile(join(model.copyFrom, name), join(folder, name));
-        files.push({ name, ...(await hashFile(join(folder, name))) });
-      }
-    }
-    return files;
-  });
+  }
+  return files;
 }
 
 const fiveDigits = (n: number) => String(n).padStart(5, '0');

@@ -29,7 +29,7 @@ export const nf4Bytes = (length: number): number => {
 export function quantizeNf4(values: Float32Array): Uint8Array {
   const blocks = values.length / NF4_BLOCK;
   const out = new Uint8Array(nf4Bytes(values.length));
-  const { head, outer, scales, nibbles } = partsOf(out);
+  const { head, outer, scales, nibbles } = nf4Sections(out);
   const largest = new Float32Array(blocks);
   for (let block = 0; block < blocks; block++) {
     let max = 0;
@@ -56,7 +56,7 @@ export function quantizeNf4(values: Float32Array): Uint8Array {
 
 /** The scale of each block, and two numbers a byte. */
 export function nf4Parts(bytes: Uint8Array): { scales: Float32Array; nibbles: Uint8Array } {
-  const { head, outer, scales, nibbles } = partsOf(bytes);
+  const { head, outer, scales, nibbles } = nf4Sections(bytes);
   return { scales: Float32Array.from(scales, (scale, block) => f32(head[1 + scale]! * outer[Math.floor(block / OUTER)]!) + head[0]!), nibbles };
 }
 
@@ -75,8 +75,8 @@ export function dequantizeNf4(bytes: Uint8Array, length: number): Float32Array {
   return out;
 }
 
-/** Its parts, over the same memory. */
-function partsOf(bytes: Uint8Array) {
+/** Its parts, over the same memory: the mean and the map in one. */
+export function nf4Sections(bytes: Uint8Array): { head: Float32Array; outer: Float32Array; scales: Uint8Array; nibbles: Uint8Array } {
   // bytes = HEAD + 4 · ⌈blocks / 256⌉ + 33 · blocks: the blocks follow from it
   let blocks = Math.floor((bytes.length - HEAD) / (33 + 4 / OUTER));
   while (nf4Bytes(blocks * NF4_BLOCK) > bytes.length) blocks--;

@@ -184,6 +184,12 @@ describe('writing', () => {
     await opened.close();
   });
 
+  it('refuses a number float16 has no room for, by the name of its tensor', async () => {
+    const big: TensorSource = { name: 'w', shape: [3], dtype: 'F16', read: () => Promise.resolve(Float32Array.of(1, -Infinity, 1e6)) };
+    await expect(writeSafetensors(join(folder, 'big.safetensors'), [big])).rejects.toThrow('tensor w holds 1000000, and the largest number of f16 is 65504; write it as bf16 or f32');
+    await writeSafetensors(join(folder, 'big.safetensors'), [{ ...big, dtype: 'BF16' }]);
+  });
+
   it('leaves the old file and nothing else when a tensor cannot be produced', async () => {
     const path = join(folder, 'kept.safetensors');
     const good = source('a', [1], 'F32', Float32Array.of(1));

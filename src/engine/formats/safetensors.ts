@@ -7,9 +7,9 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import type { MappedBytes } from '../device/device.ts';
 import { type FileMapping, mapFile } from '../device/mapping.ts';
-import { fromBf16, fromF16, fromF8, isFloat8, toBf16, toF16 } from './float.ts';
+import { checkFitsF16, fromBf16, fromF16, fromF8, isFloat8, toBf16, toF16 } from './float.ts';
 import { parseJsonObject } from './json.ts';
-import { writeFileBeside } from './write-beside.ts';
+import { writeAtOnce, type WriteFile } from './pieces.ts';
 
 /** `begin` and `end` are bytes of the file itself. `dtype` is as stored (F32, F16, BF16, I32, …). */
 export type TensorInfo = { name: string; dtype: string; shape: number[]; file: string; begin: number; end: number };
@@ -233,6 +233,7 @@ export async function writeSafetensors(
   path: string,
   tensors: TensorSource[],
   metadata: Record<string, string> = { format: 'pt' },
+  writeFile: WriteFile = writeAtOnce,
 ): Promise<{ bytes: number; sha256: string }> {
   const sorted = [...tensors].sort((a, b) => WRITE_ORDER.indexOf(a.dtype) - WRITE_ORDER.indexOf(b.dtype) || (a.name < b.name ? -1 : 1));
   const header: [string, unknown][] = [['__metadata__', Object.fromEntries(Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1)))]];
@@ -247,15 +248,10 @@ export async function writeSafetensors(
     header.push([name, { dtype, shape, data_offsets: [begin, end] }]);
   }
   const json = Buffer.from(`{${header.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(',')}}`, 'utf8');
-  const padded = Buffer.alloc(Math.ceil(json.length / 8) * 8, 0x20); // data starts at a multiple of 8 bytes
-  json.copy(padded);
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(padded.length));
-  return writeFileBeside(path, async (write) => {
-    await write(length);
-    await write(padded);
-    for (const source of sorted) await write(encode(source, await source.read(), path));
-  });
+  const head = Buffer.alloc(8 + Math.ceil(json.length / 8) * 8, 0x20); // data starts at a multiple of 8 bytes
+  head.writeBigUInt64LE(BigInt(head.length - 8));
+  json.copy(head, 8);
+  return writeFile(path, head, sorted.map((source) => ({ name: source.name, bytes: tensorBytes(source), make: async () => [encode(source, await source.read(), path)] })));
 }
 
 function encode(source: TensorSource, values: Float32Array | Int32Array | Uint16Array, path: string): Uint8Array {
@@ -266,7 +262,10 @@ function encode(source: TensorSource, values: Float32Array | Int32Array | Uint16
   }
   if (values instanceof Float32Array) {
     if (dtype === 'F32') return bytesOf(values);
-    if (dtype === 'F16') return bytesOf(toF16(values));
+    if (dtype === 'F16') {
+      checkFitsF16(values, name);
+      return bytesOf(toF16(values));
+    }
     if (dtype === 'BF16') return bytesOf(toBf16(values));
   } else if (values instanceof Int32Array ? dtype === 'I32' : dtype === 'F16' || dtype === 'BF16') return bytesOf(values);
   throw new Error(`cannot write ${path}: tensor ${name} is a ${values.constructor.name}, which cannot become ${dtype}`);

@@ -69,7 +69,7 @@ export async function writeFolderBeside<T>(out: string, last: string, produce: (
 }
 
 /** A rename survives a power cut only once its folder is flushed; Windows cannot open folders and does without. */
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return;
   const handle = await open(folder === '' ? '.' : folder, 'r');
   try {

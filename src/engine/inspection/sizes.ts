@@ -13,6 +13,7 @@ import type { Outlined } from '../model/parts.ts';
 export function weightBytes(config: ModelConfig, tensors: Outlined[], precision: Precision): number {
   const model: MixtureModel = {
     architecture: config.modelType, layers: config.numHiddenLayers, group: config.numAttentionHeads / config.numKeyValueHeads, tied: config.tieWordEmbeddings,
+    experts: config.mixture?.numExperts ?? 0,
   };
   return tensors.reduce((sum, { name, module, part, shape, layer }) => {
     const type = isRouter(config, name) ? 'f32' : tensorType(precision, { name: ggufName(config, { name, module, part }), shape, layer }, model);
@@ -20,14 +21,16 @@ export function weightBytes(config: ModelConfig, tensors: Outlined[], precision:
   }, 0);
 }
 
-/** What llama.cpp's choice of types looks at: which tensors are the head, the embedding, positions, values and down projections, experts' too. */
+/** What llama.cpp's choice of types looks at: which tensors are the head, the embedding, positions, attention's but queries, and down projections, experts' too. */
 function ggufName({ names }: ModelConfig, { name, module, part }: Pick<Outlined, 'name' | 'module' | 'part'>): string {
   if (part === 'head') return 'output.weight';
   if (names.positions !== null && name === `${names.positions}.weight`) return 'position_embd.weight';
   if (part === 'embedding') return 'token_embd.weight';
   const is = (linear: string | null | undefined): boolean => linear != null && `.${module}`.endsWith(`.${linear}.weight`);
   if (is(names.qkv)) return 'attn_qkv.weight';
+  if (is(names.k)) return 'attn_k.weight';
   if (is(names.v)) return 'attn_v.weight';
+  if (is(names.o)) return 'attn_output.weight';
   return is(names.mixture?.down ?? names.down) ? 'ffn_down.weight' : 'ffn_up.weight';
 }
 

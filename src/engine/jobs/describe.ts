@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { FolderFacts } from '../../shared/job.ts';
 import { activeParameters } from '../cost.ts';
 import { readJsonFile } from '../formats/json.ts';
-import { readGgufMetadata } from '../formats/gguf-reader.ts';
+import { openGguf } from '../formats/gguf-reader.ts';
 import { isGgufPath, openModelFolder } from '../formats/model-folder.ts';
 import { readHead, SCORE } from '../formats/peft.ts';
 import { openSafetensors, type TensorInfo } from '../formats/safetensors.ts';
@@ -60,14 +60,14 @@ async function describeModel(folder: string): Promise<FolderFacts> {
 }
 
 async function describeGguf(path: string): Promise<FolderFacts> {
-  const opened = await openModelFolder(path);
+  const opened = await openGguf(path);
   await opened.close();
   const parsed = parseModelConfig(opened.config, path);
   checkTensors(parsed, opened);
   const tensors = [...opened.tensors.values()];
   return {
     ...NOTHING, family: parsed.modelType, contextLength: parsed.maxPositionEmbeddings, vocabularySize: parsed.vocabSize, layers: parsed.numHiddenLayers,
-    hiddenSize: parsed.hiddenSize, bytes: (await stat(path)).size, hasChatTemplate: (await readGgufMetadata(path)).has('tokenizer.chat_template'),
+    hiddenSize: parsed.hiddenSize, bytes: (await stat(path)).size, hasChatTemplate: opened.metadata.has('tokenizer.chat_template'),
     templateProblems: await findTemplateProblems(path),
     parameters: countElements(tensors), activeParameters: activeParameters(parsed), dtype: mostCommonType(tensors),
   };

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import type { Inspection, TensorChange, TensorNumbers } from '../../shared/inspection.ts';
 import { createReferenceDevice } from '../device/reference.ts';
+import { fusedFolder } from '../formats/gguf-testing.ts';
 import { writeGguf } from '../formats/gguf.ts';
 import { openModelFolder, writeModelFolder } from '../formats/model-folder.ts';
 import { openSafetensors, type TensorSource } from '../formats/safetensors.ts';
@@ -121,9 +122,17 @@ test('of a mixture of experts a token meets those it is routed to, and everythin
   expect((await inspect(LLAMA)).experts).toBeNull();
 });
 
+test('a mixture in GGUF is told of in its blocks, in which LoRA leaves it', async () => {
+  const { experts, tensors, training } = await inspect(join(FIXTURES, 'gguf-mixtures', 'qwen2moe.gguf'));
+  expect(experts).toMatchObject({ count: 5, perToken: 3 });
+  expect(new Set(tensors.map(({ dtype }) => dtype))).toEqual(new Set(['F32', 'Q8_0', 'Q4_0']));
+  const adapter = training.lora.gradients; // f32, as the adapter itself
+  expect(training.lora.weights - adapter).toBe(tensors.reduce((sum, { bytes }) => sum + bytes, 0));
+});
+
 test('experts that lie fused in a file are told of and compared one by one', async () => {
   const single = family('qwen3-moe');
-  const fused = await fusedModel(single);
+  const fused = await fusedFolder(place, single);
   expect((await inspect(fused)).parts).toEqual((await inspect(single)).parts);
   const { tensors } = await diffModels({ type: 'diff', model: { folder: fused }, other: { folder: single } }, noDevice, () => {});
   expect(tensors.filter(({ module }) => module.includes('.experts.')).length).toBeGreaterThan(0);
@@ -150,7 +159,7 @@ test("weights take what the GGUF writer makes of them, and llama.cpp's mixtures 
   for (const type of ['f32', 'f16', 'bf16', 'q8_0'] as const) {
     const path = join(place, `${type}.gguf`);
     const sources = [...model.tensors.values()].map(({ name, shape }): TensorSource => ({ name, shape, dtype: 'F32', read: () => model.read(name) }));
-    await writeGguf(path, { config: model.config, tokenizerFolder: LLAMA, about: { name: 'tiny', baseName: 'tiny', parameters: 1, datasets: [], method: null, license: null }, type, tensors: sources });
+    await writeGguf(path, { config: model.config, tokenizerFolder: LLAMA, about: { name: 'tiny', baseName: 'tiny', parameters: 1 }, type, tensors: sources });
     const { rope_freqs: _, ...written } = Object.fromEntries([...(await readGguf(path)).tensors].map(([name, { data }]) => [name.replace('.weight', ''), data.length]));
     expect(bytes[type], type).toBe(Object.values(written).reduce((sum, length) => sum + length, 0));
   }
@@ -205,27 +214,6 @@ async function trainedModel(): Promise<string> {
   const tensors = after.map(({ name, shape }): TensorSource => ({ name: name.slice('after.'.length), shape, dtype: 'F32', read: () => file.read(name) }));
   await writeModelFolder(out, { config, generationConfig: null, tensors, copyFrom: LLAMA });
   await file.close();
-  return out;
-}
-
-/** With all experts of a layer in two tensors, as transformers 5 holds them. */
-async function fusedModel(single: string): Promise<string> {
-  const model = await openModelFolder(single);
-  const names = [...model.tensors.keys()];
-  const tensors: TensorSource[] = names.filter((name) => !name.includes('.experts.')).map((name) => ({ name, shape: model.tensors.get(name)!.shape, dtype: 'F32', read: () => model.read(name) }));
-  const layers = new Set(names.flatMap((name) => /^(.+)\.0\.up_proj\.weight$/.exec(name)?.[1] ?? []));
-  for (const at of layers) {
-    const count = names.filter((name) => name.startsWith(`${at}.`) && name.endsWith('.up_proj.weight')).length;
-    for (const [name, parts] of [['gate_up_proj', ['gate_proj', 'up_proj']], ['down_proj', ['down_proj']]] as const) {
-      const pieces = Array.from({ length: count }, (_, e) => parts.map((part) => `${at}.${e}.${part}.weight`)).flat();
-      const [rows, columns] = model.tensors.get(pieces[0]!)!.shape as [number, number];
-      const read = async () => Float32Array.from((await Promise.all(pieces.map((piece) => model.read(piece)))).flatMap((values) => [...values]));
-      tensors.push({ name: `${at}.${name}`, shape: [count, rows * parts.length, columns], dtype: 'F32', read });
-    }
-  }
-  const out = join(place, 'fused');
-  await writeModelFolder(out, { config: model.config, generationConfig: null, tensors });
-  await model.close();
   return out;
 }
 

@@ -46,7 +46,7 @@ export async function inspectModel(job: InspectJob): Promise<Inspection> {
       return of.length === 0 ? [] : [{ part, tensors: of.length, parameters: of.reduce((sum, tensor) => sum + sizeOf(tensor), 0), bytes: of.reduce((sum, { bytes }) => sum + bytes, 0) }];
     }),
     memory: PRECISIONS.map((precision) => ({ precision, bytes: weightBytes(config, outlined, precision) })),
-    training: trainingOf(config, stored.some(({ dtype }) => dtype === 'BF16')),
+    training: trainingOf(config, new Map(stored.map(({ name, dtype }) => [name, dtype]))),
     cache: contextLengths(config.maxPositionEmbeddings).map((tokens) => cacheSizes(config, tokens)),
   };
 }
@@ -138,10 +138,11 @@ function describeRope({ theta, scaling }: Rope): InspectedRope {
   };
 }
 
-function trainingOf(config: ModelConfig, bf16: boolean): Inspection['training'] {
+/** `dtypes`: what tensors are stored as, which a frozen base stays. */
+function trainingOf(config: ModelConfig, dtypes: Map<string, string>): Inspection['training'] {
   const tokens = Math.min(TRAINED_TOKENS, config.maxPositionEmbeddings);
   const memoryOf = (lora: Shapes['lora']): TrainingMemory => {
-    const shapes: Shapes = { config, lora, headOnly: false, gradientCheckpointing: false, bf16 };
+    const shapes: Shapes = { config, lora, headOnly: false, gradientCheckpointing: false, bf16: [...dtypes.values()].includes('BF16'), dtypeOf: (name) => dtypes.get(name) };
     const { trainable, bytes } = countParameters(shapes);
     return { weights: bytes, gradients: 4 * trainable, optimizer: 8 * trainable, activations: Math.max(0, activationBytes(shapes, { tokens, sites: tokens, accumulated: false })) };
   };

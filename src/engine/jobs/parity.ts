@@ -8,9 +8,8 @@ import { Sampling } from '../../shared/sampling.ts';
 import { packSequences, packTexts } from '../data/pack.ts';
 import type { Device } from '../device/device.ts';
 import { openGguf } from '../formats/gguf-reader.ts';
-import { isGgufPath } from '../formats/model-folder.ts';
+import { isGgufPath, openModelFolder } from '../formats/model-folder.ts';
 import { ggufTokenizer } from '../formats/gguf-tokenizer.ts';
-import { readJsonFile } from '../formats/json.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/language-model.ts';
 import { openModel } from '../open-model.ts';
 import { generate } from '../sampling/generate.ts';
@@ -95,7 +94,9 @@ async function openExported({ model, exported }: ParityJob, device: Device, toke
     }
     return (await openModel(device, exported, tokenizer, { storage: 'bf16-if-stored', trainable: 'none' })).model;
   }
-  const config = await readJsonFile(`${model.folder}/config.json`);
+  const source = await openModelFolder(model.folder);
+  await source.close();
+  const { config } = source;
   const file = await openGguf(exported.gguf, config);
   try {
     const written = await ggufTokenizer(model.folder, config, file.tokens.length);

@@ -17,6 +17,7 @@ import { type ModelConfig, parseModelConfig } from '../model/config.ts';
 import { unfused } from '../model/fused-experts.ts';
 import { storedName } from '../model/parameters.ts';
 import { onPolicyBase } from '../open-model.ts';
+import { dropsTools } from '../tokenizer/template.ts';
 import { loadTokenizer } from '../tokenizer/tokenizer.ts';
 
 /** Tokenising ends after this, with the rows there are by then, ms. */
@@ -44,7 +45,7 @@ export async function plan(job: PlanJob, device: Device): Promise<PlanResult> {
   const single = unfused(stored, folder);
   const dtypeOf = (name: string) => single.tensors.get(storedName(stored, single, name))?.dtype;
   const bf16 = [...folder.tensors.values()].some(({ dtype }) => dtype === 'BF16');
-  const sample = 'rows' in job.sample ? { rows: job.sample.rows, sampled: job.sample.rows.length, cut: 0, leftOut: 0, longestRow: 0 } : await tokenizeSample(job, job.sample.examples);
+  const sample = 'rows' in job.sample ? { rows: job.sample.rows, sampled: job.sample.rows.length, cut: 0, leftOut: 0, longestRow: 0, dropsTools: false } : await tokenizeSample(job, job.sample.examples);
   const { rows } = sample;
   if (rows.length === 0) throw new Error(`none of the ${sample.sampled} sampled rows can be trained on: after the cut to maxLength (${recipe.maxLength} tokens) nothing of their answers remains`);
   const config = { ...stored, numLabels: recipe.method === 'reward' ? 1 : recipe.method === 'classify' ? PLANNED_LABELS : null };
@@ -82,6 +83,7 @@ export async function plan(job: PlanJob, device: Device): Promise<PlanResult> {
     cut: sample.cut,
     leftOut: sample.leftOut,
     longestRow: sample.longestRow,
+    dropsTools: sample.dropsTools,
     tokensPerEpoch: Math.round(trainRows * mean((each) => each.tokens)),
     steps: steps.count,
     tokens: Math.round(tokens),
@@ -119,7 +121,7 @@ function heapGrowth(rows: number, meanTokens: number): number {
   return Math.min(HEAP_GROWTH.most, rows * HEAP_GROWTH.row) + rows * (ROW_BYTES + 5 * meanTokens);
 }
 
-type Sampled = { rows: RowLengths[]; sampled: number; cut: number; leftOut: number; longestRow: number };
+type Sampled = { rows: RowLengths[]; sampled: number; cut: number; leftOut: number; longestRow: number; dropsTools: boolean };
 
 /** In the order of the file, though read in eight passes over it, so that what is read before time is out is spread over all of it. */
 async function tokenizeSample({ recipe, model }: PlanJob, path: string): Promise<Sampled> {
@@ -131,7 +133,7 @@ async function tokenizeSample({ recipe, model }: PlanJob, path: string): Promise
   for await (const example of readExamples(path)) examples.push(example);
   const until = performance.now() + TOKENISING_TIME;
   const found = new Array<RowLengths | null | undefined>(examples.length);
-  const result: Sampled = { rows: [], sampled: 0, cut: 0, leftOut: 0, longestRow: 0 };
+  const result: Sampled = { rows: [], sampled: 0, cut: 0, leftOut: 0, longestRow: 0, dropsTools: false };
   for (let pass = 0; pass < 8; pass++) {
     for (let i = pass; i < examples.length && performance.now() < until; i += 8) {
       const { row, whole } = isOnline(recipe) ? plannedPrompt(examples[i], settings, recipe) : measureRow(examples[i], settings, recipe);
@@ -143,6 +145,7 @@ async function tokenizeSample({ recipe, model }: PlanJob, path: string): Promise
     }
   }
   result.rows = found.filter((row) => row !== null && row !== undefined);
+  result.dropsTools = examples.some((example) => 'tools' in example && example.tools !== undefined) && dropsTools(recipe.template, tokenizer);
   return result;
 }
 

@@ -70,5 +70,5 @@ export function promptTokens(prompt: Prompt, template: Template, tokenizer: Toke
     const first = tokenizer.bosId ?? tokenizer.eosIds[0];
     return first === undefined ? [] : [first];
   }
-  return encodePieces(renderPrompt(prompt.messages, template, tokenizer), tokenizer).tokens;
+  return encodePieces(renderPrompt(prompt.messages, template, tokenizer, prompt.tools), tokenizer).tokens;
 }

@@ -3,7 +3,7 @@
  * A and B, it would write one letter. Nothing is sampled: what counts is how likely it finds each letter. Models favour a place, so every
  * pair is asked in both orders; how far the two differ is the caller's to look at (Judgement).
  */
-import type { PreferenceExample, Template } from '../../shared/dataset.ts';
+import { answerText, messageText, type PreferenceExample, type Template } from '../../shared/dataset.ts';
 import { sumBySequence } from '../algorithms/training.ts';
 import { packPreferences, type PreferenceSequences } from '../data/pack.ts';
 import { microBatches } from '../data/plan.ts';
@@ -25,7 +25,8 @@ export function rubricJudge(model: LanguageModel, tokenizer: Tokenizer, template
   return async (pairs) => {
     const asked: PreferenceSequences[] = [];
     const places = pairs.map((pair) => {
-      const both = [question(pair, pair.chosen, pair.rejected), question(pair, pair.rejected, pair.chosen)];
+      const [chosen, rejected] = [answerText(pair.chosen), answerText(pair.rejected)];
+      const both = [question(pair, chosen, rejected), question(pair, rejected, chosen)];
       if (both.some((one) => one === null)) return null;
       return asked.push(...(both as PreferenceSequences[])) - 2;
     });
@@ -54,6 +55,6 @@ function lettersAlone({ prompt, chosen, rejected }: PreferenceSequences): Prefer
 }
 
 export function rubricPrompt(rubric: string, prompt: PreferenceExample['prompt'], a: string, b: string): string {
-  const asked = typeof prompt === 'string' ? prompt : prompt.map(({ role, content }) => `${role}: ${content}`).join('\n');
+  const asked = typeof prompt === 'string' ? prompt : prompt.map((message) => `${message.role}: ${messageText(message)}`).join('\n');
   return `${rubric.trim()}\n\nPrompt:\n${asked}\n\nAnswer A:\n${a}\n\nAnswer B:\n${b}\n\nWhich answer is better, A or B?`;
 }

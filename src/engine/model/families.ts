@@ -162,10 +162,15 @@ const QWEN_MOE: Names = {
   mixture: { router: 'mlp.gate', experts: 'mlp.experts', gate: 'gate_proj', up: 'up_proj', down: 'down_proj', shared: 'mlp.shared_expert', sharedGate: 'mlp.shared_expert_gate' },
 };
 
+/** In all layers together; a count beyond is a mistake, and would take memory before any tensor is looked at. The largest models have about 30,000. */
+const MOST_EXPERTS = 200_000;
+
 /** Experts of some layers. transformers 5 writes Qwen3's num_experts as num_local_experts. */
 function experts(c: Reader, count: number, perToken: number, of: Pick<Mixture, 'normTopkProb' | 'intermediateSize' | 'sharedIntermediateSize'>, routed: (layer: number) => boolean) {
   const numExperts = c.number('num_local_experts', c.number('num_experts', count));
   const numExpertsPerTok = c.number('num_experts_per_tok', perToken);
+  if (!Number.isInteger(numExperts) || !Number.isInteger(numExpertsPerTok)) c.fail(`there are ${numExperts} experts of which a token takes ${numExpertsPerTok}; expected whole numbers`);
+  if (numExperts * c.layers > MOST_EXPERTS) c.fail(`there are ${numExperts} experts in each of ${c.layers} layers; no model has more than ${MOST_EXPERTS} in all`);
   if (numExpertsPerTok > numExperts) c.fail(`num_experts_per_tok (${numExpertsPerTok}) is more than the ${numExperts} experts there are`);
   const layers = Array.from({ length: c.layers }, (_, layer) => routed(layer));
   const mixture: Mixture = { ...of, numExperts, numExpertsPerTok, routerAuxLossCoef: c.raw('router_aux_loss_coef') === 0 ? 0 : c.number('router_aux_loss_coef', 0.001), layers };

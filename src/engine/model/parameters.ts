@@ -169,9 +169,6 @@ export function storedName(config: ModelConfig, folder: TensorFolder, name: stri
   return config.names.positions !== null && !folder.tensors.has(name) && folder.tensors.has(bare) ? bare : name;
 }
 
-/** Buffers of old files, which say nothing the config does not. */
-const BUFFER = /(rotary_emb\.inv_freq|attn\.bias|attn\.masked_bias|attention\.bias|attention\.masked_bias)$/;
-
 /** A parameter's values from the folder, out before in. */
 export async function readStored(config: ModelConfig, folder: TensorFolder, name: string, shape: number[]): Promise<Float32Array> {
   const values = await folder.read(storedName(config, folder, name));
@@ -213,7 +210,7 @@ export function checkTensors(config: ModelConfig, opened: TensorFolder): void {
     const untied = missing.length === 1 && missing[0] === `${config.names.head}.weight` ? '; if the head is the embedding, config.json must say tie_word_embeddings: true' : '; the download may be incomplete';
     throw new Error(`${folder.folder}: ${count(missing.length, 'tensor is', 'tensors are')} missing: ${firstThree(missing)}${untied}`);
   }
-  const unknown = [...folder.tensors.keys()].filter((name) => !expected.has(name) && !BUFFER.test(name) && !(name === `${config.names.head}.weight` && config.tieWordEmbeddings));
+  const unknown = [...folder.tensors.keys()].filter((name) => !expected.has(name) && !(name === `${config.names.head}.weight` && config.tieWordEmbeddings));
   if (unknown.length > 0) {
     throw new Error(
       `${folder.folder}: ${count(unknown.length, 'tensor has', 'tensors have')} no place in a ${config.architecture} of this config.json: ` +

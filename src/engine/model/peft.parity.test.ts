@@ -107,7 +107,7 @@ test('leaves nothing behind on the device', async () => {
 
 test.each(['dora', 'patterns', 'rslora'])('%s is exported as an adapter that means the same', async (name) => {
   const out = join(root, `out-${name}`);
-  await exportModel({ type: 'export', model: { folder: fixture('models/llama'), adapter: fixture(`peft/${name}`) }, format: 'peft', dtype: 'f32', out, name } as never, createReferenceDevice, () => {});
+  await exportModel({ type: 'export', model: { folder: fixture('models/llama'), adapter: fixture(`peft/${name}`) }, format: 'peft', dtype: 'f32', out, name, about: { baseName: name, base: '', method: null, datasets: [], stated: {}, given: {} } }, createReferenceDevice, () => {});
   const [before, after] = [await readAdapter(fixture(`peft/${name}`)), await readAdapter(out)];
   expect([...after.tensors.keys()].sort()).toEqual([...before.tensors.keys()].sort());
   for (const [module, update] of before.tensors) {

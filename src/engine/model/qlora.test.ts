@@ -4,7 +4,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { buildEmulatedDriver } from '../../../scripts/build-cuda.mjs';
 import type { BlockStorage, Device } from '../device/device.ts';
+import { createCudaDevice } from '../device/cuda/cuda.ts';
 import { createNativeDevice } from '../device/native.ts';
 import { createReferenceDevice, type ReferenceTensor } from '../device/reference.ts';
 import { asKept, storageBytes } from '../formats/weight-blocks.ts';
@@ -15,6 +17,7 @@ import { gradients, packed, relativeError } from './testing.ts';
 
 type Golden = { config: Record<string, number | boolean>; sequences: number[][] } & Record<BlockStorage, { loss: number; gradients: string }>;
 const golden = JSON.parse(readFileSync(new URL('../../../fixtures/qlora.json', import.meta.url), 'utf8')) as Golden;
+const emulated = (await buildEmulatedDriver()).path;
 const KINDS = ['int8', 'q4_0', 'nf4'] as const;
 const lora = { r: 2, loraAlpha: 4, loraDropout: 0, targetModules: ['q_proj', 'o_proj', 'down_proj'] };
 const batch = packed(golden.sequences);
@@ -60,7 +63,7 @@ async function lossAndGradients(model: LanguageModel): Promise<{ loss: number; l
 }
 
 describe.each(KINDS)('a base in %s', (storage) => {
-  test.each([['reference', createReferenceDevice], ['native', () => createNativeDevice(2)]])('has the loss and adapter gradients of torch on the dequantised weights, on the %s device', async (_, create) => {
+  test.each([['reference', createReferenceDevice], ['native', () => createNativeDevice(2)], ['emulated cuda', () => createCudaDevice('cuda', emulated)]])('has the loss and adapter gradients of torch on the dequantised weights, on the %s device', async (_, create) => {
     const { loss, all } = await lossAndGradients(await load(create(), storage));
     expect(Math.abs(loss / golden[storage].loss - 1)).toBeLessThan(1e-5);
     const sorted = [...all].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, values]) => [...values]);

@@ -142,7 +142,7 @@ describe('on disk', () => {
     const { model, source } = await openModel(device, { folder: base }, tokenizer, { storage: 'f32', trainable: lora ? 'lora' : 'all', lora: settings.lora ?? undefined, head });
     const adamw = createAdamW(device, model.parameters, settings.optimizer);
     const run = join(folder, String(lora));
-    await writeCheckpoint(run, { model, adamw, state: { step: 1, numTokens: 0, best: null }, recipe: settings, base: { folder: base, ...source } });
+    await writeCheckpoint(run, { model, adamw, state: { step: 1, numTokens: 0, best: null }, told: { seconds: 0, events: [] }, recipe: settings, base: { folder: base, ...source } });
     const { path } = (await findCheckpoint(run))!;
     const again = await openModel(device, lora ? { folder: base, adapter: path } : { folder: path }, tokenizer, { storage: 'f32', trainable: 'none' });
     expect(await scoresOf(again.model)).toEqual(await scoresOf(model));

@@ -6,12 +6,17 @@
  */
 import { Template as Jinja } from '@huggingface/jinja';
 import type { Message, TemplateProblem } from '../../shared/dataset.ts';
+import type { Tool } from '../../shared/tools.ts';
+import { renderJinja } from './jinja.ts';
+import { probeTools, type Rendering, spellCalls, type ToolSupport } from './tool-support.ts';
 import type { Piece, Tokenizer } from './tokenizer.ts';
 
 export type ChatTemplate = {
   /** Everything up to where the model answers. */
-  prompt(messages: Message[]): Piece[];
-  conversation(messages: Message[]): Piece[];
+  prompt(messages: Message[], tools?: Tool[]): Piece[];
+  conversation(messages: Message[], tools?: Tool[]): Piece[];
+  /** What it does with tools and calls; found by rendering some. */
+  readonly tools: ToolSupport;
   /** What a person should know about this template, one sentence each. */
   problems: { kind: TemplateProblem; text: string }[];
 };
@@ -31,15 +36,33 @@ export function compileChatTemplate(source: string, tokenizer: TemplateTokens): 
   const eosStrings = tokenizer.eosIds.map((id) => tokenizer.token(id)).filter((token) => token !== '');
   const eos = eosStrings[0] ?? null;
 
-  const escape = (messages: Message[]): Message[] =>
-    messages.map(({ role, content }) => ({
-      role,
-      content: content.replace(specialPattern, (special) => MARKS.open + specials.indexOf(special) + MARKS.close),
-    }));
+  const escapeText = (text: string): string => text.replace(specialPattern, (special) => MARKS.open + specials.indexOf(special) + MARKS.close);
+  /** Every text in messages or tools, names of fields, too. */
+  function escape<Value>(value: Value): Value {
+    if (typeof value === 'string') return escapeText(value) as Value;
+    if (Array.isArray(value)) return value.map(escape) as Value;
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, part]) => [escapeText(key), escape(part)])) as Value;
+  }
 
-  function render(messages: Message[], addGenerationPrompt: boolean): string {
+  let support: ToolSupport | undefined;
+  const rendering: Rendering = (messages, tools, addGenerationPrompt) =>
+    jinja({ ...tokenizer.namedTokens, messages, tools: tools ?? null, add_generation_prompt: addGenerationPrompt }).replaceAll(/[\uFDD2\uFDD3]/g, '');
+  const toolSupport = (): ToolSupport => (support ??= probeTools(rendering));
+
+  /** The messages as the template wants calls spelled. Throws where it would leave them out: an answer that is not there cannot be learned, and a result of nothing misleads. */
+  function spelled(messages: Message[]): unknown[] {
+    const at = messages.findIndex((message) => message.tool_calls !== undefined);
+    if (at < 0) return messages;
+    const { calls } = toolSupport();
+    if (calls === null) throw new Error(`the chat template leaves the tool calls of message ${at + 1} out: take a model whose template writes them, or leave the row out`);
+    return spellCalls(messages, calls);
+  }
+
+  function render(messages: Message[], addGenerationPrompt: boolean, tools?: Tool[]): string {
+    const given = spelled(messages);
     try {
-      return jinja({ ...tokenizer.namedTokens, messages, add_generation_prompt: addGenerationPrompt });
+      return jinja({ ...tokenizer.namedTokens, messages: given, tools: tools ?? null, add_generation_prompt: addGenerationPrompt });
     } catch (error) {
       throw new Error(`the chat template refuses this conversation (${(error as Error).message}): mend the row, or choose template: chatml`, {
         cause: error,
@@ -68,27 +91,42 @@ export function compileChatTemplate(source: string, tokenizer: TemplateTokens): 
   }
 
   /** Where the answer of turn i ends in the whole rendering, before what closes it. */
-  function answerEnd(messages: Message[], i: number, full: string): number {
+  function answerEnd(messages: Message[], i: number, full: string, tools?: Tool[]): number {
+    const calls = messages[i].tool_calls;
+    if (calls) return callsEnd(messages, i, full, tools);
     for (const content of [messages[i].content, messages[i].content.trimEnd()]) {
-      const parts = render(messages.with(i, { role: 'assistant', content: content + MARKS.answerEnd }), false).split(MARKS.answerEnd);
+      const parts = render(messages.with(i, { ...messages[i], content: content + MARKS.answerEnd }), false, tools).split(MARKS.answerEnd);
       if (parts.length === 2 && parts[0] + parts[1] === full) return parts[0].length;
     }
     throw new Error(`${unstable(i)}: its answer cannot be found again in the rendering`);
   }
 
-  function derivedSpans(messages: Message[], full: string): Span[] {
+  /** Calls come last in a turn: it ends with the first token after the name of the last one that closes answers. Special tokens in arguments are placeholders here. */
+  function callsEnd(messages: Message[], i: number, full: string, tools?: Tool[]): number {
+    const calls = messages[i].tool_calls!;
+    const last = calls[calls.length - 1];
+    const marked = calls.with(-1, { ...last, function: { ...last.function, name: last.function.name + MARKS.answerEnd } });
+    const parts = render(messages.with(i, { ...messages[i], tool_calls: marked }), false, tools).split(MARKS.answerEnd);
+    if (parts.length !== 2 || parts[0] + parts[1] !== full) throw new Error(`${unstable(i)}: its tool calls cannot be found again in the rendering`);
+    const closer = closes() ? closing.exec(closed!)![0].trim() : '';
+    const end = closer === '' ? -1 : full.indexOf(closer, parts[0].length);
+    if (end < 0) throw new Error(`${unstable(i)}: nothing tells where its tool calls end`);
+    return end;
+  }
+
+  function derivedSpans(messages: Message[], full: string, tools?: Tool[]): Span[] {
     const spans: Span[] = [];
     messages.forEach(({ role }, i) => {
       if (role !== 'assistant') return;
       let before: string;
       try {
-        before = render(messages.slice(0, i), true);
+        before = render(messages.slice(0, i), true, tools);
       } catch (error) {
         if (i === 0) return; // a greeting before anyone asked: context, since nothing is a prompt for it
         throw error;
       }
       if (!full.startsWith(before)) throw new Error(`${unstable(i)}: it is rendered otherwise inside a conversation than when it is asked for`);
-      const end = answerEnd(messages, i, full);
+      const end = answerEnd(messages, i, full, tools);
       if (end < before.length) throw new Error(`${unstable(i)}: the template writes part of it before the answer begins`);
       const close = closes() ? closing.exec(full.slice(end)) : null;
       if (close === null && eos === null) throw new Error('the tokenizer names no eos_token and the chat template closes no answer: set eos_token in tokenizer_config.json');
@@ -104,19 +142,24 @@ export function compileChatTemplate(source: string, tokenizer: TemplateTokens): 
     return token === undefined ? span : { ...span, end: span.end + token.length };
   }
 
-  let closesAnswers: boolean | undefined;
-  /** Whether a special token follows the last answer. */
+  /** What follows the last answer. */
+  let closed: string | undefined;
+  /** Whether a special token does. */
   function closes(): boolean {
-    closesAnswers ??= closing.test(render([USER, { role: 'assistant', content: `a${MARKS.answerEnd}` }], false).split(MARKS.answerEnd)[1] ?? '');
-    return closesAnswers;
+    closed ??= render([USER, { role: 'assistant', content: `a${MARKS.answerEnd}` }], false).split(MARKS.answerEnd)[1] ?? '';
+    return closing.test(closed);
   }
 
   return {
-    prompt: (messages) => pieces(render(escape(messages), true).replaceAll(/[\uFDD2\uFDD3]/g, ''), []),
-    conversation(messages) {
+    get tools() {
+      return toolSupport();
+    },
+    prompt: (messages, tools) => pieces(render(escape(messages), true, escape(tools)).replaceAll(/[\uFDD2\uFDD3]/g, ''), []),
+    conversation(messages, tools) {
       const escaped = escape(messages);
-      const full = render(escaped, false);
-      if (!marked) return pieces(full, derivedSpans(escaped, full));
+      const escapedTools = escape(tools);
+      const full = render(escaped, false, escapedTools);
+      if (!marked) return pieces(full, derivedSpans(escaped, full, escapedTools));
       const { text, spans } = readMarkedSpans(full);
       return pieces(text, spans.map((span, i) => (spans[i + 1]?.begin === span.end ? span : withEnd(text, span))));
     },
@@ -154,11 +197,10 @@ export function compileJinja(source: string): (context: Record<string, unknown>)
   const prepared = source
     .replace(/\r\n?/g, '\n') // as jinja2 does
     .replace(/\{%(-?)\s*generation\s*(-?)%\}/g, (_, left, right) => `{%${left} if true %}{{ '${MARKS.generation}' }}{% endif ${right}%}`)
-    .replace(/\{%(-?)\s*endgeneration\s*(-?)%\}/g, (_, left, right) => `{%${left} if true %}{{ '${MARKS.endGeneration}' }}{% endif ${right}%}`)
-    .replace(/\bstrftime_now\b/g, 'strftime_now_in_english'); // the library's own speaks the machine's language
+    .replace(/\{%(-?)\s*endgeneration\s*(-?)%\}/g, (_, left, right) => `{%${left} if true %}{{ '${MARKS.endGeneration}' }}{% endif ${right}%}`);
   try {
     const jinja = new Jinja(prepared);
-    return (context) => jinja.render({ bos_token: '', eos_token: '', tools: null, documents: null, strftime_now_in_english: strftimeNow, ...context });
+    return (context) => renderJinja(jinja, { bos_token: '', eos_token: '', tools: null, documents: null, ...context });
   } catch (error) {
     throw new Error(`the chat template is not readable jinja (${(error as Error).message}): mend it, or choose template: chatml`, { cause: error });
   }
@@ -184,24 +226,3 @@ const alternatives = (strings: string[]): RegExp =>
       .join('|'),
     'g',
   );
-
-/** Python's strftime in the C locale, now; the codes chat templates use. */
-function strftimeNow(format: string): string {
-  const now = new Date();
-  const two = (n: number): string => String(n).padStart(2, '0');
-  const name = (options: Intl.DateTimeFormatOptions): string => new Intl.DateTimeFormat('en-US', options).format(now);
-  const codes: Record<string, () => string> = {
-    Y: () => String(now.getFullYear()),
-    m: () => two(now.getMonth() + 1),
-    d: () => two(now.getDate()),
-    H: () => two(now.getHours()),
-    M: () => two(now.getMinutes()),
-    S: () => two(now.getSeconds()),
-    b: () => name({ month: 'short' }),
-    B: () => name({ month: 'long' }),
-    a: () => name({ weekday: 'short' }),
-    A: () => name({ weekday: 'long' }),
-    '%': () => '%',
-  };
-  return format.replace(/%([YmdHMSbBaA%])/g, (_, code: string) => codes[code]());
-}

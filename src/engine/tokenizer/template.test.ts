@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { Message } from '../../shared/dataset.ts';
+import { Message } from '../../shared/dataset.ts';
 import { compileJinja } from './chat-template.ts';
 import { renderConversation, renderExample, renderPrompt, templateWarnings } from './template.ts';
 import { createTokenizer, loadTokenizer, type Piece, type Tokenizer } from './tokenizer.ts';
@@ -183,16 +183,19 @@ describe.skipIf(!existsSync(assets))('real templates (skipped where ../shared/as
     vi.useFakeTimers({ now: new Date(2025, 6, 10) }); // the day one of them was rendered
     expect(cases).toHaveLength(27);
     let prompts = 0;
+    let withTools = 0;
     for (const { chat_template: chatTemplate, data, target } of cases) {
       expect(compileJinja(chatTemplate)(data).replaceAll(/[\uFDD2\uFDD3]/g, '')).toBe(target); // without the marks of {% generation %}
-      const { messages, add_generation_prompt: asks, ...context } = data;
-      const simple = messages.every((m: Message) => ['system', 'user', 'assistant'].includes(m.role) && typeof m.content === 'string' && Object.keys(m).length === 2);
+      const { messages, tools, add_generation_prompt: asks, ...context } = data;
+      const simple = messages.every((m: unknown) => Message.safeParse(m).success);
       const named = Object.keys(context).every((key) => key.endsWith('_token'));
-      if (!asks || !simple || !named) continue; // a prompt of ours has no tools, documents or other extras
+      if (!asks || !simple || !named) continue; // a prompt of ours has no documents or other extras
       const tokenizer: Tokenizer = { ...plain, chatTemplate, namedTokens: context, specialTokens: [] };
-      expect(renderPrompt(messages, 'chat', tokenizer).map(({ text }) => text).join('')).toBe(target);
+      if (tools) withTools++;
+      expect(renderPrompt(messages, 'chat', tokenizer, tools).map(({ text }) => text).join('')).toBe(target);
       prompts++;
     }
-    expect(prompts).toBeGreaterThan(0);
+    expect(prompts).toBeGreaterThan(withTools);
+    expect(withTools).toBe(4);
   });
 });

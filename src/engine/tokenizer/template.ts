@@ -4,14 +4,16 @@
  * Alpaca's wording is Stanford's (train.py, PROMPT_DICT), without a newline after "### Response:".
  */
 import type { Example, InstructionExample, Message, Template } from '../../shared/dataset.ts';
+import type { Tool } from '../../shared/tools.ts';
 import { type ChatTemplate, compileChatTemplate } from './chat-template.ts';
 import type { Piece, Tokenizer } from './tokenizer.ts';
 
 export type { Piece } from './tokenizer.ts';
 
 /** Everything up to where the model answers; no piece carries loss. */
-export function renderPrompt(messages: Message[], template: Template, tokenizer: Tokenizer): Piece[] {
-  if (template === 'chat') return chatTemplate(tokenizer).prompt(messages);
+export function renderPrompt(messages: Message[], template: Template, tokenizer: Tokenizer, tools?: Tool[]): Piece[] {
+  if (template === 'chat') return chatTemplate(tokenizer).prompt(messages, tools);
+  refuseCalls(messages, template);
   if (template === 'chatml') return [...prefix(tokenizer), ...chatml(messages, tokenizer), fixed('<|im_start|>assistant\n')];
   return [...prefix(tokenizer), ...alpaca(messages, tokenizer), fixed('### Response:')];
 }
@@ -27,7 +29,7 @@ export function renderExample(example: Example, template: Template, tokenizer: T
       if (template === 'alpaca' && example.input.trim() !== '') return [...prefix(tokenizer), ...alpacaWithInput(example, tokenizer)];
       return renderConversation(instructionMessages(example), template, tokenizer);
     case 'conversation':
-      return renderConversation(example.messages, template, tokenizer);
+      return renderConversation(example.messages, template, tokenizer, example.tools);
     case 'preference':
     case 'unpaired':
     case 'ranking':
@@ -38,9 +40,24 @@ export function renderExample(example: Example, template: Template, tokenizer: T
 }
 
 /** Every assistant turn carries loss, up to and with its end-of-turn token. */
-export function renderConversation(messages: Message[], template: Template, tokenizer: Tokenizer): Piece[] {
-  if (template === 'chat') return chatTemplate(tokenizer).conversation(messages);
+export function renderConversation(messages: Message[], template: Template, tokenizer: Tokenizer, tools?: Tool[]): Piece[] {
+  if (template === 'chat') return chatTemplate(tokenizer).conversation(messages, tools);
+  refuseCalls(messages, template);
   return [...prefix(tokenizer), ...(template === 'chatml' ? chatml : alpaca)(messages, tokenizer)];
+}
+
+/** Whether a prompt's list of tools is left out without a word. */
+export function dropsTools(template: Template, tokenizer: Tokenizer): boolean {
+  return template !== 'chat' || !chatTemplate(tokenizer).tools.lists;
+}
+
+/** The model's own template for what else is to be known of it; throws where it has none. */
+export const ownTemplate = (tokenizer: Tokenizer): ChatTemplate => chatTemplate(tokenizer);
+
+/** What these two would write for a call nobody else reads as one. */
+function refuseCalls(messages: Message[], template: Template): void {
+  const at = messages.findIndex((message) => message.tool_calls !== undefined);
+  if (at >= 0) throw new Error(`message ${at + 1} calls tools, for which the ${template} template has no form: choose template: chat with a model whose own template writes them`);
 }
 
 /** What a person should know before training with this template, one sentence each. */

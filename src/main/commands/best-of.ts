@@ -1,7 +1,7 @@
 /** `attune sample … --best-of N`: several answers to each prompt, one of them chosen, and the curve of the score against N. */
 import { type Command, Option } from 'commander';
 import { readFileSync } from 'node:fs';
-import type { BestOfResult, Selection } from '../../shared/best-of.ts';
+import type { BestOfPrompt, BestOfResult, Selection } from '../../shared/best-of.ts';
 import { countValidity } from '../../shared/constraint.ts';
 import { Reward } from '../../shared/recipes/rewards.ts';
 import type { Sampling } from '../../shared/sampling.ts';
@@ -48,15 +48,26 @@ export async function runBestOf(
     if (terminal) process.stderr.write(`\r${done} of ${total} answers${done === total ? '\n' : ''}`);
   };
   const result = await bestOf(library, { model: model.name, prompts, sampling, count, selection: readSelection(options), template, constraint, machine: { device, threads }, onCount });
-  if (json) return printJson({ model: model.name, ...result });
+  if (json) printJson({ model: model.name, ...result });
+  else tellResult(result, options.choose);
+  const without = result.prompts.filter(({ chosen }) => chosen === null);
+  if (without.length > 0) throw new Error(result.prompts.length === 1 ? whyNone(without[0]) : `nothing is chosen for ${without.length} of ${result.prompts.length} prompts`);
+}
+
+function tellResult(result: BestOfResult, choose: BestOfFlags['choose']): void {
   for (const { prompt, answers, chosen } of result.prompts) {
     if (result.prompts.length > 1) tell(`\n${prompt}`);
-    if (chosen === null) tell(answers.every(({ validity }) => validity?.valid === false) ? `no answer is what was asked for: ${answers[0].validity!.reason}` : 'no answer has anything in it that --vote looks for: nothing is chosen');
-    else print(answers[chosen].text);
+    if (chosen !== null) print(answers[chosen].text);
+    else if (result.prompts.length > 1) tell(whyNone({ answers }));
   }
   const found = countValidity(result.prompts.flatMap(({ answers }) => answers));
   if (found) tell(`of the answers ${found.valid} valid, ${found.repaired} repaired, ${found.broken} broken`);
-  tell(curveTable(result, options.choose));
+  tell(curveTable(result, choose));
+}
+
+function whyNone({ answers }: Pick<BestOfPrompt, 'answers'>): string {
+  if (answers.every(({ validity }) => validity?.valid === false)) return `no answer is what was asked for: ${answers[0].validity!.reason}`;
+  return 'no answer has anything in it that --vote looks for: nothing is chosen';
 }
 
 function curveTable({ curve }: BestOfResult, choose: BestOfFlags['choose']): string {

@@ -79,7 +79,7 @@ async function runCompare(library: Library, nameA: string, nameB: string, option
   for (const model of models) {
     const template = readTemplate(options, model);
     const { device, threads } = options;
-    const asked = prompts.map(({ messages }) => ({ messages }));
+    const asked = prompts.map(({ messages, tools }) => ({ messages, ...(tools && { tools }) }));
     answers.push(await answerPrompts(model, asked, { device, threads, template, sampling, onNote: tell }));
   }
   const [a, b] = models.map((model) => model.name);

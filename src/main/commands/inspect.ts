@@ -7,6 +7,7 @@ import type { Library } from '../library.ts';
 import { resolveModel } from '../models/index.ts';
 import { formatBytes, print, printJson, table, tell } from '../terminal.ts';
 import { UserError } from '../user-error.ts';
+import { createCounter } from './progress.ts';
 import { withLibrary } from './with-library.ts';
 
 type Flags = { tensors?: boolean; weigh?: boolean; against?: string; vocab?: string; json?: boolean };
@@ -45,21 +46,15 @@ async function runInspect(library: Library, name: string, options: Flags): Promi
     if (page.matched > SHOWN) tell(`${SHOWN} of ${page.matched} tokens that match; a longer query finds fewer`);
     if (page.matched === 0) tell(`no token matches ${JSON.stringify(options.vocab)}`);
   } else if (options.weigh) {
-    const tensors = await weigh(library, name, { onCount: counter('tensors read') });
+    const tensors = await weigh(library, name, { onCount: createCounter('tensors read') });
     show({ tensors }, () => numberLines(tensors));
   } else if (options.against !== undefined) {
-    const { tensors } = await diff(library, name, options.against, { onCount: counter('tensors compared') });
+    const { tensors } = await diff(library, name, options.against, { onCount: createCounter('tensors compared') });
     show({ against: resolveModel(library, options.against).name, tensors }, () => changeLines(tensors));
   } else {
     const found = await inspect(library, name);
     show(found, () => (options.tensors ? tensorLines(found) : overviewLines(model, found)));
   }
-}
-
-/** On one line of a terminal, taken away at the end. */
-function counter(what: string): ((done: number, total: number) => void) | undefined {
-  if (!process.stderr.isTTY) return undefined;
-  return (done, total) => void process.stderr.write(done === total ? '\r\x1b[2K' : `\r${done} of ${total} ${what}`);
 }
 
 const whole = (value: number) => value.toLocaleString('en-US');

@@ -10,10 +10,13 @@ import { readFacts } from '../models/facts.ts';
 import { checkExport } from '../exports/parity.ts';
 import { addModel, listModels, removeModel, resolveModel } from '../models/index.ts';
 import { formatBytes, print, printJson, table, tell } from '../terminal.ts';
+import { type AboutOptions, addAboutOptions, readAbout } from './about.ts';
+import { createCounter } from './progress.ts';
 import { withLibrary } from './with-library.ts';
 
 const TEMPLATE_PROBLEMS: Record<TemplateProblem, string> = {
   'drops-system': 'its chat template leaves system messages out: what they say is neither trained nor heard',
+  'drops-tools': 'its chat template leaves tools out: the model answers without seeing them',
   'refuses-system': 'its chat template refuses system messages: rows that have one are left out',
   'no-end-of-turn': 'its chat template forgets the end-of-turn token: training adds it after each answer, but elsewhere the model may not know where to stop',
   fails: 'its chat template cannot be used: choose template chatml or alpaca',
@@ -60,7 +63,7 @@ Examples:
     .argument('<name>')
     .action((name: string) => withLibrary((library) => removeModel(library, name)));
 
-  program
+  const command = program
     .command('export')
     .description('write a model for other programs')
     .argument('<model>')
@@ -73,20 +76,32 @@ Examples:
     .requiredOption('--out <folder>', 'where to')
     .option('--force', 'write into a folder that is not empty')
     .option('--no-check', 'do not load the files again and hold them against the model')
-    .option('--json', 'the files with their sizes and hashes, and the check, as JSON')
+    .option('--json', 'the files with their sizes and hashes, and the check, as JSON');
+  addAboutOptions(command)
     .addHelpText('after', `
-Recipe and metrics of a trained model go beside it. Nothing half-written is left behind when it fails.
+Recipe and metrics of a trained model go beside it. The folder appears whole or not at all: what is written before that lies hidden beside it, and
+where an export was cut off (Ctrl-C, a full disk, a power cut) the same command goes on with it.
 
 Examples:
   attune export attune-base-dpo --format gguf --type q8_0 --out ./out
   attune export my-lora --format peft --out ./adapter
+  attune export my-sft --format gguf --out ./out --author 'A. Person' --license apache-2.0 --languages en,ko
+
+What GGUF's metadata and the model card say is taken from the base's own card or metadata and from how the model was made; options go before.
 
 What was written is loaded again and asked what the model is asked; where it answers otherwise the command ends with 1. GGUF is checked
 through llama.cpp too where ATTUNE_LLAMA_CPP names a folder with node-llama-cpp.`)
-    .action((name: string, options: { format: ExportJob['format']; type: ExportJob['dtype']; out: string; force?: boolean; check: boolean; json?: boolean }) =>
+    .action((name: string, options: AboutOptions & { format: ExportJob['format']; type: ExportJob['dtype']; out: string; force?: boolean; check: boolean; json?: boolean }) =>
       withLibrary(async (library) => {
         const model = resolveModel(library, name);
-        const result = await exportModel(library, { model, format: options.format, dtype: options.type, out: options.out, force: options.force });
+        const onInterrupt = (): void => {
+          tell('\nstopped: what is written of it stays, and the same command goes on with it');
+          process.exit(130);
+        };
+        process.on('SIGINT', onInterrupt);
+        const onCount = createCounter('tensors');
+        const result = await exportModel(library, { model, format: options.format, dtype: options.type, out: options.out, force: options.force, given: readAbout(options), onCount, tell });
+        process.off('SIGINT', onInterrupt);
         const parity = options.check ? await checkExport(library, getExport(library.db, result.id)!) : null;
         if (parity && !parity.passed) process.exitCode = 1;
         if (options.json) return printJson({ ...result, parity });

@@ -48,3 +48,14 @@ export function createProgress(label = ''): Progress {
     },
   };
 }
+
+/** Things counted on one line of a terminal, taken away at the end; `already` were done before this began. Nothing elsewhere. */
+export function createCounter(what: string): ((done: number, total: number, already?: number) => void) | undefined {
+  if (!process.stderr.isTTY) return undefined;
+  const began = performance.now();
+  return (done, total, already = 0) => {
+    const seconds = (performance.now() - began) / 1000;
+    const left = seconds > 2 && done > already ? `  ${formatSeconds((seconds * (total - done)) / (done - already))} left` : '';
+    process.stderr.write(done === total ? '\r\x1b[2K' : `\r\x1b[2K${done} of ${total} ${what}${left}`);
+  };
+}

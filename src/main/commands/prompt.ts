@@ -41,7 +41,7 @@ export function readAsked(library: Library, flags: PromptFlags): Asked[] {
   const before = openingOf({ system, examples });
   if (prompts !== undefined) {
     if (flags.var !== undefined) throw new UserError('--var fills the places of one prompt: --prompts holds prompts written whole');
-    return readPrompts(prompts).map((row) => ({ prompt: raw ? { raw: row.title } : { messages: [...before, ...row.messages] }, expected: row.expected ?? null }));
+    return readPrompts(prompts).map((row) => ({ prompt: raw ? { raw: row.title } : { messages: [...before, ...row.messages], ...(row.tools && { tools: row.tools }) }, expected: row.expected ?? null }));
   }
   const text = fill(kept?.text ?? prompt!, flags.var, kept !== null);
   return [{ prompt: raw ? { raw: text } : { messages: [...before, { role: 'user', content: text }] }, expected: flags.expected ?? null }];

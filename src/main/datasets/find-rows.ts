@@ -5,7 +5,7 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RowFilter } from '../../shared/api/datasets.ts';
-import type { Example } from '../../shared/dataset.ts';
+import { answerText, type Example, messageText } from '../../shared/dataset.ts';
 import type { Database } from '../db/database.ts';
 import { listDatasetFiles } from '../db/datasets.ts';
 import { firstImportingId, listBodies, listEditedIds, listExampleIds, listExampleIdsAbove, listPositions } from '../db/examples.ts';
@@ -74,27 +74,33 @@ export function* indexRows(db: Database, datasetId: number, index: SearchIndex):
 const read = (db: Database, ids: number[]): { id: number; text: string }[] =>
   listBodies(db, ids).map(({ id, body }) => ({ id, text: textOf(JSON.parse(body) as Example) }));
 
+/** Tools and calls are found by what stands in them, as JSON. */
 function textOf(example: Example): string {
+  const text = wordsOf(example);
+  return 'tools' in example && example.tools ? `${text}\n${JSON.stringify(example.tools)}` : text;
+}
+
+function wordsOf(example: Example): string {
   switch (example.kind) {
     case 'instruction':
       return `${example.instruction}\n${example.input}\n${example.output}`;
     case 'conversation':
-      return example.messages.map(({ content }) => content).join('\n');
+      return example.messages.map(messageText).join('\n');
     case 'completion':
       return `${example.prompt}\n${example.completion}`;
     case 'preference': {
-      const prompt = typeof example.prompt === 'string' ? example.prompt : example.prompt.map(({ content }) => content).join('\n');
-      return `${prompt}\n${example.chosen}\n${example.rejected}`;
+      const prompt = typeof example.prompt === 'string' ? example.prompt : example.prompt.map(messageText).join('\n');
+      return `${prompt}\n${answerText(example.chosen)}\n${answerText(example.rejected)}`;
     }
     case 'ranking': {
-      const prompt = typeof example.prompt === 'string' ? example.prompt : example.prompt.map(({ content }) => content).join('\n');
+      const prompt = typeof example.prompt === 'string' ? example.prompt : example.prompt.map(messageText).join('\n');
       return [prompt, ...example.responses].join('\n');
     }
     case 'classification':
       return `${example.text}\n${example.label}`;
     case 'unpaired': {
-      const prompt = typeof example.prompt === 'string' ? example.prompt : example.prompt.map(({ content }) => content).join('\n');
-      return `${prompt}\n${example.completion}`;
+      const prompt = typeof example.prompt === 'string' ? example.prompt : example.prompt.map(messageText).join('\n');
+      return `${prompt}\n${answerText(example.completion)}`;
     }
     case 'text':
       return example.text;

@@ -97,35 +97,15 @@ describe('formats', () => {
     expect((await readRow({ prompt: 'q', chosen: 'a', rejected: 'b', margin: 0.5 })).examples).toEqual([{ kind: 'preference', prompt: 'q', chosen: 'a', rejected: 'b', margin: 0.5 }]);
   });
 
-  it('reads messages, with text parts, and ShareGPT, with tools', async () => {
+  it('reads messages, with text parts, and ShareGPT', async () => {
     expect(await readRow({ messages: [{ role: 'user', content: [{ type: 'text', text: 'hi' }] }, assistant('yo')] })).toMatchObject({
       format: 'messages',
       examples: [{ kind: 'conversation', messages: [user('hi'), assistant('yo')] }],
     });
-    const turns = [
-      { from: 'human', value: 'a' },
-      { from: 'function_call', value: '{}' },
-      { from: 'observation', value: '7' },
-      { from: 'gpt', value: 'seven' },
-    ];
-    expect(await readRow({ conversations: turns, system: 'S' })).toMatchObject({
+    expect(await readRow({ conversations: [{ from: 'human', value: 'a' }, { from: 'gpt', value: 'b' }], system: 'S' })).toMatchObject({
       format: 'sharegpt',
-      examples: [{ messages: [{ role: 'system', content: 'S' }, user('a'), assistant('{}'), { role: 'tool', content: '7' }, assistant('seven')] }],
+      examples: [{ messages: [{ role: 'system', content: 'S' }, user('a'), assistant('b')] }],
     });
-  });
-
-  it('keeps the calls of a turn that also has text, as JSON after it', async () => {
-    const calls = [{ function: { name: 'add', arguments: '{}' } }];
-    const messages = [user('a'), { ...assistant('Let me see.'), tool_calls: calls }, { role: 'tool', content: '7' }, { ...assistant('7'), tool_calls: [] }];
-    expect(await readRow({ messages })).toMatchObject({
-      examples: [{ messages: [user('a'), assistant(`Let me see.\n${JSON.stringify(calls)}`), { role: 'tool', content: '7' }, assistant('7')] }],
-      problems: [],
-    });
-    const parts = { role: 'assistant', content: [{ type: 'text', text: 'So:' }], function_call: { name: 'f' } };
-    expect((await readRow({ messages: [user('a'), parts] })).examples).toMatchObject([{ messages: [user('a'), assistant('So:\n{"name":"f"}')] }]);
-    expect((await readRow({ messages: [user('a'), { role: 'assistant', content: null, function_call: { name: 'f' } }] })).examples).toMatchObject([
-      { messages: [user('a'), assistant('{"name":"f"}')] },
-    ]);
   });
 
   it('reads preference pairs in every spelling', async () => {
@@ -180,7 +160,7 @@ describe('formats', () => {
       /named\.jsonl: not alpaca \(instruction and output\): its rows have the fields prompt, response; --format prompt-completion fits/,
     );
     const answers = file('answers.jsonl', '{"chosen":"a","rejected":"b"}');
-    await expect(detectFormat(answers)).rejects.toThrow(/cannot tell the format: its rows have the fields chosen, rejected; name the fields/);
+    await expect(detectFormat(answers)).rejects.toThrow(/cannot tell the format: its rows have the fields chosen, rejected; say which of them is what, as in --format prompt-completion --map prompt=chosen --map completion=rejected, or name the fields/);
     await expect(read(answers, 'preference')).rejects.toThrow(/not preference \(chosen and rejected with a prompt\): its rows have the fields chosen, rejected/);
   });
 
@@ -341,7 +321,7 @@ describe('files', () => {
     await expect(detectFormat(join(folder, 'none.jsonl'))).rejects.toThrow(/none\.jsonl: no such file/);
     await expect(detectFormat(folder)).rejects.toThrow(/directory/);
     await expect(detectFormat(file('empty.jsonl', ''))).rejects.toThrow(/empty/);
-    await expect(detectFormat(file('a.csv', 'Q,A\n1,2'))).rejects.toThrow(/cannot tell the format: its rows have the fields Q, A/);
+    await expect(detectFormat(file('a.csv', 'Q,A\n1,2'))).rejects.toThrow(/cannot tell the format: its rows have the fields Q, A; say which .* --map prompt=Q --map completion=A, or name the fields/);
     await expect(detectFormat(file('a.parquet', 'PAR1 and nothing of a table after it'))).rejects.toThrow(/its end is no end of a Parquet file .*: it is cut off or damaged/);
     await expect(detectFormat(file('a.bin', Buffer.from([1, 0, 2])))).rejects.toThrow(/not a text file/);
     await expect(detectFormat(file('odd.jsonl', '{"a":1,"b":2}'))).rejects.toThrow(/cannot tell the format: its rows have the fields a, b/);

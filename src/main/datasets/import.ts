@@ -7,7 +7,7 @@ import type { ColumnMapping } from '../../shared/api/datasets.ts';
 import type { DatasetFormat, Example, Message, RowProblem } from '../../shared/dataset.ts';
 import { UserError } from '../user-error.ts';
 import { convertRow, fittingFormats, FORMATS, mapColumns } from './formats/convert.ts';
-import { type Row, RowError } from './formats/row.ts';
+import { type Row, RowError, toolsOf } from './formats/row.ts';
 import { findOddTurns } from './formats/turns.ts';
 import { detectLayout, type Layout, readRows } from './rows.ts';
 
@@ -26,7 +26,7 @@ async function chooseFormat(path: string, layout: Layout, named: DatasetFormat |
     throw new UserError(`${path}: plain text, which cannot be read as ${named}: give JSON or JSON Lines, or --format text`);
   }
   const votes = new Map<DatasetFormat, number>();
-  let fields: string | null = null;
+  let fields: string[] = [];
   const seen = { rows: 0, lines: 0, characters: 0 };
   for await (const { text, problem } of readRows(path, layout)) {
     if (text.trim() === '') continue;
@@ -35,7 +35,7 @@ async function chooseFormat(path: string, layout: Layout, named: DatasetFormat |
     try {
       if (problem !== undefined) throw new RowError(problem);
       const row = parseRow(text);
-      fields ??= Object.keys(row).slice(0, 12).join(', ');
+      if (fields.length === 0) fields = Object.keys(row).slice(0, 12);
       const formats = fittingFormats(mapColumns(row, mapping));
       if (named !== undefined && formats.includes(named)) return named;
       if (formats.length > 0) {
@@ -49,14 +49,18 @@ async function chooseFormat(path: string, layout: Layout, named: DatasetFormat |
   }
   const [best] = [...votes].sort((a, b) => b[1] - a[1]).map(([format]) => format);
   if (named === undefined && best !== undefined) return best;
-  const objects = fields === null ? 'none of its first rows is a JSON object' : `its rows have the fields ${fields}`;
+  const objects = fields.length === 0 ? 'none of its first rows is a JSON object' : `its rows have the fields ${fields.join(', ')}`;
   const saw = seen.lines === 0 ? 'it has no rows' : objects;
   const known = Object.entries(FORMATS).map(([format, { needs }]) => `${format} (${needs})`);
-  const rename = `name the fields as one of the formats does: ${known.join(', ')}`;
+  const mapped = fields.length < 2 ? '' : `say which of them is what, as in --format prompt-completion --map ${quoted(`prompt=${fields[0]}`)} --map ${quoted(`completion=${fields[1]}`)}, or `;
+  const rename = `${mapped}name the fields as one of the formats does: ${known.join(', ')}`;
   const way = best === undefined ? rename : `--format ${best} fits (${FORMATS[best].needs})`;
   const what = named === undefined ? 'cannot tell the format' : `not ${named} (${FORMATS[named].needs})`;
   throw new UserError(`${path}: ${what}: ${saw}; ${way}`);
 }
+
+/** As a shell takes it for one word. */
+const quoted = (word: string): string => (/^[\w=.-]+$/.test(word) ? word : `'${word}'`);
 
 /** Yields an example or a problem for each row, and for a row that deserves a look a warning and then its example. */
 export async function* readDataset(
@@ -78,9 +82,9 @@ export async function* readDataset(
       } else {
         const row = parseRow(text);
         example = convertRow(mapColumns(row, options.mapping), format);
-        if (!toolsSeen && row.tools !== undefined && row.tools !== null) {
+        if (!toolsSeen && !('tools' in example) && toolsOf(mapColumns(row, options.mapping)).tools) {
           toolsSeen = true;
-          yield problem('warning', 'the list of tools is left out, here and in the rows after: put it into a system message to train on it');
+          yield problem('warning', `the list of tools is left out, here and in rows of its kind after it: a row of kind ${example.kind} has no template that lists them`);
         }
       }
     } catch (error) {
@@ -95,7 +99,7 @@ export async function* readDataset(
 
 /** What deserves a look in a row that could be read from `text`. */
 export function warningsOf(example: Example, text: string): string[] {
-  const odd = findOddTurns(turnsOf(example));
+  const odd = findOddTurns(turnsOf(example), 'tools' in example ? example.tools : undefined);
   return [
     ...(odd.length > 0 ? [odd.join('; ')] : []),
     ...(text.includes('\uFFFD') ? ['holds U+FFFD (\uFFFD): bytes that are not UTF-8, here or where the text came from'] : []),

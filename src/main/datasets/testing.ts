@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { EditCommand, EditorRow, RowFilter } from '../../shared/api/datasets.ts';
-import type { Example, Split } from '../../shared/dataset.ts';
+import { answerText, type Example, type Split } from '../../shared/dataset.ts';
 import { openWorkbench, type Workbench } from '../workbench.ts';
 import { openView, rowsOfView } from './desk.ts';
 import { editDataset } from './editing.ts';
@@ -50,7 +50,7 @@ export async function rowsOf(test: TestLibrary, filter: RowFilter = {}, dataset 
 
 /** What each row says first. */
 export async function textsOf(test: TestLibrary, filter: RowFilter = {}, dataset = 'rows'): Promise<string[]> {
-  return (await rowsOf(test, filter, dataset)).map(({ example }) => ('instruction' in example ? example.instruction : 'chosen' in example ? example.chosen : '?'));
+  return (await rowsOf(test, filter, dataset)).map(({ example }) => ('instruction' in example ? example.instruction : 'chosen' in example ? answerText(example.chosen) : '?'));
 }
 
 export const edit = ({ workbench }: TestLibrary, command: EditCommand, dataset = 'rows') => editDataset(workbench, { dataset, command });

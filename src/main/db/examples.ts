@@ -143,7 +143,7 @@ export function moveExamples(db: Database, ids: readonly number[], fileId: numbe
 
 /** chosen ↔ rejected; of a labelled answer, good ↔ bad. */
 export function swapPairs(db: Database, ids: readonly number[], edits: 1 | -1): void {
-  const body = `json_object('kind', 'preference', 'prompt', body -> 'prompt', 'chosen', body -> 'rejected', 'rejected', body -> 'chosen')`;
+  const body = `json_remove(json_set(body, '$.chosen', body -> 'rejected', '$.rejected', body -> 'chosen'), '$.margin', '$.source')`;
   db.prepare(`update examples set body = ${body}, edits = edits + ${edits} where id ${IN_IDS} and kind = 'preference'`).run({ ids: JSON.stringify(ids) });
   const flipped = `json_set(body, '$.label', json(iif(body ->> 'label', 'false', 'true')))`;
   db.prepare(`update examples set body = ${flipped}, edits = edits + ${edits} where id ${IN_IDS} and kind = 'unpaired'`).run({ ids: JSON.stringify(ids) });

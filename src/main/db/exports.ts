@@ -1,14 +1,15 @@
 /** Table `exports`: what was written for other programs, and how its parity check came out. The files themselves may be gone since. */
 import type { Parity } from '../../shared/api/exports.ts';
 import type { Template } from '../../shared/dataset.ts';
+import type { About } from '../../shared/export-about.ts';
 import type { ExportJob, ExportResult, ModelPath } from '../../shared/job.ts';
 import type { Database } from './database.ts';
 
 export type ExportRow = {
   id: number;
   model: string;
-  /** `notes`: what others do otherwise with it, absent in older rows. */
-  source: { path: ModelPath; template: Template; notes?: string[] };
+  /** `notes`: what others do otherwise with it; `about`: what it says of itself. Absent in older rows. */
+  source: { path: ModelPath; template: Template; notes?: string[]; about?: About };
   format: ExportJob['format'];
   dtype: ExportJob['dtype'];
   folder: string;

@@ -29,12 +29,6 @@ export function countMetrics(db: Database, runId: number): number {
   return db.prepare('select count(*) from metrics where run_id = ?').pluck().get(runId) as number;
 }
 
-/** Seconds of training at the newest logged step up to `step`; 0 where nothing was measured. */
-export function getSecondsAt(db: Database, runId: number, step: number): number {
-  const sql = 'select seconds from metrics where run_id = ? and step <= ? order by step desc limit 1';
-  return (db.prepare(sql).get(runId, step) as { seconds: number | null } | undefined)?.seconds ?? 0;
-}
-
 /** What a run that goes on from `step` will do again. At most `limit` rows; returns how many. */
 export function deleteMetricsAfter(db: Database, runId: number, step: number, limit = -1): number {
   const sql = 'delete from metrics where run_id = @runId and step in (select step from metrics where run_id = @runId and step > @step limit @limit)';

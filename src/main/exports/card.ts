@@ -6,6 +6,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { stringify } from 'yaml';
 import type { LlamaCpp, Parity } from '../../shared/api/exports.ts';
+import type { About, Reference } from '../../shared/export-about.ts';
 import type { ExportRow } from '../db/exports.ts';
 import type { RunRow } from '../db/runs.ts';
 import type { Library } from '../library.ts';
@@ -14,10 +15,15 @@ import { type Origin, originOf, runOf } from './origin.ts';
 
 const MARK = '<!-- model card written by Attune -->';
 
-export function writeCard(library: Library, row: ExportRow): void {
-  const path = join(row.folder, 'README.md');
-  if (existsSync(path) && !readFileSync(path, 'utf8').includes(MARK)) return;
-  writeFileSync(path, card(library, row));
+/** @param into where the export's files are: its folder, once it is whole */
+export function writeCard(library: Library, row: ExportRow, into = row.folder): void {
+  if (canWriteCard(into)) writeFileSync(join(into, 'README.md'), card(library, row));
+}
+
+/** Whether there is no README.md, or one of ours. */
+export function canWriteCard(folder: string): boolean {
+  const path = join(folder, 'README.md');
+  return !existsSync(path) || readFileSync(path, 'utf8').includes(MARK);
 }
 
 /** Null when the folder has none of ours. */
@@ -29,29 +35,40 @@ export function readCard({ folder }: Pick<ExportRow, 'folder'>): string | null {
 
 function card(library: Library, row: ExportRow): string {
   const run = runOf(library, row.model);
-  const base = run?.recipe.model;
   const origin = originOf(library, row.model, row.source.path.folder);
-  const { license, datasets } = origin;
+  const about = row.source.about ?? origin.stated;
   const front = {
-    ...(license === null ? {} : { license }),
-    ...(base ? { base_model: base, base_model_relation: isAdapterFormat(row.format) ? 'adapter' : isGgufType(row.dtype) ? 'quantized' : 'finetune' } : {}),
-    ...(datasets.length > 0 ? { datasets } : {}),
+    ...frontOf(about),
+    ...(run && about.baseModels ? { base_model_relation: isAdapterFormat(row.format) ? 'adapter' : isGgufType(row.dtype) ? 'quantized' : 'finetune' } : {}),
     library_name: { safetensors: 'transformers', peft: 'peft', gguf: 'gguf', 'lora-gguf': 'gguf' }[row.format],
     pipeline_tag: scores(run) ? 'text-classification' : 'text-generation',
-    tags: ['attune', ...(run ? [run.method] : [])],
   };
   const parts = [
     `---\n${stringify(front)}---\n${MARK}`,
     `# ${row.model}`,
+    ...(about.description === undefined ? [] : [about.description]),
     sentence(row, run),
     ...(run ? trainingText(run, row, origin) : []),
-    licenseText(origin, run),
+    licenseText(about, origin, run),
     ...notesText(row),
     `## Files\n\n${table([['file', 'bytes', 'SHA-256'], ...row.files.map(({ name, bytes, sha256 }) => [`\`${name}\``, bytes.toLocaleString('en-US'), `\`${sha256}\``])])}`,
     `## Check after export\n\n${parityText(row)}`,
     `## How to load it\n\n${loading(row, run)}`,
   ];
   return `${parts.join('\n\n')}\n`;
+}
+
+/** The card's front matter under Hugging Face's keys, and under those that llama.cpp's converter reads from it besides. */
+function frontOf(about: About): Record<string, unknown> {
+  const id = ({ name, repoUrl }: Reference): string => /^https:\/\/huggingface\.co\/([^/]+\/[^/]+)$/.exec(repoUrl ?? '')?.[1] ?? repoUrl ?? name ?? 'unknown';
+  const one = (all: string[] | undefined): string | string[] | undefined => (all?.length === 1 ? all[0] : all);
+  const { license, licenseName, licenseLink, languages, author, organization, version, description, quantizedBy } = about;
+  const front = {
+    license: license?.includes(',') ? license.split(',') : license, license_name: licenseName, license_link: licenseLink, language: one(languages),
+    base_model: one(about.baseModels?.map(id)), datasets: about.datasets?.map(id), tags: about.tags,
+    author, organization, version, description, quantized_by: quantizedBy, url: about.url ?? about.sourceUrl, doi: about.doi ?? about.sourceDoi, repo_url: about.repoUrl ?? about.sourceRepoUrl,
+  };
+  return Object.fromEntries(Object.entries(front).filter(([, value]) => value !== undefined));
 }
 
 /** A reward model or a classifier. */
@@ -90,9 +107,10 @@ function trainingText(run: RunRow, row: ExportRow, { names }: Origin): string[] 
   return [`## Where it comes from\n\n${lines.join('\n')}`, `## Recipe\n\n\`\`\`yaml\n${stringify(run.recipe)}\`\`\``, ...known];
 }
 
-function licenseText({ license, names }: Origin, run: RunRow | null): string {
+function licenseText({ license, licenseName, licenseLink }: About, { names }: Origin, run: RunRow | null): string {
   const base = names[0];
-  const stated = license === null ? 'states none in its files: ask its makers before you pass this on' : `is under \`${license}\``;
+  const named = `\`${licenseName ?? license}\`${licenseLink === undefined ? '' : ` (${licenseLink})`}`;
+  const stated = license === undefined ? 'states none in its files: ask its makers before you pass this on' : `is under ${named}`;
   return `## Licence\n\n${base === undefined ? `The model ${stated}.` : `The base, ${base}, ${stated}. What was trained from it is bound by that licence too${run ? ', and by those of the data' : ''}.`}`;
 }
 
@@ -113,7 +131,7 @@ export function explainParity(parity: Parity): string {
   const { prompts, equal, tokens, sameTokens, maxLogprobDifference, maxLogitDifference, expected, least = 0.99, llamaCpp } = parity;
   const share = ((100 * sameTokens) / Math.max(1, tokens)).toFixed(2);
   const numbers = `${equal} of ${prompts} answers are the same token for token; ${share} % of ${tokens} tokens are the likeliest in both, log-probs differ by at most ${format(maxLogprobDifference)} nats${maxLogitDifference === undefined ? '' : `, logits by at most ${format(maxLogitDifference)}`}.`;
-  const rule = expected === 'equal' ? 'This format keeps every number, so all answers must be the same.' : `This format rounds the weights, so at least ${percent(least)} of the tokens must agree.`;
+  const rule = expected === 'equal' ? 'This format keeps every number, so all answers must be the same, and log-probs within 0.001 nats.' : `This format rounds the weights, so at least ${percent(least)} of the tokens must agree.`;
   return [numbers, rule, ...(llamaCpp ? [explainLlamaCpp(llamaCpp)] : [])].join(' ');
 }
 

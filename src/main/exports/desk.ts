@@ -1,7 +1,8 @@
 /** The exports' procedures as the window asks for them (router.ts): checked at once, done as tasks, each export followed by its parity check. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import type { ExportRecord } from '../../shared/api/exports.ts';
+import type { GivenAbout } from '../../shared/export-about.ts';
 import type { ExportJob } from '../../shared/job.ts';
 import { deleteExport, type ExportRow, getExport, listExports as listExportRows } from '../db/exports.ts';
 import type { Library } from '../library.ts';
@@ -12,8 +13,9 @@ import { explainParity, readCard } from './card.ts';
 import { isAdapterFormat, isGgufType } from './formats.ts';
 import { exportModel } from './index.ts';
 import { checkExport } from './parity.ts';
+import { discardUnfinished, isFree, listUnfinished } from './partial.ts';
 
-type Wanted = { model: string; format: ExportJob['format']; dtype: ExportJob['dtype']; folder: string; overwrite: boolean };
+type Wanted = { model: string; format: ExportJob['format']; dtype: ExportJob['dtype']; folder: string; overwrite: boolean; given?: GivenAbout };
 
 /** Newest first. */
 export function listExports({ db }: Library): ExportRecord[] {
@@ -30,13 +32,34 @@ export function startExport(workbench: Workbench, wanted: Wanted): { taskId: num
   const model = resolveModel(library, wanted.model);
   checkWanted(model, wanted);
   const { id } = tasks.start({ kind: 'export-model', subject: model.name, unit: 'tensors' }, async ({ signal, progress }) => {
-    const { format, dtype, folder, overwrite } = wanted;
-    const made = await exportModel(library, { model, format, dtype, out: folder, force: overwrite, signal, onCount: progress });
-    changes.tell('exports', 'models');
-    startCheck(workbench, getExport(library.db, made.id)!);
-    return made.path;
+    const { format, dtype, folder, overwrite, given } = wanted;
+    const told: string[] = [];
+    const tell = (sentence: string): void => {
+      told.push(sentence);
+      changes.tell('exports');
+    };
+    try {
+      const made = await exportModel(library, { model, format, dtype, out: folder, force: overwrite, given, signal, onCount: progress, tell });
+      startCheck(workbench, getExport(library.db, made.id)!);
+      return [made.path, ...told].join('; ');
+    } finally {
+      changes.tell('exports', 'models');
+    }
   });
   return { taskId: id };
+}
+
+/** The same export again, which keeps what is whole of it. */
+export function goOnWithExport(workbench: Workbench, id: string): { taskId: number } {
+  const found = listUnfinished(workbench.library).find((each) => each.id === id);
+  if (!found) throw new UserError('this unfinished export is not there any more');
+  const { model, format, dtype, folder, force, given } = found;
+  return startExport(workbench, { model, format, dtype, folder, overwrite: force, given });
+}
+
+export function discardExport({ library, changes }: Workbench, id: string): void {
+  discardUnfinished(library, id);
+  changes.tell('exports');
 }
 
 export function verifyExport(workbench: Workbench, id: number): { taskId: number } {
@@ -48,7 +71,7 @@ export function suggestFolder({ folder }: Library, { model, format }: { model: s
   const name = `${model.replace(/[^\p{L}\p{N}._-]+/gu, '-')}-${format}`;
   for (let n = 1; ; n++) {
     const path = join(folder, 'exports', n === 1 ? name : `${name}-${n}`);
-    if (!existsSync(path) || (statSync(path).isDirectory() && readdirSync(path).length === 0)) return path;
+    if (!existsSync(path) || (statSync(path).isDirectory() && isFree(path))) return path;
   }
 }
 
@@ -82,5 +105,5 @@ function checkWanted(model: Model, { format, dtype, folder, overwrite }: Wanted)
   if (!isAbsolute(folder)) throw new UserError(`${folder}: not a whole path: choose a folder`);
   if (!existsSync(folder)) return;
   if (!statSync(folder).isDirectory()) throw new UserError(`${folder}: a file is in the way: choose another folder`);
-  if (!overwrite && readdirSync(folder).length > 0) throw new UserError(`${folder}: the folder is not empty: choose another one, or allow writing into it`);
+  if (!overwrite && !isFree(folder)) throw new UserError(`${folder}: the folder is not empty: choose another one, or allow writing into it`);
 }

@@ -139,6 +139,8 @@ describe('what passes', () => {
   it('is every answer for f32, and 99 of 100 tokens for what rounds', () => {
     expect(judge(result(10, 200), 'f32')).toMatchObject({ expected: 'equal', passed: true });
     expect(judge(result(9, 199), 'f32').passed).toBe(false);
+    expect(judge({ ...result(10, 200), maxLogprobDifference: 0.002 }, 'f32').passed).toBe(false); // the same answers, but other numbers
+    expect(judge({ ...result(10, 200), maxLogprobDifference: Infinity }, 'bf16').passed).toBe(false);
     expect(judge(result(7, 198), 'q8_0')).toMatchObject({ expected: 'close', passed: true }); // 198 of 200 is 99 %
     expect(judge(result(7, 197), 'bf16').passed).toBe(false);
   });

@@ -23,7 +23,7 @@ export function findLlamaCpp(): string | null {
   return found ?? null;
 }
 
-/** Of the tokens whose likeliest must be the same: of files whose numbers are whole, and of blocks, with which llama.cpp multiplies rounded numbers. */
+/** Of the tokens whose likeliest must be the same: of files whose numbers are whole, and of blocks (an adapter's base that came as GGUF may have them), with which llama.cpp multiplies rounded numbers. */
 const AGREEMENT = { whole: 0.99, blocks: 0.9 };
 
 /** What could not be asked is told in `error`. */
@@ -31,7 +31,7 @@ export async function askLlamaCpp(library: Library, entry: string, { format, dty
   const ask = (gguf: string, lora?: string) => askEngineStoppably<LlamaCppParity>({ type: 'llamacpp', entry, gguf, lora, forced }, { signal });
   try {
     const result = format === 'gguf' ? await ask(path) : await withBase(library, source.path.folder, (base) => ask(base, path), signal);
-    const least = isGgufType(dtype) ? AGREEMENT.blocks : AGREEMENT.whole;
+    const least = isGgufType(dtype) || (format === 'lora-gguf' && source.path.folder.endsWith('.gguf')) ? AGREEMENT.blocks : AGREEMENT.whole;
     return { ...result, least, error: null, passed: result.sameTexts === result.texts && result.sameTokens >= least * result.tokens };
   } catch (error) {
     if (signal?.aborted) throw error;
@@ -44,7 +44,7 @@ async function withBase<T>(library: Library, folder: string, use: (gguf: string)
   if (folder.endsWith('.gguf')) return use(folder);
   const out = mkdtempSync(join(library.folder, 'base-of-adapter-'));
   try {
-    const about = { baseName: 'base', method: null, datasets: [], license: null };
+    const about = { baseName: 'base', base: folder, method: null, datasets: [], stated: {}, given: {} };
     const { path } = await askEngineStoppably<ExportResult>({ type: 'export', model: { folder }, format: 'gguf', dtype: 'f32', out, name: 'base', about }, { signal });
     return await use(path);
   } finally {

@@ -1,18 +1,18 @@
-/** Where a model comes from, as far back as the library knows: its ancestors, the data they were trained on, and the licence the first of them states. */
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { parse } from 'yaml';
+/** Where a model comes from, as far back as the library knows: its ancestors, the data they were trained on, and what the first of them says of itself. */
+import type { About } from '../../shared/export-about.ts';
 import { getRun, getRunByName, type RunRow } from '../db/runs.ts';
 import type { Library } from '../library.ts';
 import { resolveModel } from '../models/index.ts';
+import { statedBy } from './stated.ts';
 
 export type Origin = {
   /** The first ancestor first, the model itself left out; empty for one that was not trained here. */
   names: string[];
   /** Of all runs on the way, each once. */
   datasets: string[];
-  /** The base's, as its model card or licence file says; null: not stated. */
-  license: string | null;
+  /** Where the first of them lies, and what it says of itself. */
+  base: string;
+  stated: About;
 };
 
 /** @param folder of the model's weights, or of the base an adapter stands on */
@@ -24,7 +24,8 @@ export function originOf(library: Library, model: string, folder: string): Origi
     names.unshift(run.recipe.model);
     if (!datasets.includes(run.recipe.dataset)) datasets.unshift(run.recipe.dataset);
   }
-  return { names, datasets, license: licenseOf(names.length === 0 ? folder : (folderOf(library, names[0]!) ?? folder)) };
+  const base = names.length === 0 ? folder : (folderOf(library, names[0]!) ?? folder);
+  return { names, datasets, base, stated: statedBy(base) };
 }
 
 export function runOf(library: Library, model: string): RunRow | null {
@@ -38,31 +39,5 @@ function folderOf(library: Library, model: string): string | null {
     return resolveModel(library, model).path.folder;
   } catch {
     return null;
-  }
-}
-
-/** By the first words of their texts; the names are Hugging Face's. */
-const TEXTS: [start: RegExp, name: string][] = [
-  [/^\s*Apache License\s+Version 2\.0/, 'apache-2.0'], [/^\s*(The )?MIT License/i, 'mit'], [/^\s*LLAMA 2 COMMUNITY/i, 'llama2'], [/^\s*META LLAMA 3 COMMUNITY/i, 'llama3'],
-  [/^\s*LLAMA 3\.1 COMMUNITY/i, 'llama3.1'], [/^\s*LLAMA 3\.2 COMMUNITY/i, 'llama3.2'], [/^\s*Gemma Terms of Use/i, 'gemma'],
-];
-
-function licenseOf(folder: string): string | null {
-  const read = (name: string): string => (existsSync(join(folder, name)) ? readFileSync(join(folder, name), 'utf8') : '');
-  const [, front] = /^---\n([\s\S]*?)\n---/.exec(read('README.md').replaceAll('\r\n', '\n')) ?? [];
-  const stated = front === undefined ? undefined : statedLicense(front);
-  if (stated !== undefined) return stated;
-  const text = ['LICENSE', 'LICENSE.txt', 'LICENSE.md'].map(read).find((found) => found !== '');
-  if (text === undefined) return null;
-  return TEXTS.find(([start]) => start.test(text))?.[1] ?? 'other';
-}
-
-/** Cards are written by hand: one that is no YAML states nothing. */
-function statedLicense(front: string): string | undefined {
-  try {
-    const { license, license_name: name } = (parse(front) ?? {}) as { license?: unknown; license_name?: unknown };
-    return license === 'other' && typeof name === 'string' ? name : typeof license === 'string' ? license : undefined;
-  } catch {
-    return undefined;
   }
 }

@@ -99,9 +99,7 @@ async function samplePairs(library: Library, from: string, rows: PromptRow[], { 
   const sampling = Sampling.parse({ temperature: 1, maxTokens: MAX_ANSWER_TOKENS });
   const prompts = rows.flatMap(({ messages }) => [{ messages }, { messages }]); // each completion draws from a generator of its own
   const answers = await answerPrompts(model, prompts, { template: model.template, sampling, ...machine, signal });
-  const pairs = rows.map(({ messages }, i): PreferenceExample => ({
-    kind: 'preference', prompt: promptOf(messages), chosen: answers[2 * i].text, rejected: answers[2 * i + 1].text,
-  }));
+  const pairs = rows.map(({ messages }, i) => ({ kind: 'preference' as const, prompt: promptOf(messages), chosen: answers[2 * i].text, rejected: answers[2 * i + 1].text }));
   const different = pairs.filter(({ chosen, rejected }) => chosen.trim() !== rejected.trim());
   return { pairs: different, same: pairs.length - different.length };
 }

@@ -19,9 +19,10 @@ export async function savePair(workbench: Workbench, { id, turn: position, chose
     if (found.state === 'failed') throw new UserError('this answer failed: there is no text to save');
     return found.text;
   };
-  const example: PreferenceExample = { kind: 'preference', prompt: turn.prompt, chosen: textOf(chosen), rejected: textOf(rejected) };
-  if (example.chosen.trim() === '') throw new UserError('the better answer is empty: a model would learn to say nothing');
-  if (example.chosen === example.rejected) throw new UserError('both answers are the same: there is nothing to prefer');
+  const answers = { chosen: textOf(chosen), rejected: textOf(rejected) };
+  const example: PreferenceExample = { kind: 'preference', prompt: turn.prompt, ...answers };
+  if (answers.chosen.trim() === '') throw new UserError('the better answer is empty: a model would learn to say nothing');
+  if (answers.chosen === answers.rejected) throw new UserError('both answers are the same: there is nothing to prefer');
 
   // columns may have talked differently before: the conversation is the one the better answer continued
   const column = typeof chosen === 'number' ? chosen : typeof rejected === 'number' ? rejected : 0;

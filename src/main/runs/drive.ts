@@ -6,10 +6,10 @@ import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DeviceName } from '../../shared/devices.ts';
-import type { EngineEvent, TrainJob } from '../../shared/job.ts';
+import type { CheckpointEvent, EngineEvent, TrainJob } from '../../shared/job.ts';
 import { insertCheckpoint, listCheckpoints, markPruned } from '../db/checkpoints.ts';
 import type { Database } from '../db/database.ts';
-import { deleteMetricsAfter, getSecondsAt, insertMetrics } from '../db/metrics.ts';
+import { deleteMetricsAfter, insertMetrics } from '../db/metrics.ts';
 import { insertLog } from '../db/run-log.ts';
 import { getRun, type RunRow, updateRun } from '../db/runs.ts';
 import { deleteSamplesAfter, insertSamples } from '../db/samples.ts';
@@ -110,7 +110,6 @@ function createRecorder(db: Database, id: number) {
   type Progress = Extract<EngineEvent, { type: 'progress' }>;
   let points: Parameters<typeof insertMetrics>[2] = [];
   let progress: Progress | null = null;
-  let before = 0; // seconds of training before this attempt
   const last = { ...getRun(db, id)?.last };
   let timer: NodeJS.Timeout | null = null;
   let failure: Error | null = null; // of a write that nobody waited for
@@ -119,10 +118,11 @@ function createRecorder(db: Database, id: number) {
     timer = null;
     if (points.length > 0) insertMetrics(db, id, points);
     for (const { values } of points) for (const [name, value] of Object.entries(values)) last[name] = Number.isFinite(value) ? value : null;
+    if (points.length > 0) updateRun(db, id, { last });
     if (progress) {
       const { step, totalSteps, tokensPerSecond, secondsLeft, memoryBytes, flopsPerSecond } = progress;
       updateRun(db, id, {
-        step, totalSteps, last, flopsPerSecond, seconds: before + progress.seconds,
+        step, totalSteps, flopsPerSecond, seconds: progress.seconds,
         progress: { step, totalSteps, tokensPerSecond, secondsLeft, memoryBytes },
       });
     }
@@ -143,28 +143,30 @@ function createRecorder(db: Database, id: number) {
     }, PACE);
   };
 
-  return {
-    flush,
-    take(event: EngineEvent): void {
-      if (failure) throw failure;
-      if (event.type === 'progress') {
-        progress = event;
-        gather();
-      } else if (event.type === 'metrics') {
-        points.push({ step: event.step, seconds: before + event.seconds, values: event.values });
-        gather();
-      } else {
-        flush();
-        if (event.type === 'start') {
-          before = getSecondsAt(db, id, event.step);
-          deleteMetricsAfter(db, id, event.step); // they come again
-          deleteSamplesAfter(db, id, event.step);
-          deleteReportsAfter(db, id, event.step);
-        }
-        store(db, id, event);
+  const take = (event: EngineEvent): void => {
+    if (failure) throw failure;
+    if (event.type === 'progress') {
+      progress = event;
+      gather();
+    } else if (event.type === 'metrics') {
+      points.push({ step: event.step, seconds: event.seconds, values: event.values });
+      gather();
+    } else if (event.type === 'found') {
+      // written by an engine whose last words nobody heard, perhaps: what is known already stays as it is
+      for (const told of event.told) take(told);
+      flush();
+      keepCheckpoint(db, id, event.checkpoint);
+    } else {
+      flush();
+      if (event.type === 'start') {
+        deleteMetricsAfter(db, id, event.step); // they come again
+        deleteSamplesAfter(db, id, event.step);
+        deleteReportsAfter(db, id, event.step);
       }
-    },
+      store(db, id, event);
+    }
   };
+  return { flush, take };
 }
 
 function store(db: Database, id: number, event: EngineEvent): void {
@@ -185,8 +187,7 @@ function store(db: Database, id: number, event: EngineEvent): void {
     case 'report':
       return insertReport(db, id, event.step, event.report);
     case 'checkpoint':
-      insertCheckpoint(db, id, { ...event, bytes: folderBytes(event.path) });
-      for (const checkpoint of listCheckpoints(db, id)) if (!existsSync(checkpoint.path)) markPruned(db, checkpoint.id);
+      keepCheckpoint(db, id, event);
       return log(`checkpoint written at step ${event.step}${event.best ? ', the best so far' : ''} (sha256 ${event.sha256.slice(0, 12)}…)`);
     case 'paused':
       updateRun(db, id, { status: 'paused' });
@@ -200,6 +201,13 @@ function store(db: Database, id: number, event: EngineEvent): void {
       return log(stopped ? `stopped at step ${getRun(db, id)?.step ?? 0}` : 'finished');
     }
   }
+}
+
+/** The run has come as far as this checkpoint; those that the engine has deleted since are marked. */
+function keepCheckpoint(db: Database, id: number, checkpoint: Omit<CheckpointEvent, 'type'>): void {
+  insertCheckpoint(db, id, { ...checkpoint, bytes: folderBytes(checkpoint.path) });
+  for (const { id: other, path } of listCheckpoints(db, id)) if (!existsSync(path)) markPruned(db, other);
+  updateRun(db, id, { step: checkpoint.step });
 }
 
 /** Of a folder of plain files. */

@@ -104,7 +104,10 @@ export function createEstimator(library: Library, changes: Changes): Estimator {
         tokensPerSecond: seconds === null ? null : planned.tokens / seconds,
         speedFrom: speed === null ? null : fromRuns === null ? 'kernels' : 'runs',
         warnings: [],
-        templateProblems: recipe.template === 'chat' && recipe.method !== 'pretrain' && recipe.method !== 'classify' ? facts.templateProblems : [],
+        templateProblems: [
+          ...(recipe.template === 'chat' && recipe.method !== 'pretrain' && recipe.method !== 'classify' ? facts.templateProblems : []),
+          ...(read.dropsTools ? (['drops-tools'] as const) : []),
+        ],
       };
       return { ...estimate, warnings: warningsOf(recipe, estimate, { contextLength: facts.contextLength, leftOut: read.leftOut }) };
     },

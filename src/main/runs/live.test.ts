@@ -3,9 +3,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Recipe } from '../../shared/recipe.ts';
+import { deleteMetricsAfter, listMetricsAfter } from '../db/metrics.ts';
 import { listLogTail } from '../db/run-log.ts';
-import { getRun } from '../db/runs.ts';
-import { listSamplesAfter } from '../db/samples.ts';
+import { getRun, updateRun } from '../db/runs.ts';
+import { deleteSamplesAfter, listSamplesAfter } from '../db/samples.ts';
 import { getRunById, readMetrics } from './index.ts';
 import { listRunSummaries } from './summaries.ts';
 import { createTestPlace, reachStep, type TestPlace, until } from './testing.ts';
@@ -72,9 +73,9 @@ test('one run trains at a time, in the order asked for; a queued one can leave',
 
 test('pause and resume: nothing moves in between and its time does not count; the bytes are those of an uninterrupted run', async () => {
   const { runs } = place.workbench;
-  const whole = start({ numTrainEpochs: 40 });
+  const whole = start({ numTrainEpochs: 15 });
   await runs.ended(whole);
-  const id = start({ numTrainEpochs: 40 });
+  const id = start({ numTrainEpochs: 15 });
   await reachStep(place.workbench, id, 3);
   runs.pause(id);
   expect(runs.state(id).asked).toBe('pause');
@@ -93,8 +94,8 @@ test('pause and resume: nothing moves in between and its time does not count; th
 
 test('stopped keeps the step under way; resumed it goes on from there with the same bytes, and seconds go on too', async () => {
   const { runs } = place.workbench;
-  const whole = start({ numTrainEpochs: 40 });
-  const id = start({ numTrainEpochs: 40 });
+  const whole = start({ numTrainEpochs: 15 });
+  const id = start({ numTrainEpochs: 15 });
   await runs.ended(whole);
   await reachStep(place.workbench, id, 7);
   runs.stop(id);
@@ -111,11 +112,33 @@ test('stopped keeps the step under way; resumed it goes on from there with the s
   expect(metrics).toEqual(readMetrics(place.workbench.library, whole));
 });
 
+test('what the engine told and nobody heard before all were killed is told again with the checkpoint it left', async () => {
+  const { runs, library } = place.workbench;
+  const id = start();
+  await runs.ended(id);
+  const read = () => ({
+    metrics: listMetricsAfter(library.db, id, -1, 100), samples: listSamplesAfter(library.db, id, -1),
+    checkpoints: getRunById(library, id).checkpoints.map(({ step, sha256, best }) => ({ step, sha256, best })), step: row(id).step, last: row(id).last,
+  });
+  const whole = read();
+  const [before, last] = whole.checkpoints.slice(-2).map(({ step }) => step);
+  // as if all had died between the writing of the last checkpoint and the next look at what its engine says
+  deleteMetricsAfter(library.db, id, before);
+  deleteSamplesAfter(library.db, id, before);
+  library.db.prepare('delete from checkpoints where run_id = ? and step = ?').run(id, last);
+  updateRun(library.db, id, { status: 'interrupted', step: before, last: {} });
+  expect(read()).not.toEqual(whole);
+  runs.resume(id);
+  await runs.ended(id);
+  expect(read()).toEqual(whole);
+  expect(row(id).status).toBe('finished');
+});
+
 test('an engine killed by SIGKILL leaves an interrupted run that says so; the queue goes on, and resumed it ends with the same bytes', async () => {
   const { runs } = place.workbench;
-  const whole = start({ numTrainEpochs: 40 });
+  const whole = start({ numTrainEpochs: 15 });
   await runs.ended(whole);
-  const id = start({ numTrainEpochs: 40 });
+  const id = start({ numTrainEpochs: 15 });
   const next = start();
   await reachStep(place.workbench, id, 12);
   const children = readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8').trim().split(' ').map(Number);

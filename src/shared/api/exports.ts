@@ -1,6 +1,7 @@
 /** Exports: a model written for other programs, then loaded again and asked the same prompts as the one it was made from. */
 import { oc, type } from '@orpc/contract';
 import { z } from 'zod';
+import { GivenAbout } from '../export-about.ts';
 import { ExportJob, type LlamaCppParity } from '../job.ts';
 import { answers } from './answers.ts';
 
@@ -48,11 +49,33 @@ export type ExportRecord = {
   at: string;
 };
 
+/** Begun and not finished: the process that wrote it is gone, or failed; or it still writes (`running`). */
+export type UnfinishedExport = {
+  id: string;
+  model: string;
+  format: ExportJob['format'];
+  dtype: ExportJob['dtype'];
+  folder: string;
+  startedAt: string;
+  /** Tensors that are whole, of `total` (null: not known), and the bytes of all that is written. */
+  done: number;
+  total: number | null;
+  bytes: number;
+  /** Why it stopped, where it could say so. */
+  error: string | null;
+  running: boolean;
+};
+
 export const exports = {
   list: answers<ExportRecord[]>(),
+  unfinished: answers<UnfinishedExport[]>(),
+  /** A task, as of `start`, that keeps what is whole. */
+  goOn: oc.input(z.strictObject({ id: z.string() })).output(type<{ taskId: number }>()),
+  /** Takes away what was written of it. */
+  discard: oc.input(z.strictObject({ id: z.string() })).output(type<void>()),
   /** A task (kind `export-model`), followed by one of kind `parity`. The folder must be empty, or not be there. */
   start: oc
-    .input(z.strictObject({ model: z.string(), format: ExportJob.shape.format, dtype: ExportJob.shape.dtype, folder: z.string(), overwrite: z.boolean().default(false) }))
+    .input(z.strictObject({ model: z.string(), format: ExportJob.shape.format, dtype: ExportJob.shape.dtype, folder: z.string(), overwrite: z.boolean().default(false), given: GivenAbout.default({}) }))
     .output(type<{ taskId: number }>()),
   /** Checks again, as a task. */
   verify: oc.input(z.strictObject({ id: z.int() })).output(type<{ taskId: number }>()),

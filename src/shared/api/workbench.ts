@@ -35,6 +35,8 @@ export const Settings = z.strictObject({
   rankingDataset: z.string().max(100).nullable(),
   /** What runs started from the window train on, and its conversations run on. */
   device: DeviceName,
+  /** Who exports, as files say it; empty: not said. */
+  exportAbout: z.strictObject({ author: z.string().max(2000), organization: z.string().max(2000), quantizedBy: z.string().max(2000) }),
 });
 export type Settings = z.infer<typeof Settings>;
 

@@ -35,7 +35,7 @@ test.each([[0, 0], [301, 0], [2, 0], [500, 3]])('keys that several blocks share,
 });
 
 test('where there are queries enough for the card, or too few keys, nothing is split', () => {
-  const device = createCudaDevice('cuda', driver, 1); // every launch is two driver calls
+  const device = createCudaDevice('cuda', driver, undefined, 1); // every launch is two driver calls
   const launches = (S: number, keys: number): number => {
     const [x, kv, segments] = [device.alloc(S * 8), device.alloc(keys * 8), device.alloc(6 * S, 'i32')];
     device.attention(x, x, x, kv, kv, segments, S, 1, 1, 8, 1);

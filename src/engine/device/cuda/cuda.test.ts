@@ -4,8 +4,10 @@
  */
 import { describe, expect, test } from 'vitest';
 import { buildEmulatedDriver } from '../../../../scripts/build-cuda.mjs';
+import { asKept } from '../../formats/weight-blocks.ts';
+import { blockCases } from '../conformance-blocks.ts';
 import { cases as commonCases, createNormal, type Case, type Tensors } from '../conformance-cases.ts';
-import type { Device, Tensor } from '../device.ts';
+import type { Device, Storage, Tensor } from '../device.ts';
 import { createReferenceDevice } from '../reference.ts';
 import { createCudaDevice } from './cuda.ts';
 
@@ -110,6 +112,37 @@ describe('products', () => {
   });
 });
 
+describe('weights in blocks', () => {
+  // few rows, one tile with parts along the depth, and tiles of either size
+  const shapes = [[3, 192, 20], [20, 1088, 24], [130, 256, 300]];
+  test.for(['cuda', 'cuda-bf16'].flatMap((name) => (['int8', 'q4_0', 'nf4'] as const).flatMap((storage) => shapes.map(([N, I, O]) => ({ name: name as 'cuda', storage, N, I, O })))))(
+    'give the bits of the numbers they mean: $storage on $name, $N rows of $I to $O',
+    async ({ name, storage, N, I, O }) => {
+      const device = open(name);
+      const [x, dout, w] = [put(device, random(N * I)), put(device, random(N * O)), random(O * I)];
+      const run = async (kept: Storage, values: Float32Array): Promise<ArrayLike<number>[]> => {
+        const [matrix, out, dx] = [device.alloc(O * I, kept), device.alloc(N * O), device.alloc(N * I)];
+        device.write(matrix, values);
+        device.linear(out, x, matrix, null, N, I, O, 1, 0);
+        device.linearBackwardInput(dx, dout, matrix, N, I, O, 1, 0);
+        return [await device.read(out), await device.read(dx)];
+      };
+      expect(await run(storage, w)).toEqual(await run('f32', asKept(w, storage)));
+    },
+  );
+
+  test('take what their bytes are, and are written whole', () => {
+    const device = open();
+    const before = device.memory().bytes;
+    const w = device.alloc(64 * 300, 'nf4');
+    expect(device.memory().bytes - before).toBe(4 * 257 + 4 * 2 + 300 + 32 * 300); // mean and map, scales of scales, scales, numbers
+    expect(() => device.write(w, new Uint8Array(7))).toThrow('write: a tensor of 19200 in nf4 takes all its 19200 numbers or 10936 bytes at once, got 7.');
+    const x = device.alloc(4 * 64);
+    expect(() => device.linear(x, x, w, null, 1, 64, 4, 1, 0)).toThrow('linear: w: expected a matrix of 256 numbers in nf4, got 19200');
+    expect(() => device.alloc(100, 'nf4')).toThrow('alloc: length: nf4 comes in blocks of 64, got 100');
+  });
+});
+
 /** Rounding to bf16 loses at most 2⁻⁹ of each number: some thousandths of a sum's largest terms. */
 const ROUNDED = 2e-2;
 describe('cuda-bf16', () => {
@@ -127,7 +160,7 @@ describe('cuda-bf16', () => {
     for (const x of Object.values(tensors)) on.free(x);
     return results;
   };
-  const small = commonCases.filter(({ name, tensors }) => /^(linear|attention|logprob)/.test(name) && !/q8_0|hundreds|tie|alpha=-2/.test(name)
+  const small = [...commonCases, ...blockCases].filter(({ name, tensors }) => /^(linear|attention|logprob)/.test(name) && !/q8_0|hundreds|tie|alpha=-2/.test(name)
     && Object.values(tensors).reduce((sum, data) => sum + data.length, 0) <= 60_000);
   test.for(small)('stays within what its rounding loses: $name', async (c) => {
     const [got, want] = [await run(device, c), await run(oracle, c)];

@@ -5,10 +5,12 @@
  */
 import type { Activation, Device, PlainActivation, Storage, Tensor } from '../device.ts';
 import { mix } from '../dropout-mask.ts';
+import { isBlockStorage } from '../../formats/weight-blocks.ts';
 import { createAttention } from './attention.ts';
-import { type Gpu, openGpu } from './driver.ts';
+import { openCublasLt } from './cublas-lt.ts';
+import { type CudaTensor, type Gpu, openGpu } from './driver.ts';
 import { createExperts } from './experts.ts';
-import { boundsOf, createProducts, type Precision } from './products.ts';
+import { boundsOf, createProducts, type Matrix, type Precision } from './products.ts';
 
 /** As native/cuda/activation.cu numbers them. */
 const ACTIVATIONS = { silu: 0, gelu_pytorch_tanh: 1, gelu: 2, sigmoid: 3 };
@@ -20,17 +22,26 @@ const SQUARES = 2 ** 16;
 /** What tests look at besides. */
 export type CudaDevice = Device & Pick<Gpu, 'driverCalls'>;
 
-/** `driver`: another library in the driver's place, `piece`: launches that go to it together; both for tests. */
-export function createCudaDevice(name: CudaName, driver?: string, piece?: number): CudaDevice {
+/**
+ * `cublasLt`: the path of its library, for `cuda-bf16`; `none` for own kernels, empty to look for it. `driver`: another library in the driver's place, for
+ * tests, beside which no cuBLASLt is looked for. `piece`: launches that go to the driver together, for tests.
+ */
+export function createCudaDevice(name: CudaName, driver?: string, cublasLt = driver ? 'none' : '', piece?: number): CudaDevice {
   const gpu = openGpu(name, driver, piece);
   const precision = PRECISIONS[name];
-  const products = createProducts(gpu, precision);
+  const library = precision === 'rounded' ? openCublasLt(gpu, cublasLt) : null;
+  const products = createProducts(gpu, precision, library);
   const attention = createAttention(gpu, precision);
   const { properties, fault } = gpu;
 
   const f32 = (x: Tensor, what: string, n: number): number => gpu.need(x, what, n, 'f32');
   const i32 = (x: Tensor, what: string, n: number): number => gpu.need(x, what, n, 'i32');
-  const weight = (x: Tensor, what: string, n: number) => ({ address: gpu.need(x, what, n, 'f32', 'bf16'), bf16: x.storage === 'bf16' });
+  function weight(x: Tensor, what: string, n: number): Matrix {
+    const matrix = { address: gpu.need(x, what, n, 'f32', 'bf16', 'int8', 'q4_0', 'nf4'), storage: x.storage as Matrix['storage'] };
+    // where scales lie follows from how many numbers there are
+    if (isBlockStorage(x.storage) && x.length !== n) throw new Error(`${what}: expected a matrix of ${n} numbers in ${x.storage}, got ${x.length}`);
+    return matrix;
+  }
   const maybe = (x: Tensor | null, get: (x: Tensor) => number): number | null => (x === null ? null : get(x));
   /** Warps of 32 threads, four a block, one an item. */
   const warps = (kernel: string, n: number, args: (number | null)[]): void => {
@@ -51,16 +62,18 @@ export function createCudaDevice(name: CudaName, driver?: string, piece?: number
     const address = gpu.need(x, what, rows * columns, 'q8_0');
     return [address, address + x.length];
   };
-  const plainStorage = (x: Tensor, kernel: string) => {
-    gpu.need(x, `${kernel}: x`, 0, 'f32', 'bf16', 'i32');
-    return x as Parameters<typeof gpu.write>[0];
+  const opaque = (x: Tensor, kernel: string, ...storages: Storage[]): CudaTensor => {
+    gpu.need(x, `${kernel}: x`, 0, ...storages);
+    return x as CudaTensor;
   };
+  const plainStorage = (x: Tensor, kernel: string): CudaTensor => opaque(x, kernel, 'f32', 'bf16', 'i32');
 
   return {
     name,
-    description: `${name}, ${properties.name} (compute capability ${properties.capability}), driver for CUDA ${properties.driverVersion}, ${
-      precision === 'exact' ? 'f32 products' : 'bf16 products, f32 sums'
-    }`,
+    get description() {
+      const what = library ? `bf16 products by ${library.describe()}, f32 sums` : 'f32 products';
+      return `${name}, ${properties.name} (compute capability ${properties.capability}), driver for CUDA ${properties.driverVersion}, ${what}`;
+    },
 
     memoryBytes: properties.memoryBytes,
 
@@ -71,6 +84,7 @@ export function createCudaDevice(name: CudaName, driver?: string, piece?: number
     memory: () => gpu.memory(),
     driverCalls: () => gpu.driverCalls(),
     write(x, data, offset = 0) {
+      if (isBlockStorage(x.storage)) return gpu.write(opaque(x, 'write', x.storage), data, offset);
       const to = plainStorage(x, 'write');
       if (x.storage === 'bf16' && data instanceof Float32Array) {
         if (offset < 0 || offset + data.length > x.length) throw new Error(`write: ${data.length} elements at ${offset} do not fit a tensor of ${x.length}`);
@@ -114,8 +128,8 @@ export function createCudaDevice(name: CudaName, driver?: string, piece?: number
       const [to, at, rows] = [f32(out, 'gatherRows: out', N * C), i32(index, 'gatherRows: index', N), Math.floor(table.length / C)];
       if (N === 0) return;
       if (table.storage === 'q8_0') return gpu.launch('gather_q8_0', [N], 128, [to, ...blocks(table, 'gatherRows: table', 0, C), at, C, rows, fault]);
-      const { address, bf16 } = weight(table, 'gatherRows: table', 0);
-      gpu.launch(bf16 ? 'gather_bf16' : 'gather_f32', [N], 128, [to, address, at, C, rows, fault]);
+      const { address, storage } = weight(table, 'gatherRows: table', rows * C);
+      gpu.launch(`gather_${storage}`, [N], 128, [to, address, at, C, rows, fault]);
     },
     scatterAddRows(table, rows, index, N, C) {
       const args = [f32(table, 'scatterAddRows: table', 0), f32(rows, 'scatterAddRows: rows', N * C), i32(index, 'scatterAddRows: index', N)];

@@ -5,8 +5,9 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { BUILT } from '../built.ts';
-import { isBlockStorage } from '../../formats/weight-blocks.ts';
-import type { BlockStorage, HostArray, Storage, Tensor } from '../device.ts';
+import { bytesToKeep, isBlockStorage, storageBytes } from '../../formats/weight-blocks.ts';
+import { BLOCK_NUMBERS, type HostArray, type Storage, type Tensor } from '../device.ts';
+import { layOutBlocks } from './blocks.ts';
 
 type Handle = { readonly cuda: unique symbol };
 type Opened = {
@@ -27,6 +28,14 @@ type Addon = {
   read(device: Handle, address: number, into: HostArray, fault: Int32Array): void;
   find(device: Handle, kernel: string, blockBytes: number): number;
   launch(device: Handle, kernel: number, gx: number, gy: number, gz: number, threads: number, blockBytes: number, args: Uint8Array, count: number): void;
+  openCublasLt(device: Handle, path: string): { handle: unknown; version: string } | null;
+  multiply(library: unknown, ...product: Parameters<CublasLtLibrary['multiply']>): boolean;
+};
+
+/** cuBLASLt as native/cuda/cublas_lt.h has it: whether there is an algorithm for the shape, and if so the product is queued. */
+export type CublasLtLibrary = {
+  readonly version: string;
+  multiply(turnedA: boolean, turnedB: boolean, m: number, n: number, k: number, a: number, b: number, bias: number, out: number, alpha: number, beta: number): boolean;
 };
 
 /** What alloc gave; its views share it, and it is gone with the first of them that is asked after free. */
@@ -37,10 +46,10 @@ export type CudaTensor = Tensor & { home: Home; address: number };
 const KERNELS = {
   fill32: 'pil', fill16: 'pil', narrow_all: 'ppl', axpy: 'ppfl', copy_columns: 'plpllii', square_sums: 'ppll', add_square_sums: 'ppi',
   dropout: 'ppliif', adamw: 'pppplfffffffff',
-  gather_f32: 'pppiip', gather_bf16: 'pppiip', gather_q8_0: 'ppppiip', scatter_add: 'pppiiip', rope: 'ppp' + 'liiifip',
+  gather_f32: 'pppiip', gather_bf16: 'pppiip', gather_q8_0: 'ppppiip', gather_int8: 'pppiip', gather_q4_0: 'pppiip', gather_nf4: 'pppiip', decode_int8: 'ppl', decode_q4_0: 'ppl', decode_nf4: 'ppl', scatter_add: 'pppiiip', rope: 'ppp' + 'liiifip',
   rms_norm: 'pppplif', rms_norm_backward: 'ppppp' + 'li', layer_norm: 'pppppplif', layer_norm_backward: 'pppppp' + 'li', column_sums: 'ppppp' + 'li',
   gated_activation: 'pppli', gated_activation_backward: 'ppppp' + 'li', activation: 'ppli', activation_backward: 'pppli',
-  few_rows_f32: 'ppppiiiffiip', few_rows_bf16: 'ppppiiiffiip', reduce_parts: 'pppliiff',
+  few_rows_f32: 'ppppiiiffiip', few_rows_bf16: 'ppppiiiffiip', few_rows_int8: 'ppppiiiffiip', few_rows_q4_0: 'ppppiiiffiip', few_rows_nf4: 'ppppiiiffiip', reduce_parts: 'pppliiff',
   quantize_weight: 'pppl', quantize_rows: 'pppl', linear_q8_0: 'ppppppiiiffp',
   route_rows: 'ppppiiii', count_pairs: 'ppi', place_experts: 'pppi', place_pairs: 'ppppii', route_backward: 'ppppppiiii',
   combine_rows: 'pppplii', combine_rows_backward: 'pppppplii',
@@ -61,7 +70,7 @@ function signatureOf(kernel: string): string {
 const FAULTS = ['', 'gatherRows: index', 'scatterAddRows: index', 'logprob: targets', 'attention: segments', 'rope: positions'];
 const SEGMENTS = 4;
 const ELEMENT = { f32: 4, bf16: 2, i32: 4 };
-export const bytesOf = (storage: Exclude<Storage, BlockStorage>, length: number): number => (storage === 'q8_0' ? (length / 32) * 34 : length * ELEMENT[storage]);
+const bytesOf = (storage: Storage, length: number): number => (storage === 'i32' ? 4 * length : storageBytes(storage, length));
 
 export interface Gpu {
   readonly name: string;
@@ -84,6 +93,8 @@ export interface Gpu {
   launch(kernel: string, grid: [x: number, y?: number, z?: number], threads: number, args: (number | null)[], blockBytes?: number): void;
   /** One thread an element, in blocks of 256. */
   each(kernel: string, n: number, args: (number | null)[]): void;
+  /** The library at `path`, or null where there is none. Throws why one that is there cannot be used. */
+  openCublasLt(path: string): CublasLtLibrary | null;
   /** The address of n elements of one of these storages; throws naming the kernel's argument where x is anything else. */
   need(x: Tensor, what: string, n: number, ...storages: Storage[]): number;
 }
@@ -133,8 +144,8 @@ export function openGpu(name: string, driver = '', piece = PIECE): Gpu {
     name, properties, fault,
 
     alloc(length, storage, growing = false) {
-      if (isBlockStorage(storage)) throw new Error(`alloc: the cuda device keeps no matrix in blocks yet, and ${storage} was asked for: set lora.baseWeights to bf16, or train on the native device`);
-      if (storage === 'q8_0' && length % 32 !== 0) throw new Error(`alloc: length: q8_0 comes in blocks of 32, got ${length}`);
+      const block = storage === 'q8_0' ? 32 : isBlockStorage(storage) ? BLOCK_NUMBERS[storage] : 1;
+      if (length % block !== 0) throw new Error(`alloc: length: ${storage} comes in blocks of ${block}, got ${length}`);
       const size = bytesOf(storage, length);
       const home: Home = { gpu: handle, address: growing ? addon.allocGrowing(handle, size) : take(size, true), bytes: size, freed: false };
       return { storage, length, home, address: home.address } as CudaTensor;
@@ -158,6 +169,7 @@ export function openGpu(name: string, driver = '', piece = PIECE): Gpu {
     memory: () => addon.memory(handle),
 
     write(x, data, offset) {
+      if (isBlockStorage(x.storage)) return void addon.write(handle, x.address, layOutBlocks(x.storage, bytesToKeep(x.storage, x.length, data, offset), x.length));
       if (offset < 0 || offset + data.length > x.length) throw new Error(`write: ${data.length} elements at ${offset} do not fit a tensor of ${x.length}`);
       if (!addon.write(handle, x.address + offset * ELEMENT[x.storage as 'f32'], data)) throw outOfMemory(data.byteLength);
     },
@@ -203,6 +215,11 @@ export function openGpu(name: string, driver = '', piece = PIECE): Gpu {
 
     each(kernel, n, args) {
       if (n > 0) gpu.launch(kernel, [Math.ceil(n / 256)], 256, args);
+    },
+
+    openCublasLt(path) {
+      const library = addon.openCublasLt(handle, path);
+      return library && { version: library.version, multiply: (...product) => addon.multiply(library.handle, ...product) };
     },
 
     need(x, what, n, ...storages) {

@@ -2,7 +2,8 @@
  * A linear layer's three products and the LM head on the CUDA device: which of native/cuda/gemm.cu's kernels, in tiles of what size, in how many parts.
  * exact: f32 products. rounded: every number rounded to bf16 as it is multiplied, sums in f32, as PyTorch's autocast multiplies.
  */
-import type { Group, Tensor } from '../device.ts';
+import type { BlockStorage, Group, Tensor } from '../device.ts';
+import type { CublasLt } from './cublas-lt.ts';
 import type { Gpu } from './driver.ts';
 
 export type Precision = 'exact' | 'rounded';
@@ -19,7 +20,7 @@ const LOGITS = 2 ** 25;
 const LOGIT_ROWS = 512;
 
 /** A matrix in the GPU's memory. */
-type Matrix = { address: number; bf16: boolean };
+export type Matrix = { address: number; storage: 'f32' | 'bf16' | BlockStorage };
 
 export interface Products {
   /** out(N,O) = beta · out + alpha · x(N,I) · w(O,I)ᵀ + bias */
@@ -37,7 +38,8 @@ export const boundsOf = (gpu: Gpu, group?: Group): number | null => (group ? gpu
 
 type Kind = 'forward' | 'input' | 'weight';
 
-export function createProducts(gpu: Gpu, precision: Precision): Products {
+/** `library`: what multiplies rounded numbers where it can. */
+export function createProducts(gpu: Gpu, precision: Precision, library: CublasLt | null): Products {
   const { processors } = gpu.properties;
 
   /** Whether rows of so many numbers can be read four at once. */
@@ -45,19 +47,20 @@ export function createProducts(gpu: Gpu, precision: Precision): Products {
 
   /** out(M,N) of a depth K. a's rows are rowA long, b's rowB. */
   function multiply(kind: Kind, out: number, a: number, rowA: number, b: Matrix, rowB: number, bias: number | null, M: number, N: number, K: number, alpha: number, beta: number, whatParts: 'parts' | 'one part', group?: Group): void {
+    if (!group && library?.multiply?.({ kind, out, a, b, bias, M, N, K, alpha, beta })) return;
     const tilesOf = (side: number): number => Math.ceil(M / side) * Math.ceil(N / side);
     const side = precision === 'rounded' && tilesOf(128) >= processors ? 128 : 64;
     const wanted = whatParts === 'parts' && K > 0 ? Math.min(MOST_PARTS, Math.floor((2 * processors) / tilesOf(side)), Math.floor(K / SHALLOWEST)) : 1;
     const depth = Math.max(STEP, Math.ceil(K / Math.max(1, wanted) / STEP) * STEP);
     const parts = Math.max(1, Math.ceil(K / depth));
-    const kernel = `${kind}_${precision}${b.bf16 ? '_bf16' : ''}${side === 128 ? '_large' : ''}`;
-    const [piecesA, piecesB] = precision === 'rounded' ? [1, 1] : [3, b.bf16 ? 1 : 3];
+    const kernel = `${kind}_${precision}${b.storage === 'f32' ? '' : `_${b.storage}`}${side === 128 ? '_large' : ''}`;
+    const [piecesA, piecesB] = precision === 'rounded' ? [1, 1] : [3, b.storage === 'bf16' ? 1 : 3];
     const [along, across] = [side * (STEP + 8), STEP * (side + 8)]; // elements of a tile as gemm.cu lays it out
     const blockBytes = 2 * (piecesA * (kind === 'weight' ? across : along) + piecesB * (kind === 'forward' ? along : across));
     const grid: [number, number, number] = [Math.ceil(N / side), Math.ceil(M / side), parts];
     const threads = side === 128 ? 256 : 128;
     const run = (to: number, offset: number | null): void =>
-      gpu.launch(kernel, grid, threads, [to, a, b.address, offset, M, N, K, depth, alpha, beta, whole(a, rowA, false), whole(b.address, rowB, b.bf16), parts, boundsOf(gpu, group)], blockBytes);
+      gpu.launch(kernel, grid, threads, [to, a, b.address, offset, M, N, K, depth, alpha, beta, whole(a, rowA, false), whole(b.address, rowB, b.storage === 'bf16'), parts, boundsOf(gpu, group)], blockBytes);
     if (parts === 1) return run(out, bias);
     gpu.scratch(4 * parts * M * N, (partial) => {
       run(partial, null);
@@ -65,8 +68,17 @@ export function createProducts(gpu: Gpu, precision: Precision): Products {
     });
   }
 
+  /** A head that is multiplied piece by piece, rounded for the library once. */
+  function roundedOnce(w: Matrix, rows: number, numbers: number, use: (w: Matrix) => void): void {
+    if (!library?.multiply || w.storage !== 'f32' || rows <= FEW) return use(w);
+    gpu.scratch(2 * numbers, (address) => {
+      gpu.each('narrow_all', numbers, [address, w.address, numbers]);
+      use({ address, storage: 'bf16' });
+    });
+  }
+
   function fewRows(out: number, x: number, w: Matrix, bias: number | null, N: number, I: number, O: number, alpha: number, beta: number, group?: Group): void {
-    gpu.launch(w.bf16 ? 'few_rows_bf16' : 'few_rows_f32', [Math.ceil(O / 4)], 128, [out, x, w.address, bias, N, O, I, alpha, beta, whole(x, I, false), whole(w.address, I, w.bf16), boundsOf(gpu, group)]);
+    gpu.launch(`few_rows_${w.storage}`, [Math.ceil(O / 4)], 128, [out, x, w.address, bias, N, O, I, alpha, beta, whole(x, I, false), whole(w.address, I, w.storage === 'bf16'), boundsOf(gpu, group)]);
   }
 
   /** Rows of logits. How a row is summed depends on how many rows the whole call has, not on the piece it is made in. */
@@ -97,23 +109,25 @@ export function createProducts(gpu: Gpu, precision: Precision): Products {
       if (N > 0) multiply('input', dx, dout, O, w, I, null, N, I, O, alpha, beta, group ? 'one part' : 'parts', group); // undoes, through x: out = alpha · x · wᵀ
     },
     weight(dw, dout, x, N, I, O, alpha, group) {
-      if (N > 0) multiply('weight', dw, dout, O, { address: x, bf16: false }, I, null, O, I, N, alpha, 1, 'parts', group); // undoes, through w: out = alpha · x · wᵀ
+      if (N > 0) multiply('weight', dw, dout, O, { address: x, storage: 'f32' }, I, null, O, I, N, alpha, 1, 'parts', group); // undoes, through w: out = alpha · x · wᵀ
     },
 
     logprob(logprobs, lse, entropy, best, kept, x, w, targets, M, C, V) {
-      inPieces(kept, keptAddress(kept, 'logprob: kept'), M, V, (at, from, rows) => {
-        logits(at, x + 4 * from * C, w, rows, C, V, M);
-        const row = (address: number | null): number | null => (address === null ? null : address + 4 * from);
-        gpu.launch('logprob_rows', [rows], 256, [logprobs + 4 * from, lse + 4 * from, row(entropy), row(best), at, targets + 4 * from, V, 0, gpu.fault]);
-      });
+      roundedOnce(w, M, V * C, (head) =>
+        inPieces(kept, keptAddress(kept, 'logprob: kept'), M, V, (at, from, rows) => {
+          logits(at, x + 4 * from * C, head, rows, C, V, M);
+          const row = (address: number | null): number | null => (address === null ? null : address + 4 * from);
+          gpu.launch('logprob_rows', [rows], 256, [logprobs + 4 * from, lse + 4 * from, row(entropy), row(best), at, targets + 4 * from, V, 0, gpu.fault]);
+        }));
     },
     logprobBackward(dx, dw, kept, dlogprobs, x, w, targets, lse, M, C, V) {
-      inPieces(kept, keptAddress(kept, 'logprobBackward: kept'), M, V, (at, from, rows, isKept) => {
-        if (!isKept) logits(at, x + 4 * from * C, w, rows, C, V, M);
-        gpu.each('logprob_backward_rows', rows * V, [at, dlogprobs + 4 * from, targets + 4 * from, lse + 4 * from, rows, V, 0]);
-        products.input(dx + 4 * from * C, at, w, rows, C, V, 1, 0); // undoes, through x: logit = x · w
-        if (dw !== null) products.weight(dw, at, x + 4 * from * C, rows, C, V, 1); // undoes, through w: logit = x · w
-      });
+      roundedOnce(w, M, V * C, (head) =>
+        inPieces(kept, keptAddress(kept, 'logprobBackward: kept'), M, V, (at, from, rows, isKept) => {
+          if (!isKept) logits(at, x + 4 * from * C, head, rows, C, V, M);
+          gpu.each('logprob_backward_rows', rows * V, [at, dlogprobs + 4 * from, targets + 4 * from, lse + 4 * from, rows, V, 0]);
+          products.input(dx + 4 * from * C, at, head, rows, C, V, 1, 0); // undoes, through x: logit = x · w
+          if (dw !== null) products.weight(dw, at, x + 4 * from * C, rows, C, V, 1); // undoes, through w: logit = x · w
+        }));
     },
   };
   return products;

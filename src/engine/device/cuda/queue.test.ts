@@ -36,7 +36,7 @@ async function decoded(device: CudaDevice): Promise<{ logits: Float32Array[]; ca
 
 describe('a decode step', () => {
   test('that comes again is one graph, whatever the length of the cache: eight driver calls, and the bits of launches one by one', async () => {
-    const [gathered, single] = [await decoded(createCudaDevice('cuda', driver)), await decoded(createCudaDevice('cuda', driver, 1))];
+    const [gathered, single] = [await decoded(createCudaDevice('cuda', driver)), await decoded(createCudaDevice('cuda', driver, undefined, 1))];
     expect(gathered.logits).toEqual(single.logits);
     // the transfer, its mark and the launch with the context they go to; two copies back, waiting, and their context
     expect(gathered.calls.slice(3)).toEqual(Array.from({ length: STEPS - 3 }, () => 8));
@@ -44,7 +44,7 @@ describe('a decode step', () => {
   });
 
   test('of several pieces has as many graphs', async () => {
-    const pieces = await decoded(createCudaDevice('cuda', driver, 16));
+    const pieces = await decoded(createCudaDevice('cuda', driver, undefined, 16));
     expect(pieces.logits).toEqual((await decoded(createCudaDevice('cuda', driver))).logits);
     expect(new Set(pieces.calls.slice(3)).size).toBe(1);
     expect(pieces.calls.at(-1)).toBeLessThan(20);
@@ -62,7 +62,7 @@ test('another tensor in the place of one is another argument of the same graph',
 });
 
 test('more sequences than are remembered still come out right', async () => {
-  const device = createCudaDevice('cuda', driver, 8);
+  const device = createCudaDevice('cuda', driver, undefined, 8);
   const [x, one] = [device.alloc(1), device.alloc(1)];
   device.fill(one, 1, 1);
   await device.read(one);

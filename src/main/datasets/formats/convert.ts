@@ -3,7 +3,7 @@ import type { ColumnMapping } from '../../../shared/api/datasets.ts';
 import type { DatasetFormat, Example, Message } from '../../../shared/dataset.ts';
 import { readPreference, readTranscripts } from './preference.ts';
 import { readRanking } from './ranking.ts';
-import { answerOf, optionalText, type Row, RowError, textOf } from './row.ts';
+import { answerOf, optionalText, type Row, RowError, textOf, toolsOf } from './row.ts';
 import { isUnpaired, readUnpaired } from './unpaired.ts';
 import { checkConversation, isTranscript, readTurns } from './turns.ts';
 
@@ -25,6 +25,7 @@ export const FORMATS: Record<DatasetFormat, Format> = {
       required('chosen'),
       required('rejected'),
       optional('system'),
+      optional('tools'),
       optional('margin'),
     ],
     // without a prompt only where it may stand in the answers: whole conversations
@@ -39,37 +40,37 @@ export const FORMATS: Record<DatasetFormat, Format> = {
   },
   ranking: {
     needs: 'prompt and responses, a list of answers, best first or with rank or scores',
-    fields: [required('prompt', ['instruction', 'question', 'messages']), required('responses', ['answers', 'completions']), optional('scores'), optional('rank'), optional('system')],
+    fields: [required('prompt', ['instruction', 'question', 'messages']), required('responses', ['answers', 'completions']), optional('scores'), optional('rank'), optional('system'), optional('tools')],
     fits: (row) => Array.isArray(row.responses ?? row.answers ?? row.completions) && PROMPTS.some((field) => has(row, field)),
     read: readRanking,
   },
   unpaired: {
     needs: 'prompt, completion and label (true or false), or messages and label',
-    fields: [required('prompt', ['messages', 'conversations', 'question', 'instruction']), optional('completion', ['response', 'output']), required('label', ['kto_tag']), optional('input'), optional('system')],
+    fields: [required('prompt', ['messages', 'conversations', 'question', 'instruction']), optional('completion', ['response', 'output']), required('label', ['kto_tag']), optional('input'), optional('system'), optional('tools')],
     fits: isUnpaired,
     read: readUnpaired,
   },
   sharegpt: {
     needs: 'conversations of from and value',
-    fields: [required('conversations', ['messages', 'conversation']), optional('system')],
+    fields: [required('conversations', ['messages', 'conversation']), optional('system'), optional('tools')],
     fits: (row) => has((turnsOf(row)?.[0] ?? {}) as Row, 'from'),
     read: readConversation,
   },
   messages: {
     needs: 'messages of role and content',
-    fields: [required('messages', ['conversations', 'conversation']), optional('system')],
+    fields: [required('messages', ['conversations', 'conversation']), optional('system'), optional('tools')],
     fits: (row) => turnsOf(row) !== null,
     read: readConversation,
   },
   alpaca: {
     needs: 'instruction and output',
-    fields: [required('instruction'), optional('input', ['context']), required('output', ['response']), optional('system'), optional('history')],
+    fields: [required('instruction'), optional('input', ['context']), required('output', ['response']), optional('system'), optional('history'), optional('tools')],
     fits: (row) => has(row, 'instruction') && (has(row, 'output') || has(row, 'response')),
     read: readInstruction,
   },
   'prompt-completion': {
     needs: 'prompt and completion',
-    fields: [required('prompt'), required('completion', ['response'])],
+    fields: [required('prompt'), required('completion', ['response']), optional('tools')],
     fits: (row) => has(row, 'prompt') && (has(row, 'completion') || has(row, 'response')),
     read: readCompletion,
   },
@@ -132,7 +133,7 @@ const has = (row: Row, field: string): boolean => row[field] !== undefined && ro
 
 const turnsOf = (row: Row): unknown[] | null => (TURNS.map((field) => row[field]).find(Array.isArray) as unknown[] | undefined) ?? null;
 
-/** Alpaca's fields; Dolly's context and response; LLaMA-Factory's system and history make it a conversation. */
+/** Alpaca's fields; Dolly's context and response; LLaMA-Factory's system, history and tools make it a conversation. */
 function readInstruction(row: Row): Example {
   const instruction = textOf(row.instruction, 'instruction');
   const input = optionalText(row.input ?? row.context, 'input');
@@ -140,7 +141,8 @@ function readInstruction(row: Row): Example {
   if (instruction.trim() === '' && input.trim() === '') throw new RowError('instruction is empty');
   const system = optionalText(row.system, 'system');
   const history = Array.isArray(row.history) ? row.history : [];
-  if (system.trim() === '' && history.length === 0) return { kind: 'instruction', instruction, input, output };
+  const tools = toolsOf(row);
+  if (system.trim() === '' && history.length === 0 && !tools.tools) return { kind: 'instruction', instruction, input, output };
   const messages: Message[] = system.trim() === '' ? [] : [{ role: 'system', content: system }];
   history.forEach((turn: unknown, i) => {
     if (!Array.isArray(turn)) throw new RowError(`history[${i}] is not a question and an answer`);
@@ -148,7 +150,7 @@ function readInstruction(row: Row): Example {
   });
   messages.push({ role: 'user', content: input.trim() === '' ? instruction : `${instruction}\n${input}` }, { role: 'assistant', content: output });
   checkConversation(messages);
-  return { kind: 'conversation', messages };
+  return { kind: 'conversation', messages, ...tools };
 }
 
 /** Strings are raw text; messages (TRL's conversational form) are a conversation. */
@@ -159,7 +161,7 @@ function readCompletion(row: Row): Example {
   }
   const messages = [...readTurns(row.prompt, 'prompt'), ...readTurns(completion, 'completion')];
   checkConversation(messages);
-  return { kind: 'conversation', messages };
+  return { kind: 'conversation', messages, ...toolsOf(row) };
 }
 
 function readConversation(row: Row): Example {
@@ -168,5 +170,5 @@ function readConversation(row: Row): Example {
   const system = optionalText(row.system, 'system');
   if (system.trim() !== '' && messages[0].role !== 'system') messages.unshift({ role: 'system', content: system });
   checkConversation(messages);
-  return { kind: 'conversation', messages };
+  return { kind: 'conversation', messages, ...toolsOf(row) };
 }

@@ -2,8 +2,8 @@
  * Rows with a chosen and a rejected answer: strings, messages, LLaMA-Factory's conversations, whole conversations (UltraFeedback), transcripts (HH-RLHF).
  * All become one prompt and two answers; a pair whose answers are equal teaches nothing and is refused.
  */
-import type { Message, PreferenceExample } from '../../../shared/dataset.ts';
-import { answerOf, numberOf, optionalText, type Row, RowError, textOf } from './row.ts';
+import { type Answer, answerText, asAnswer, type Message, messageText, type PreferenceExample } from '../../../shared/dataset.ts';
+import { answerOf, numberOf, optionalText, type Row, RowError, textOf, toolsOf } from './row.ts';
 import { readTranscript, readTurn, readTurns } from './turns.ts';
 
 export function readPreference(row: Row): PreferenceExample {
@@ -11,7 +11,7 @@ export function readPreference(row: Row): PreferenceExample {
   const { context, chosen, rejected } = splitAtLast(readSide(row.chosen, 'chosen'), readSide(row.rejected, 'rejected'));
   // of whole conversations what comes before the last turn is the prompt
   const whole = context.some(({ role }) => role === 'user');
-  const example = pair(whole ? context : [...prompt, ...context], chosen, rejected);
+  const example = { ...pair(whole ? context : [...prompt, ...context], chosen, rejected), ...toolsOf(row) };
   if (row.margin !== undefined && row.margin !== null) example.margin = numberOf(row.margin, 'margin');
   // others mean the prompt's origin by a column of that name
   return row.kind === 'preference' && typeof row.source === 'string' ? { ...example, source: row.source } : example;
@@ -35,10 +35,13 @@ function splitAtLast(chosen: Message[], rejected: Message[]): { context: Message
 
 function pair(prompt: Message[], chosen: Message, rejected: Message): PreferenceExample {
   if (chosen.role !== 'assistant' || rejected.role !== 'assistant') throw new RowError('chosen and rejected do not end with an assistant turn');
-  const answers = { chosen: answerOf(chosen.content, 'chosen'), rejected: answerOf(rejected.content, 'rejected') };
-  if (answers.chosen.trim() === answers.rejected.trim()) throw new RowError('chosen and rejected are equal');
+  const answers = { chosen: said(chosen, 'chosen'), rejected: said(rejected, 'rejected') };
+  if (answerText(answers.chosen).trim() === answerText(answers.rejected).trim()) throw new RowError('chosen and rejected are equal');
   return { kind: 'preference', prompt: askedBy(prompt), ...answers };
 }
+
+/** An answer that calls tools may have no text beside. */
+export const said = (message: Message, field: string): Answer => asAnswer(message.tool_calls ? message : { ...message, content: answerOf(message.content, field) });
 
 /** A single user's turn is its text. */
 export function askedBy(prompt: Message[]): PreferenceExample['prompt'] {
@@ -69,4 +72,4 @@ export function readPrompt(row: Row): Message[] {
 }
 
 const sameTurns = (a: Message[], b: Message[]): boolean =>
-  a.length === b.length && a.every(({ role, content }, i) => role === b[i].role && content === b[i].content);
+  a.length === b.length && a.every((message, i) => message.role === b[i].role && messageText(message) === messageText(b[i]));

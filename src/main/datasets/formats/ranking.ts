@@ -5,7 +5,7 @@
  */
 import type { RankingExample } from '../../../shared/dataset.ts';
 import { askedBy, readPrompt } from './preference.ts';
-import { answerOf, numberOf, type Row, RowError } from './row.ts';
+import { answerOf, numberOf, type Row, RowError, toolsOf } from './row.ts';
 
 /** Higher is better; null where only the order says it. */
 type Ranked = { text: string; score: number | null };
@@ -27,7 +27,7 @@ export function readRanking(row: Row): RankingExample {
     responses.push(text);
   }
   if (responses.length < 2) throw new RowError('fewer than two responses differ in text and rank: there is nothing to compare');
-  return { kind: 'ranking', prompt: askedBy(readPrompt(row)), responses };
+  return { kind: 'ranking', prompt: askedBy(readPrompt(row)), ...toolsOf(row), responses };
 }
 
 function listOf(value: unknown, length: number): unknown[] | null {
@@ -39,6 +39,7 @@ function listOf(value: unknown, length: number): unknown[] | null {
 function readAnswer(value: unknown, field: string, score: number | null): Ranked {
   if (typeof value !== 'object' || value === null) return { text: answerOf(value, field), score };
   const answer = value as Row;
+  if (Array.isArray(answer.tool_calls) && answer.tool_calls.length > 0) throw new RowError(`${field} calls tools: answers that are ranked are texts; give chosen and rejected, which may call`);
   const rated = answer.score ?? answer.overall_score; // UltraFeedback's name
   const own = rated !== undefined && rated !== null ? numberOf(rated, `${field}.score`) : answer.rank !== undefined ? -numberOf(answer.rank, `${field}.rank`) : null;
   return { text: answerOf(answer.text ?? answer.response ?? answer.content ?? answer.value, field), score: score ?? own };

@@ -1,4 +1,6 @@
 /** What converters share: a row, and why one cannot be read. */
+import { readTools, type Tool, ToolError } from '../../../shared/tools.ts';
+
 export type Row = Record<string, unknown>;
 
 /** A row that is skipped; the message is the reason a person reads. */
@@ -24,4 +26,19 @@ export function answerOf(value: unknown, field: string): string {
   const text = textOf(value, field);
   if (text.trim() === '') throw new RowError(`${field} is empty`);
   return text;
+}
+
+/** What reads tools or calls, its mistakes as reasons to skip a row. */
+export function withToolErrors<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw error instanceof ToolError ? new RowError(error.message) : error;
+  }
+}
+
+/** The row's list of tools, to be spread into an example; nothing where there is none. */
+export function toolsOf(row: Row): { tools?: Tool[] } {
+  const tools = withToolErrors(() => readTools(row.tools));
+  return tools ? { tools } : {};
 }

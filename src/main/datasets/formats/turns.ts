@@ -1,6 +1,7 @@
 /** Conversations in the spellings of the field: OpenAI's role/content, ShareGPT's from/value, Anthropic's transcripts. */
 import type { Message } from '../../../shared/dataset.ts';
-import { optionalText, RowError, type Row, textOf } from './row.ts';
+import { readToolCalls, type Tool, type ToolCall, toolName } from '../../../shared/tools.ts';
+import { optionalText, RowError, type Row, textOf, withToolErrors } from './row.ts';
 
 const ROLES: Record<string, Message['role']> = {
   system: 'system',
@@ -13,14 +14,15 @@ const ROLES: Record<string, Message['role']> = {
   chatgpt: 'assistant',
   bot: 'assistant',
   model: 'assistant',
-  function_call: 'assistant', // the model writes calls …
-  tool_call: 'assistant',
-  tool: 'tool', // … and reads their results
+  tool: 'tool',
   observation: 'tool',
   function: 'tool',
   function_response: 'tool',
   tool_response: 'tool',
 };
+
+/** ShareGPT's turns whose text is a call, or a list of calls, as JSON. */
+const CALLS = ['function_call', 'tool_call'];
 
 export function readTurns(value: unknown, field: string): Message[] {
   if (!Array.isArray(value)) throw new RowError(`${field} is not a list of messages`);
@@ -34,19 +36,24 @@ export function readTurn(value: unknown, field: string): Message {
   const from = turn.role ?? turn.from;
   if (typeof from !== 'string') throw new RowError(`${field} names no role`);
   const key = from.toLowerCase();
+  const content = turn.content ?? turn.value;
+  const text = 'value' in turn ? 'value' : 'content';
+  if (CALLS.includes(key)) {
+    const calls = readCalls(content, `${field}.${text}`);
+    if (!calls) throw new RowError(`${field}.${text} is empty, where a call as JSON is expected`);
+    return { role: 'assistant', content: '', tool_calls: calls };
+  }
   if (!Object.hasOwn(ROLES, key)) throw new RowError(`${field} has the unknown role ${JSON.stringify(from)}`);
   const role = ROLES[key];
-  const content = turn.content ?? turn.value;
-  const isCall = (call: unknown): boolean => call !== undefined && call !== null && !(Array.isArray(call) && call.length === 0);
-  const calls = [turn.tool_calls, turn.function_call].filter(isCall);
-  if (calls.length > 0) {
-    // calls are part of what the model said: kept as JSON after the text, if there is any
-    const said = Array.isArray(content) ? readParts(content, field) : optionalText(content, `${field}.content`);
-    return { role, content: [said, ...calls.map((call) => JSON.stringify(call))].filter((part) => part !== '').join('\n') };
-  }
-  if (Array.isArray(content)) return { role, content: readParts(content, field) };
-  return { role, content: textOf(content, `${field}.${'value' in turn ? 'value' : 'content'}`) };
+  // OpenAI's older field has one call
+  const calls = readCalls(turn.tool_calls, `${field}.tool_calls`) ?? readCalls(turn.function_call, `${field}.function_call`);
+  if (calls && role !== 'assistant') throw new RowError(`${field} calls tools, but is the ${role}'s: only the assistant calls`);
+  const said = Array.isArray(content) ? readParts(content, field) : calls ? optionalText(content, `${field}.${text}`) : textOf(content, `${field}.${text}`);
+  const answers = role === 'tool' ? { tool_call_id: optionalText(turn.tool_call_id, `${field}.tool_call_id`), name: optionalText(turn.name, `${field}.name`) } : {};
+  return { role, content: said, ...(calls && { tool_calls: calls }), ...Object.fromEntries(Object.entries(answers).filter(([, value]) => value !== '')) };
 }
+
+const readCalls = (value: unknown, field: string): ToolCall[] | undefined => withToolErrors(() => readToolCalls(value, field));
 
 /** OpenAI's content parts; only text can be trained on. */
 function readParts(parts: unknown[], field: string): string {
@@ -63,18 +70,25 @@ function readParts(parts: unknown[], field: string): string {
 export function checkConversation(messages: Message[]): void {
   const answers = messages.filter(({ role }) => role === 'assistant');
   if (answers.length === 0) throw new RowError('no assistant turn: there is nothing to learn from');
-  const empty = messages.findIndex(({ role, content }) => role === 'assistant' && content.trim() === '');
+  const empty = messages.findIndex(({ role, content, tool_calls: calls }) => role === 'assistant' && content.trim() === '' && !calls);
   if (empty >= 0) throw new RowError(`the assistant's turn (message ${empty + 1}) is empty`);
   const last = messages[messages.length - 1].role;
   if (last !== 'assistant') throw new RowError(`the last turn is the ${last}'s, not the assistant's: nothing answers it`);
 }
 
 /** What is unusual about the turns but can be trained on; templates may refuse it or render it in a way nobody meant. */
-export function findOddTurns(messages: Message[]): string[] {
-  return messages.flatMap(({ role, content }, i) => {
+export function findOddTurns(messages: Message[], tools: Tool[] = []): string[] {
+  const known = tools.map(toolName);
+  const asked = new Set<string | undefined>();
+  return messages.flatMap(({ role, content, tool_calls: calls = [], tool_call_id: answered }, i) => {
     const before = messages[i - 1]?.role;
     const odd: string[] = [];
-    if ((role === 'user' || role === 'assistant') && content.trim() === '') odd.push(`message ${i + 1} (the ${role}'s) is empty`);
+    for (const { id, function: { name } } of calls) {
+      asked.add(id);
+      if (known.length > 0 && !known.includes(name)) odd.push(`message ${i + 1} calls ${name}, which is none of the row's tools`);
+    }
+    if (answered !== undefined && !asked.has(answered)) odd.push(`message ${i + 1} answers the call ${answered}, which nobody made before`);
+    if ((role === 'user' || role === 'assistant') && content.trim() === '' && calls.length === 0) odd.push(`message ${i + 1} (the ${role}'s) is empty`);
     if (role === 'system' && i > 0) odd.push(`message ${i + 1} is the system's, but not the first`);
     else if (role === 'tool' && before !== 'assistant' && before !== 'tool') odd.push(`message ${i + 1} is a tool's, but follows no call`);
     else if (role === 'assistant' && (before === undefined || before === 'system')) odd.push('the first turn is the assistant\'s');

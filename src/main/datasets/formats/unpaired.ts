@@ -3,8 +3,8 @@
  * whole conversation whose last turn the label is of. The label is true or false, or 1 or 0; LLaMA-Factory may call it kto_tag.
  */
 import type { Message, UnpairedExample } from '../../../shared/dataset.ts';
-import { askedBy, readPrompt, readSide } from './preference.ts';
-import { answerOf, type Row, RowError } from './row.ts';
+import { askedBy, readPrompt, readSide, said } from './preference.ts';
+import { type Row, RowError, toolsOf } from './row.ts';
 
 const LABELS = new Map<unknown, boolean>([[true, true], [false, false], [1, true], [0, false], ['true', true], ['false', false], ['1', true], ['0', false]]);
 
@@ -22,7 +22,7 @@ export function readUnpaired(row: Row): UnpairedExample {
   const turns = [...readPrompt(row), ...(completionOf(row) === undefined && holdsAnswer(row) ? [] : readSide(completionOf(row), 'completion'))];
   const answer = turns.pop() as Message;
   if (answer.role !== 'assistant') throw new RowError('completion does not end with an assistant turn');
-  return { kind: 'unpaired', prompt: askedBy(turns), completion: answerOf(answer.content, 'completion'), label };
+  return { kind: 'unpaired', prompt: askedBy(turns), ...toolsOf(row), completion: said(answer, 'completion'), label };
 }
 
 const PROMPTS = ['prompt', 'conversations', 'messages', 'question', 'instruction'];
@@ -34,5 +34,5 @@ const lower = (value: unknown): unknown => (typeof value === 'string' ? value.tr
 function holdsAnswer(row: Row): boolean {
   const turns = row.prompt ?? row.conversations ?? row.messages;
   const last = (Array.isArray(turns) ? turns.at(-1) : undefined) as Row | undefined;
-  return last !== undefined && last !== null && ['assistant', 'gpt', 'chatgpt', 'bot', 'model'].includes(String(last.role ?? last.from).toLowerCase());
+  return last !== undefined && last !== null && ['assistant', 'gpt', 'chatgpt', 'bot', 'model', 'function_call', 'tool_call'].includes(String(last.role ?? last.from).toLowerCase());
 }

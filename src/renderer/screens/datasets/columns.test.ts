@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { Example } from '../../../shared/dataset.ts';
-import { columnsOf, emptyExample, hasCell, labelOf, readCell, turnsOf, writeCell } from './columns.ts';
+import { columnsOf, emptyExample, hasCell, labelOf, readCell, showCell, turnsOf, writeCell } from './columns.ts';
 
 const KINDS = ['instruction', 'conversation', 'completion', 'preference', 'unpaired', 'text'] as const;
 
@@ -51,4 +51,13 @@ test('a prompt given as messages is edited in its last turn', () => {
   const pair: Example = { kind: 'preference', prompt: [{ role: 'system', content: 's' }, { role: 'user', content: 'q' }], chosen: 'c', rejected: 'r' };
   expect(readCell(pair, 'prompt')).toBe('q');
   expect(writeCell(pair, 'prompt', 'Q')).toEqual({ ...pair, prompt: [{ role: 'system', content: 's' }, { role: 'user', content: 'Q' }] });
+});
+
+test('an answer that calls tools shows its calls after its text, is edited by its text, and keeps them', () => {
+  const calls = { role: 'assistant' as const, content: 'I look.', tool_calls: [{ type: 'function' as const, function: { name: 'add', arguments: { a: 1 } } }] };
+  const pair: Example = { kind: 'preference', prompt: 'q', chosen: calls, rejected: 'r' };
+  expect(readCell(pair, 'chosen')).toBe('I look.');
+  expect(showCell(pair, 'chosen')).toBe('I look.\n{"name":"add","arguments":{"a":1}}');
+  expect(writeCell(pair, 'chosen', 'Let me see.')).toEqual({ ...pair, chosen: { ...calls, content: 'Let me see.' } });
+  expect(showCell({ kind: 'conversation', messages: [{ role: 'user', content: 'q' }, { ...calls, content: '' }] }, 'answer')).toBe('{"name":"add","arguments":{"a":1}}');
 });

@@ -2,7 +2,7 @@
  * A row as cells: which columns a dataset's table has, what a cell of them says, and the row with a cell changed. A conversation's cells are its
  * first question and its last answer; a prompt given as messages shows its last turn. Everything else of a row is for the detail pane.
  */
-import type { DatasetFormat, Example, Message } from '../../../shared/dataset.ts';
+import { type Answer, answerMessage, asAnswer, type DatasetFormat, type Example, type Message, messageText } from '../../../shared/dataset.ts';
 
 export type ColumnId = 'instruction' | 'input' | 'output' | 'prompt' | 'completion' | 'text' | 'chosen' | 'rejected' | 'best' | 'worst' | 'label' | 'question' | 'answer';
 export type RowKind = Example['kind'];
@@ -38,12 +38,24 @@ export function labelOf(example: Example): boolean | null {
   return example.kind === 'unpaired' ? example.label : null;
 }
 
+/** The text a cell is edited as; of an answer that calls tools, what it says beside its calls. */
 export function readCell(example: Example, column: ColumnId): string {
+  const said = cellOf(example, column);
+  return typeof said === 'string' ? said : said.content;
+}
+
+/** The text a cell shows: tool calls follow it as JSON. */
+export function showCell(example: Example, column: ColumnId): string {
+  const said = cellOf(example, column);
+  return typeof said === 'string' ? said : messageText(said);
+}
+
+function cellOf(example: Example, column: ColumnId): string | Message {
   const at = fieldOf(example, column);
   if (at === null) return '';
   if (example.kind === 'ranking' && typeof at === 'number' && isAnswer(column)) return example.responses[at];
-  if (typeof at === 'number') return (messagesOf(example)![at] as Message).content;
-  return (example as unknown as Record<string, string>)[at];
+  if (typeof at === 'number') return messagesOf(example)![at];
+  return (example as unknown as Record<string, Answer>)[at];
 }
 
 /** Whether the row has such a field: an instruction's answer yes, a text's not. */
@@ -56,10 +68,13 @@ export function writeCell(example: Example, column: ColumnId, text: string): Exa
   const at = fieldOf(example, column);
   if (at === null) return example;
   if (example.kind === 'ranking' && typeof at === 'number' && isAnswer(column)) return { ...example, responses: example.responses.with(at, text) };
-  if (typeof at !== 'number') return { ...example, [at]: text };
+  if (typeof at !== 'number') return { ...example, [at]: withText((example as unknown as Record<string, Answer>)[at], text) };
   const messages = messagesOf(example)!.map((message, i) => (i === at ? { ...message, content: text } : message));
   return example.kind === 'conversation' ? { ...example, messages } : ({ ...example, prompt: messages } as Example);
 }
+
+/** An answer with another text and the calls it has. */
+export const withText = (answer: Answer, text: string): Answer => asAnswer({ ...answerMessage(answer), content: text });
 
 export function emptyExample(kind: RowKind): Example {
   switch (kind) {
