@@ -45,7 +45,7 @@ export function buildCudaAddon() {
   const { command, version } = findCompiler();
   const includes = [`-I${dirname(require.resolve('node-addon-api'))}`, `-I${join(dirname(require.resolve('node-api-headers/package.json')), 'include')}`];
   const all = [...flags, ...addonFlags, ...linkFlags];
-  const files = ['addon.cpp', 'cublas_lt.cpp', 'device.cpp'].map((name) => join(sources, name));
+  const files = ['addon.cpp', 'cublas_lt.cpp', 'device.cpp', 'graphs.cpp', 'driver_library.cpp', 'pages.cpp', 'queue.cpp'].map((name) => join(sources, name));
   const libraries = process.platform === 'linux' ? ['-ldl'] : [];
   return once('attune-cuda.node', hashOfSources(/^[^/\\]+\.(h|cpp)$/, version, process.arch, all), command, [...all, ...includes, ...files, ...libraries], 'native/cuda/addon.cpp');
 }

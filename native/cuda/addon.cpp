@@ -25,7 +25,7 @@ Device& device(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value open(const Napi::CallbackInfo& info) {
-  auto opened = std::make_unique<Device>(info[0].As<Napi::String>(), info[1].As<Napi::String>());
+  auto opened = std::make_unique<Device>(info[0].As<Napi::String>(), info[1].As<Napi::String>(), static_cast<unsigned>(number(info, 2)));
   const Properties p = opened->properties();
   const double fault = static_cast<double>(opened->fault());
   napi_value handle;
@@ -53,6 +53,13 @@ Napi::Value alloc(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), 0);
 }
 
+Napi::Value alloc_growing(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(device(info).alloc_growing(static_cast<std::size_t>(number(info, 1))))); }
+
+Napi::Value forget(const Napi::CallbackInfo& info) {
+  device(info).forget(address(info, 1), static_cast<std::size_t>(number(info, 2)));
+  return info.Env().Undefined();
+}
+
 Napi::Value free(const Napi::CallbackInfo& info) {
   device(info).free(address(info, 1));
   return info.Env().Undefined();
@@ -74,10 +81,24 @@ Array array(const Napi::CallbackInfo& info, std::size_t i) {
   return {static_cast<char*>(view.ArrayBuffer().Data()) + view.ByteOffset(), view.ByteLength()};
 }
 
+/// False: memory is out.
+template <class Call>
+Napi::Value had_memory(const Napi::CallbackInfo& info, const Call& call) {
+  try {
+    call();
+  } catch (const OutOfMemory&) {
+    return Napi::Boolean::New(info.Env(), false);
+  }
+  return Napi::Boolean::New(info.Env(), true);
+}
+
 Napi::Value write(const Napi::CallbackInfo& info) {
   const Array from = array(info, 2);
-  device(info).write(address(info, 1), from.data, from.bytes);
-  return info.Env().Undefined();
+  return had_memory(info, [&] { device(info).write(address(info, 1), from.data, from.bytes); });
+}
+
+Napi::Value copy(const Napi::CallbackInfo& info) {
+  return had_memory(info, [&] { device(info).copy(address(info, 1), address(info, 2), static_cast<std::size_t>(number(info, 3))); });
 }
 
 /// Into a typed array the caller made; what a kernel refused goes into four ints beside it.
@@ -87,6 +108,8 @@ Napi::Value read(const Napi::CallbackInfo& info) {
   std::copy(fault.begin(), fault.end(), static_cast<std::int32_t*>(array(info, 3).data));
   return info.Env().Undefined();
 }
+
+Napi::Value driver_calls(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(device(info).driver_calls())); }
 
 Napi::Value find(const Napi::CallbackInfo& info) {
   Device& gpu = device(info);
@@ -141,9 +164,13 @@ Napi::Value guarded(const Napi::CallbackInfo& info) {
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("open", Napi::Function::New(env, guarded<open>));
   exports.Set("alloc", Napi::Function::New(env, guarded<alloc>));
+  exports.Set("allocGrowing", Napi::Function::New(env, guarded<alloc_growing>));
+  exports.Set("forget", Napi::Function::New(env, guarded<forget>));
   exports.Set("free", Napi::Function::New(env, guarded<free>));
   exports.Set("memory", Napi::Function::New(env, guarded<memory>));
   exports.Set("write", Napi::Function::New(env, guarded<write>));
+  exports.Set("copy", Napi::Function::New(env, guarded<copy>));
+  exports.Set("driverCalls", Napi::Function::New(env, guarded<driver_calls>));
   exports.Set("read", Napi::Function::New(env, guarded<read>));
   exports.Set("find", Napi::Function::New(env, guarded<find>));
   exports.Set("launch", Napi::Function::New(env, guarded<launch>));

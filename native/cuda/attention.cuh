@@ -55,6 +55,15 @@ struct Attention {
     return false;
   }
 
+  /// The places [from, to) that one of a tile's parts has, in whole steps, at least `least` but in the last one; none: begin is not before end.
+  struct Range {
+    int begin, end;
+  };
+  DEVICE Range part_of(int from, int to, int part, int parts, int step, int least) const {
+    const int depth = max(least, ((to - from + parts - 1) / parts + step - 1) / step * step);
+    return {from + part * depth, min(to, from + (part + 1) * depth)};
+  }
+
   struct Score {
     float value, slope;
   };

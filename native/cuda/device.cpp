@@ -6,8 +6,6 @@
 #include <fstream>
 #include <iterator>
 
-#include "library.h"
-
 namespace attune::cuda {
 
 namespace {
@@ -15,38 +13,9 @@ namespace {
 constexpr std::size_t half_bytes = 4u << 20;
 constexpr std::size_t small = 1u << 20;
 
-#ifdef _WIN32
-constexpr const char* library = "nvcuda.dll";
-#else
-constexpr const char* library = "libcuda.so.1";
-#endif
-
-template <class F>
-void find(F*& function, void* from, const char* name) {
-  function = reinterpret_cast<F*>(find_symbol(from, name));
-  if (!function) throw std::runtime_error(std::string("the driver's library has no ") + name + "; a newer NVIDIA driver is needed");
-}
-
 }  // namespace
 
-Driver::Driver(const std::string& path) {
-  void* opened = open_library(path.empty() ? library : path.c_str());
-  if (!opened) throw std::runtime_error(std::string("there is no NVIDIA driver here (") + library + " is not found); it needs an NVIDIA GPU and its driver");
-#define X(name, arguments) find(name, opened, #name);
-  ATTUNE_DRIVER(X)
-#undef X
-  find(cuDeviceGetAttribute, opened, "cuDeviceGetAttribute");
-  find(cuFuncSetAttribute, opened, "cuFuncSetAttribute");
-}
-
-void Driver::check(CUresult result, const char* what) const {
-  if (result == CUDA_SUCCESS) return;
-  const char* text = nullptr;
-  cuGetErrorString(result, &text);
-  throw std::runtime_error(std::string(what) + " failed: the driver says \"" + (text ? text : "nothing") + "\" (" + std::to_string(result) + ")");
-}
-
-Device::Device(const std::string& driver_path, const std::string& kernels) : driver_(driver_path) {
+Device::Device(const std::string& driver_path, const std::string& kernels, unsigned piece) : driver_(driver_path) {
   driver_.check(driver_.cuInit(0), "starting the driver");
   int count = 0;
   driver_.check(driver_.cuDeviceGetCount(&count), "counting GPUs");
@@ -71,6 +40,7 @@ Device::Device(const std::string& driver_path, const std::string& kernels) : dri
 
   driver_.check(driver_.cuDevicePrimaryCtxRetain(&context_, gpu), "starting to use the GPU");
   driver_.check(driver_.cuCtxSetCurrent(context_), "starting to use the GPU");
+  if (attribute(CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED)) pages_ = std::make_unique<Pages>(driver_, gpu);
   driver_.check(driver_.cuStreamCreate(&stream_, CU_STREAM_NON_BLOCKING), "making a stream");
   for (CUevent& event : sent_) driver_.check(driver_.cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), "making an event");
   std::ifstream file(kernels, std::ios::binary);
@@ -82,9 +52,13 @@ Device::Device(const std::string& driver_path, const std::string& kernels) : dri
   staging_ = static_cast<char*>(pinned);
   driver_.check(driver_.cuMemAlloc_v2(&fault_, 16), "taking memory");
   driver_.check(driver_.cuMemsetD8Async(fault_, 0, 16, stream_), "clearing memory");
+  queue_ = std::make_unique<Queue>(driver_, context_, stream_, piece, kernel(find("move_all")));
 }
 
-void Device::enter() const { driver_.check(driver_.cuCtxSetCurrent(context_), "using the GPU"); }
+void Device::enter() const {
+  queue_->submit();
+  driver_.check(driver_.cuCtxSetCurrent(context_), "using the GPU");
+}
 
 /// To 512 bytes, or to 2 MiB, so that sizes meet again.
 std::size_t Device::rounded(std::size_t bytes) {
@@ -101,39 +75,83 @@ CUdeviceptr Device::take(std::size_t bytes) {
     cached_.erase(found);
     return at;
   }
+  driver_.check(driver_.cuCtxSetCurrent(context_), "using the GPU");
   CUdeviceptr at = 0;
   CUresult result = driver_.cuMemAlloc_v2(&at, bytes);
-  if (result == CUDA_ERROR_OUT_OF_MEMORY && !cached_.empty()) {
-    driver_.check(driver_.cuStreamSynchronize(stream_), "waiting for the GPU");
-    for (const auto& [size, block] : cached_) driver_.check(driver_.cuMemFree_v2(block), "giving back memory");
-    cached_.clear();
-    result = driver_.cuMemAlloc_v2(&at, bytes);
-  }
+  if (result == CUDA_ERROR_OUT_OF_MEMORY && give_back_cached()) result = driver_.cuMemAlloc_v2(&at, bytes);
   if (result == CUDA_ERROR_OUT_OF_MEMORY) throw OutOfMemory{};
   driver_.check(result, "taking memory");
   used_[at].taken = bytes;
   return at;
 }
 
+/// For everything that was queued.
+void Device::wait() {
+  queue_->submit();
+  driver_.check(driver_.cuStreamSynchronize(stream_), "waiting for the GPU");
+  queue_->waited();
+}
+
+bool Device::give_back_cached() {
+  wait();
+  for (const auto& [size, block] : cached_) driver_.check(driver_.cuMemFree_v2(block), "giving back memory");
+  const bool any = !cached_.empty();
+  cached_.clear();
+  return (pages_ && pages_->give_back_spare()) || any;
+}
+
 CUdeviceptr Device::alloc(std::size_t bytes, bool zero) {
-  driver_.check(driver_.cuCtxSetCurrent(context_), "using the GPU");
   const CUdeviceptr at = take(rounded(bytes));
   used_[at].wanted = bytes;
   bytes_ += bytes;
-  peak_bytes_ = std::max(peak_bytes_, bytes_);
-  if (zero && bytes > 0) driver_.check(driver_.cuMemsetD8Async(at, 0, bytes, stream_), "clearing memory");
+  peak_bytes_ = std::max(peak_bytes_, this->bytes());
+  if (zero && bytes > 0) {
+    queue_->submit();  // whatever had this memory before
+    driver_.check(driver_.cuCtxSetCurrent(context_), "using the GPU");
+    driver_.check(driver_.cuMemsetD8Async(at, 0, bytes, stream_), "clearing memory");
+  }
   return at;
 }
 
+CUdeviceptr Device::alloc_growing(std::size_t bytes) {
+  driver_.check(driver_.cuCtxSetCurrent(context_), "using the GPU");
+  return pages_ ? pages_->reserve(bytes) : alloc(bytes, true);
+}
+
+void Device::back(CUdeviceptr at, std::size_t bytes) {
+  if (!pages_ || !pages_->lacks(at, bytes)) return;
+  driver_.check(driver_.cuCtxSetCurrent(context_), "using the GPU");
+  const auto waiting = [&] { wait(); };
+  if (!pages_->back(at, bytes, waiting) && !(give_back_cached() && pages_->back(at, bytes, waiting))) throw OutOfMemory{};
+  peak_bytes_ = std::max(peak_bytes_, this->bytes());
+}
+
+void Device::forget(CUdeviceptr at, std::size_t bytes) {
+  if (pages_) pages_->forget(at, bytes);
+}
+
+void Device::copy(CUdeviceptr to, CUdeviceptr from, std::size_t bytes) {
+  back(to, bytes);
+  queue_->copy(to, from, bytes);
+}
+
 void Device::free(CUdeviceptr at) {
+  if (pages_ && pages_->owns(at)) {
+    wait();
+    return pages_->free(at);
+  }
   const auto found = used_.find(at);
   if (found == used_.end()) throw std::runtime_error("this tensor was freed");
   bytes_ -= found->second.wanted;
-  cached_.emplace(found->second.taken, at);  // what is queued runs before whatever takes it next
+  // what is queued runs before whatever takes it next; the last of its size first, so that a step that comes again finds the same memory
+  cached_.emplace_hint(cached_.lower_bound(found->second.taken), found->second.taken, at);
   used_.erase(found);
 }
 
 void Device::write(CUdeviceptr at, const void* from, std::size_t bytes) {
+  back(at, bytes);
+  if (queue_->write(at, from, bytes)) return;
+  queue_->submit();
   driver_.check(driver_.cuCtxSetCurrent(context_), "using the GPU");
   for (const char* data = static_cast<const char*>(from); bytes > 0;) {
     const std::size_t part = std::min(bytes, half_bytes);
@@ -154,11 +172,13 @@ void Device::write(CUdeviceptr at, const void* from, std::size_t bytes) {
 }
 
 std::vector<std::int32_t> Device::read(void* to, CUdeviceptr from, std::size_t bytes) {
+  queue_->submit();
   driver_.check(driver_.cuCtxSetCurrent(context_), "using the GPU");
   std::vector<std::int32_t> fault(4);
   if (bytes > 0) driver_.check(driver_.cuMemcpyDtoHAsync_v2(to, from, bytes, stream_), "copying from the GPU");
   driver_.check(driver_.cuMemcpyDtoHAsync_v2(fault.data(), fault_, 16, stream_), "copying from the GPU");
   driver_.check(driver_.cuStreamSynchronize(stream_), "waiting for the GPU");
+  queue_->waited();
   if (fault[0] != 0) driver_.check(driver_.cuMemsetD8Async(fault_, 0, 16, stream_), "clearing memory");
   return fault;
 }
@@ -166,22 +186,17 @@ std::vector<std::int32_t> Device::read(void* to, CUdeviceptr from, std::size_t b
 int Device::find(const std::string& name) {
   CUfunction function = nullptr;
   driver_.check(driver_.cuModuleGetFunction(&function, module_, name.c_str()), ("finding the kernel " + name).c_str());
-  kernels_.push_back(function);
+  kernels_.push_back({name, function, 48 * 1024});
   return static_cast<int>(kernels_.size()) - 1;
 }
 
-void Device::allow(int kernel, int block_bytes) {
-  driver_.check(driver_.cuFuncSetAttribute(kernels_.at(static_cast<std::size_t>(kernel)), CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, block_bytes),
-                "asking for block memory");
+void Device::allow(int number, int block_bytes) {
+  driver_.check(driver_.cuFuncSetAttribute(kernel(number).function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, block_bytes), "asking for block memory");
+  kernel(number).block_bytes = static_cast<unsigned>(block_bytes);
 }
 
-void Device::launch(int kernel, unsigned gx, unsigned gy, unsigned gz, unsigned threads, unsigned block_bytes, void* arguments, int count) {
-  driver_.check(driver_.cuCtxSetCurrent(context_), "using the GPU");
-  void* at[32];
-  if (count > 32) throw std::runtime_error("a kernel takes at most 32 arguments");
-  for (int i = 0; i < count; i++) at[i] = static_cast<char*>(arguments) + 8 * i;
-  driver_.check(driver_.cuLaunchKernel(kernels_.at(static_cast<std::size_t>(kernel)), gx, gy, gz, threads, 1, 1, block_bytes, stream_, at, nullptr),
-                "launching a kernel");
+void Device::launch(int number, unsigned gx, unsigned gy, unsigned gz, unsigned threads, unsigned block_bytes, const void* arguments, int count) {
+  queue_->launch(kernel(number), gx, gy, gz, threads, block_bytes, arguments, static_cast<unsigned>(count));
 }
 
 }  // namespace attune::cuda

@@ -1,54 +1,19 @@
-// One GPU through the driver: its memory, its one stream, and launches. Everything is queued in order and nothing waits but `read`.
+// One GPU through the driver: its memory, its one stream, and launches, gathered by queue.h. Everything runs in order and nothing waits but `read`.
 // Memory is cached: what is freed is kept for a tensor of about the same size, since cudaMalloc's way waits for all that runs.
 #pragma once
 #include <cstdint>
+#include <deque>
 #include <map>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "driver.h"
+#include "driver_library.h"
+#include "pages.h"
+#include "queue.h"
 
 namespace attune::cuda {
-
-// name in the library, result and arguments as cuda.h has them
-#define ATTUNE_DRIVER(X)                                                                                                        \
-  X(cuInit, (unsigned))                                                                                                         \
-  X(cuDriverGetVersion, (int*))                                                                                                 \
-  X(cuGetErrorString, (CUresult, const char**))                                                                                 \
-  X(cuDeviceGetCount, (int*))                                                                                                   \
-  X(cuDeviceGet, (CUdevice*, int))                                                                                              \
-  X(cuDeviceGetName, (char*, int, CUdevice))                                                                                    \
-  X(cuDeviceTotalMem_v2, (std::size_t*, CUdevice))                                                                              \
-  X(cuDevicePrimaryCtxRetain, (CUcontext*, CUdevice))                                                                           \
-  X(cuCtxSetCurrent, (CUcontext))                                                                                               \
-  X(cuStreamCreate, (CUstream*, unsigned))                                                                                      \
-  X(cuStreamSynchronize, (CUstream))                                                                                            \
-  X(cuEventCreate, (CUevent*, unsigned))                                                                                        \
-  X(cuEventRecord, (CUevent, CUstream))                                                                                         \
-  X(cuEventSynchronize, (CUevent))                                                                                              \
-  X(cuModuleLoadData, (CUmodule*, const void*))                                                                                 \
-  X(cuModuleGetFunction, (CUfunction*, CUmodule, const char*))                                                                  \
-  X(cuLaunchKernel, (CUfunction, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, CUstream, void**, void**)) \
-  X(cuMemAlloc_v2, (CUdeviceptr*, std::size_t))                                                                                 \
-  X(cuMemFree_v2, (CUdeviceptr))                                                                                                \
-  X(cuMemHostAlloc, (void**, std::size_t, unsigned))                                                                            \
-  X(cuMemcpyHtoDAsync_v2, (CUdeviceptr, const void*, std::size_t, CUstream))                                                    \
-  X(cuMemcpyDtoHAsync_v2, (void*, CUdeviceptr, std::size_t, CUstream))                                                          \
-  X(cuMemsetD8Async, (CUdeviceptr, unsigned char, std::size_t, CUstream))
-
-/// The driver's functions, found in its library. Attributes are ints here: cuda.h's enums differ by version, their values do not.
-struct Driver {
-#define X(name, arguments) CUresult(*name) arguments;
-  ATTUNE_DRIVER(X)
-#undef X
-  CUresult (*cuDeviceGetAttribute)(int*, int, CUdevice);
-  CUresult (*cuFuncSetAttribute)(CUfunction, int, int);
-  /// Throws what is missing. path: of the library, for tests; empty: where the system keeps it.
-  explicit Driver(const std::string& path);
-  /// Throws what the driver says when a call failed.
-  void check(CUresult result, const char* what) const;
-};
 
 struct Properties {
   std::string name;
@@ -60,18 +25,25 @@ struct OutOfMemory {};
 
 class Device {
  public:
-  /// kernels: the fat binary nvcc made.
-  Device(const std::string& driver_path, const std::string& kernels);
+  /// kernels: the fat binary nvcc made. piece: launches that go to the driver together.
+  Device(const std::string& driver_path, const std::string& kernels, unsigned piece);
 
   const Properties& properties() const { return properties_; }
-  std::size_t bytes() const { return bytes_; }
+  std::size_t bytes() const { return bytes_ + (pages_ ? pages_->bytes() : 0); }
   std::size_t peak_bytes() const { return peak_bytes_; }
+  /// Of the driver's functions, so far.
+  std::uint64_t driver_calls() const { return driver_.calls; }
 
   /// Zero-filled where asked for. Throws OutOfMemory when nothing that is cached helps either.
   CUdeviceptr alloc(std::size_t bytes, bool zero);
+  /// Memory that comes as write and copy fill it (pages.h); where the GPU maps none, as alloc gives it.
+  CUdeviceptr alloc_growing(std::size_t bytes);
+  void forget(CUdeviceptr at, std::size_t bytes);
   void free(CUdeviceptr at);
-  /// Copies what it is given before it returns.
+  /// Copies what it is given before it returns. Throws OutOfMemory, as copy does, where memory that grows has no more.
   void write(CUdeviceptr at, const void* from, std::size_t bytes);
+  /// bytes: a multiple of 4.
+  void copy(CUdeviceptr to, CUdeviceptr from, std::size_t bytes);
   /// Waits for all that was queued. Returns what a kernel refused, four ints (platform.cuh's Fault), and forgets it.
   std::vector<std::int32_t> read(void* to, CUdeviceptr from, std::size_t bytes);
   CUdeviceptr fault() const { return fault_; }
@@ -82,19 +54,25 @@ class Device {
   /// A kernel's number, and the most block memory it will be launched with.
   int find(const std::string& name);
   void allow(int kernel, int block_bytes);
-  /// arguments: eight bytes each.
-  void launch(int kernel, unsigned gx, unsigned gy, unsigned gz, unsigned threads, unsigned block_bytes, void* arguments, int count);
+  /// arguments: eight bytes each. What the driver says against it may come out of a later call.
+  void launch(int kernel, unsigned gx, unsigned gy, unsigned gz, unsigned threads, unsigned block_bytes, const void* arguments, int count);
 
  private:
   static std::size_t rounded(std::size_t bytes);
   CUdeviceptr take(std::size_t bytes);
+  void wait();
+  bool give_back_cached();
+  void back(CUdeviceptr at, std::size_t bytes);
+  Kernel& kernel(int number) { return kernels_.at(static_cast<std::size_t>(number)); }
 
   Driver driver_;
   Properties properties_;
   CUcontext context_ = nullptr;
   CUstream stream_ = nullptr;
   CUmodule module_ = nullptr;
-  std::vector<CUfunction> kernels_;
+  std::deque<Kernel> kernels_;
+  std::unique_ptr<Queue> queue_;
+  std::unique_ptr<Pages> pages_;  // none where the GPU cannot map memory
   CUdeviceptr fault_ = 0;
 
   struct Block {

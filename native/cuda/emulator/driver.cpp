@@ -1,11 +1,17 @@
 // A stand-in for libcuda.so: as much of the driver's interface as native/cuda/addon.cpp calls, over the emulated execution model and the machine's own
-// memory. For tests only: nothing installs it where a driver is looked for. The order of a stream is the order of calls.
+// memory. For tests only: nothing installs it where a driver is looked for. What a stream is given runs, in order, as late as a GPU may run it: when somebody
+// waits; so what is overwritten, freed or unmapped too early shows. memory.h is its memory, graphs.h its graphs.
 #include "execution.h"
 
+#include <algorithm>
 #include <csetjmp>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
+#include <set>
+#include <sys/mman.h>
 #include <ucontext.h>
+#include <unistd.h>
 #include <vector>
 
 #include "../driver.h"
@@ -28,7 +34,6 @@ namespace {
 
 constexpr std::size_t stack_bytes = 96 * 1024;
 constexpr unsigned most_threads = 1024, most_block_bytes = 101376;  // what an sm_86 card gives one block
-constexpr std::size_t memory_bytes = 512u << 20;
 
 enum class State { ready, at_warp, at_block, done };
 
@@ -61,7 +66,7 @@ void pause(State state) {
 /// A fiber lives as long as the program and runs one thread of a block after the other.
 void live() {
   for (;;) {
-    (*body)(body_arguments);
+    body->run(body_arguments);
     pause(State::done);
   }
 }
@@ -108,7 +113,15 @@ void run_block(unsigned threads, bool backwards) {
   }
 }
 
+std::map<const Call*, int> block_limits;
+std::deque<std::function<void()>> waiting;  // what the stream was given and nobody has waited for
+
+void later(std::function<void()> work) { waiting.push_back(std::move(work)); }
 }  // namespace
+
+void run_all() {
+  for (; !waiting.empty(); waiting.pop_front()) waiting.front()();
+}
 
 void meet_block() { pause(State::at_block); }
 void meet_warp() { pause(State::at_warp); }
@@ -133,20 +146,10 @@ void launch(const Call& kernel, void** arguments, dim3 grid, dim3 threads, unsig
   }
 }
 
-namespace {
-std::map<CUdeviceptr, std::size_t> allocated;
-std::size_t in_use;
-std::map<const Call*, int> block_limits;
-}  // namespace
-
-bool known(unsigned long long at, std::size_t bytes) {
-  auto next = allocated.upper_bound(at);
-  if (next == allocated.begin()) return false;
-  const auto& [start, length] = *--next;
-  return at + bytes <= start + length;
-}
-
 }  // namespace emulator
+
+#include "graphs.h"
+#include "memory.h"
 
 using namespace emulator;
 
@@ -165,6 +168,7 @@ API cuDeviceGetAttribute(int* value, int attribute, CUdevice) {
     case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR: return *value = 8, CUDA_SUCCESS;
     case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR: return *value = 6, CUDA_SUCCESS;
     case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN: return *value = most_block_bytes, CUDA_SUCCESS;
+    case CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED: return *value = 1, CUDA_SUCCESS;
     default: return CUDA_ERROR_INVALID_VALUE;
   }
 }
@@ -172,10 +176,10 @@ API cuDeviceTotalMem_v2(std::size_t* bytes, CUdevice) { return *bytes = memory_b
 API cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice) { return *context = nullptr, CUDA_SUCCESS; }
 API cuCtxSetCurrent(CUcontext) { return CUDA_SUCCESS; }
 API cuStreamCreate(CUstream* stream, unsigned) { return *stream = nullptr, CUDA_SUCCESS; }
-API cuStreamSynchronize(CUstream) { return CUDA_SUCCESS; }
+API cuStreamSynchronize(CUstream) { return run_all(), CUDA_SUCCESS; }
 API cuEventCreate(CUevent* event, unsigned) { return *event = nullptr, CUDA_SUCCESS; }
 API cuEventRecord(CUevent, CUstream) { return CUDA_SUCCESS; }
-API cuEventSynchronize(CUevent) { return CUDA_SUCCESS; }
+API cuEventSynchronize(CUevent) { return run_all(), CUDA_SUCCESS; }
 API cuModuleLoadData(CUmodule* module, const void*) { return *module = nullptr, CUDA_SUCCESS; }
 API cuModuleGetFunction(CUfunction* function, CUmodule, const char* name) {
   const auto found = kernels().find(name);
@@ -188,40 +192,44 @@ API cuFuncSetAttribute(CUfunction function, int attribute, int value) {
 }
 API cuLaunchKernel(CUfunction function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned block_bytes, CUstream,
                    void** arguments, void**) {
-  const Call* kernel = reinterpret_cast<const Call*>(function);
-  const auto limit = block_limits.find(kernel);
-  const unsigned most = limit == block_limits.end() ? 48 * 1024 : static_cast<unsigned>(limit->second);
-  if (gx == 0 || gy == 0 || gz == 0 || gy > 65535 || gz > 65535 || bx == 0 || bx > most_threads || by != 1 || bz != 1 || block_bytes > most) return CUDA_ERROR_INVALID_VALUE;
-  launch(*kernel, arguments, {gx, gy, gz}, {bx, by, bz}, block_bytes);
-  return CUDA_SUCCESS;
+  Node node;
+  if (!node.set({function, gx, gy, gz, bx, by, bz, block_bytes, arguments, nullptr, nullptr, nullptr})) return CUDA_ERROR_INVALID_VALUE;
+  return later([node] { node.run(); }), CUDA_SUCCESS;
 }
-API cuMemAlloc_v2(CUdeviceptr* at, std::size_t bytes) {
-  if (bytes > memory_bytes - in_use) return CUDA_ERROR_OUT_OF_MEMORY;
-  void* data = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
-  std::memset(data, 0xff, bytes);  // nobody promises zeros
-  in_use += bytes;
-  allocated[*at = reinterpret_cast<CUdeviceptr>(data)] = bytes;
-  return CUDA_SUCCESS;
+
+API cuGraphCreate(CUgraph* graph, unsigned flags) { return flags ? CUDA_ERROR_INVALID_VALUE : create_graph(*graph); }
+API cuGraphAddKernelNode_v2(CUgraphNode* node, CUgraph graph, const CUgraphNode* before, std::size_t count, const CUDA_KERNEL_NODE_PARAMS* launch) {
+  return add_node(*node, graph, before, count, *launch);
 }
-API cuMemFree_v2(CUdeviceptr at) {
-  const auto found = allocated.find(at);
-  if (found == allocated.end()) return CUDA_ERROR_INVALID_VALUE;
-  in_use -= found->second;
-  std::free(reinterpret_cast<void*>(at));
-  allocated.erase(found);
-  return CUDA_SUCCESS;
+API cuGraphInstantiateWithFlags(CUgraphExec* ready, CUgraph graph, unsigned long long flags) { return flags ? CUDA_ERROR_INVALID_VALUE : instantiate(*ready, graph); }
+API cuGraphExecKernelNodeSetParams_v2(CUgraphExec ready, CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS* launch) { return set_node(ready, node, *launch); }
+API cuGraphLaunch(CUgraphExec ready, CUstream) { return launch_graph(ready); }
+API cuGraphExecDestroy(CUgraphExec ready) { return destroy_ready(ready); }
+API cuGraphDestroy(CUgraph graph) { return destroy_graph(graph); }
+
+API cuMemAlloc_v2(CUdeviceptr* at, std::size_t bytes) { return allocate(*at, bytes); }
+API cuMemFree_v2(CUdeviceptr at) { return release(at); }
+API cuMemGetAllocationGranularity(std::size_t* bytes, const CUmemAllocationProp*, int) { return *bytes = page_bytes, CUDA_SUCCESS; }
+API cuMemAddressReserve(CUdeviceptr* at, std::size_t bytes, std::size_t, CUdeviceptr, unsigned long long) { return reserve(*at, bytes); }
+API cuMemAddressFree(CUdeviceptr at, std::size_t bytes) { return unreserve(at, bytes); }
+API cuMemCreate(CUmemGenericAllocationHandle* page, std::size_t bytes, const CUmemAllocationProp*, unsigned long long) { return create_page(*page, bytes); }
+API cuMemRelease(CUmemGenericAllocationHandle page) { return release_page(page); }
+API cuMemMap(CUdeviceptr at, std::size_t bytes, std::size_t offset, CUmemGenericAllocationHandle page, unsigned long long) {
+  return offset ? CUDA_ERROR_INVALID_VALUE : map_page(at, bytes, page);
 }
+API cuMemUnmap(CUdeviceptr at, std::size_t bytes) { return unmap_page(at, bytes); }
+API cuMemSetAccess(CUdeviceptr at, std::size_t bytes, const CUmemAccessDesc*, std::size_t) { return open_page(at, bytes); }
 API cuMemHostAlloc(void** at, std::size_t bytes, unsigned) { return *at = std::malloc(bytes), CUDA_SUCCESS; }
-API cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, std::size_t bytes, CUstream) {
+API cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, std::size_t bytes, CUstream) {  // from pinned memory, which is read when it is the copy's turn
   if (!known(to, bytes)) return CUDA_ERROR_INVALID_VALUE;
-  return std::memcpy(reinterpret_cast<void*>(to), from, bytes), CUDA_SUCCESS;
+  return later([=] { std::memcpy(reinterpret_cast<void*>(to), from, bytes); }), CUDA_SUCCESS;
 }
 API cuMemcpyDtoHAsync_v2(void* to, CUdeviceptr from, std::size_t bytes, CUstream) {
   if (!known(from, bytes)) return CUDA_ERROR_INVALID_VALUE;
-  return std::memcpy(to, reinterpret_cast<void*>(from), bytes), CUDA_SUCCESS;
+  return later([=] { std::memcpy(to, reinterpret_cast<void*>(from), bytes); }), CUDA_SUCCESS;
 }
 API cuMemsetD8Async(CUdeviceptr at, unsigned char value, std::size_t bytes, CUstream) {
   if (!known(at, bytes)) return CUDA_ERROR_INVALID_VALUE;
-  return std::memset(reinterpret_cast<void*>(at), value, bytes), CUDA_SUCCESS;
+  return later([=] { std::memset(reinterpret_cast<void*>(at), value, bytes); }), CUDA_SUCCESS;
 }
 }

@@ -9,6 +9,7 @@
 #include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 struct alignas(16) float4 {
   float x, y, z, w;
@@ -135,14 +136,17 @@ inline void load_matrices(u32 (&r)[4], const u16* row, bool turned) {
   }
 }
 
-/// A kernel by its name, called with the addresses of its arguments.
-using Call = std::function<void(void**)>;
+/// A kernel, called with the addresses of its arguments, and the bytes of each.
+struct Call {
+  std::function<void(void**)> run;
+  std::vector<std::size_t> sizes;
+};
 std::map<std::string, Call>& kernels();
 
 struct Registered {
   template <class... A>
   Registered(const char* name, void (*kernel)(A...)) {
-    kernels()[name] = [kernel](void** arguments) { call(kernel, arguments, std::index_sequence_for<A...>()); };
+    kernels()[name] = {[kernel](void** arguments) { call(kernel, arguments, std::index_sequence_for<A...>()); }, {sizeof(A)...}};
   }
   template <class... A, std::size_t... i>
   static void call(void (*kernel)(A...), void** arguments, std::index_sequence<i...>) {
@@ -155,6 +159,8 @@ void launch(const Call& kernel, void** arguments, dim3 grid, dim3 threads, unsig
 
 /// Whether all these bytes lie in one piece of memory that the driver gave.
 bool known(unsigned long long at, std::size_t bytes);
+/// Runs what the stream was given.
+void run_all();
 
 }  // namespace emulator
 

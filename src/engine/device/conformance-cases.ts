@@ -294,6 +294,11 @@ const ATTENTION: AttentionCase[] = [
   { name: 'one key/value head for all', heads: [3, 1, 128], segments: preference(5, 7, 1, 33) },
   { name: 'decoding from a cache', heads: [14, 2, 64], segments: decoding },
   { name: 'decoding from a cache', heads: [5, 5, 80], segments: decoding },
+  { name: 'one token against a long cache', heads: [2, 1, 8], segments: [{ query: span(0, 1), prefix: span(600, 70), key: span(3, 480) }] },
+  {
+    name: 'a token with few keys and some with many', heads: [3, 1, 8],
+    segments: [{ query: span(3, 1), key: span(590, 2) }, { query: span(0, 3), key: span(0, 580) }],
+  },
   { name: 'a chunk of tokens against a cache', heads: [4, 2, 128], segments: chunk },
   { name: 'head size of no vector', heads: [3, 3, 7], segments: preference(11, 5, 3, 19) },
   { name: 'nine samples of one prompt', heads: [2, 1, 16], segments: samples(67, 9) },

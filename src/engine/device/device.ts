@@ -56,9 +56,14 @@ export interface Device {
   readonly memoryBytes?: number;
 
   // ── memory ────────────────────────────────────────────────────────────────────────────────────────────────────────
-  /** Zero-filled. Throws a sentence naming the bytes asked for when memory is out. */
-  alloc(length: number, storage?: Storage): Tensor;
+  /**
+   * Zero-filled. Throws a sentence naming the bytes asked for when memory is out. Of a growing tensor memory may come only with what `write` and `copy`
+   * put there, and they throw: nothing else writes it, and what was never written is not read.
+   */
+  alloc(length: number, storage?: Storage, growing?: boolean): Tensor;
   free(x: Tensor): void;
+  /** x[offset..+n) of a growing tensor is not read again before it is written: its memory may go to others. */
+  forget?(x: Tensor, offset: number, n: number): void;
   /** A frozen tensor that stays in its mapped file, uncopied and not in memory()'s count; only a device that computes in the host's memory can. */
   adopt?(bytes: MappedBytes, length: number): Tensor;
   /** `length` elements of an f32 or i32 tensor from `offset` (a multiple of 64) on, an f32 one's as f32 or i32: the same memory, never freed by itself, gone with `x`. */

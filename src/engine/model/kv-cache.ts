@@ -1,7 +1,7 @@
 /**
  * Keys and values of tokens already seen, so that decoding computes only the new ones. One block of rows for all sequences; a sequence
  * owns a range of them, and may continue a prefix that others continue too (a prompt sampled many times is held once).
- * Rows are not moved or paged: a sequence says at its start how long it may become.
+ * Rows are not moved: a sequence says at its start how long it may become. Memory comes with the tokens where the device can give it so.
  */
 import type { Device, Tensor } from '../device/device.ts';
 import type { ModelConfig } from './config.ts';
@@ -39,7 +39,7 @@ export function cacheBytes({ numHiddenLayers, numKeyValueHeads, headDim }: Model
 
 export function createKvCache(device: Device, config: ModelConfig, tokens: number): KvCache {
   const row = config.numKeyValueHeads * config.headDim;
-  const layers = Array.from({ length: config.numHiddenLayers }, () => ({ keys: device.alloc(tokens * row), values: device.alloc(tokens * row) }));
+  const layers = Array.from({ length: config.numHiddenLayers }, () => ({ keys: device.alloc(tokens * row, 'f32', true), values: device.alloc(tokens * row, 'f32', true) }));
   /** Ranges without an owner, in order, never touching each other. */
   const gaps = [{ start: 0, length: tokens }];
   const sequences = new Set<CacheSequence>();
@@ -74,6 +74,7 @@ export function createKvCache(device: Device, config: ModelConfig, tokens: numbe
       if (!sequences.delete(sequence)) throw new Error('kv-cache: the sequence is closed already');
       if (sequence.prefix) sequence.prefix.children--;
       if (sequence.capacity === 0) return;
+      for (const { keys, values } of layers) for (const x of [keys, values]) device.forget?.(x, sequence.start * row, sequence.capacity * row);
       let at = gaps.findIndex((gap) => gap.start > sequence.start);
       if (at < 0) at = gaps.length;
       gaps.splice(at, 0, { start: sequence.start, length: sequence.capacity });

@@ -9,6 +9,9 @@ export type Shape = { S: number; H: number; K: number; D: number; scale: number;
 /** Rows and keys of a tile; padded: the head size it was compiled for. Rows of block memory are 8 elements longer. */
 const forwardTile = { exact: [32, 32], rounded: [64, 64] };
 const backwardTile = (precision: Precision, padded: number): number[] => (precision === 'rounded' ? [64, 32] : padded === 256 ? [16, 16] : [32, 16]);
+/** Parts of a tile's keys at most, and keys of one at least (attention.cu's LEAST_KEYS). */
+const MOST_PARTS = 32;
+const LEAST_KEYS = 128;
 const pieces = { exact: 3, rounded: 1 };
 
 export function createAttention(gpu: Gpu, precision: Precision) {
@@ -34,9 +37,18 @@ export function createAttention(gpu: Gpu, precision: Precision) {
       const { S, H, K, D } = shape, padded = paddedHead(kernel, shape), [rows, across] = forwardTile[precision];
       if (S === 0) return;
       const queries = Math.min(rowsOf(H * D, q, out), rowsOf(H, lse)), keys = rowsOf(K * D, k, v);
-      const grid: [number, number] = [Math.ceil((queries * H) / K / rows) + S, K];
-      const own = [f32(kernel, out, 'out'), f32(kernel, lse, 'lse')];
-      gpu.launch(`attention_${precision}_${padded}`, grid, 2 * rows, [...own, ...shared(kernel, q, k, v, segments, queries, keys, shape)], blockBytes(rows + across, padded));
+      const group = H / K, tiles = Math.min(Math.ceil((queries * group) / rows) + S, queries * Math.ceil(group / rows));
+      if (tiles === 0) return;
+      // of what is known here alone, not of the lengths in the table: a decode step's launches stay the same while its cache fills
+      const parts = Math.max(1, Math.min(MOST_PARTS, Math.floor((2 * gpu.properties.processors) / (tiles * K)), Math.ceil(keys / LEAST_KEYS)));
+      const [own, common] = [[f32(kernel, out, 'out'), f32(kernel, lse, 'lse')], shared(kernel, q, k, v, segments, queries, keys, shape)];
+      const attend = (part: number | null): void =>
+        gpu.launch(`attention_${precision}_${padded}`, [tiles, K, parts], 2 * rows, [...own, part, ...common], blockBytes(rows + across, padded));
+      if (parts === 1) return attend(null);
+      gpu.scratch(4 * parts * queries * H * (D + 2), (part) => {
+        attend(part);
+        gpu.launch(`attention_join_${precision}`, [tiles, K], 128, [...own, part, parts, ...common]);
+      });
     },
 
     backward(kernel: string, dq: Tensor, dk: Tensor, dv: Tensor, dout: Tensor, out: Tensor, lse: Tensor, q: Tensor, k: Tensor, v: Tensor, segments: Tensor, shape: Shape): void {

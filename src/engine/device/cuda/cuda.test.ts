@@ -68,13 +68,17 @@ describe('memory', () => {
     expect(device.memory()).toEqual({ bytes: 4 * MiB, peakBytes: 4 * MiB });
   });
 
-  test('that is cached goes back before it is said to be out; then the error names what was asked for', () => {
+  test('that is cached goes back, when what was queued has run, before it is said to be out; then the error names what was asked for', async () => {
     const device = open(); // of 512 MiB
-    device.free(device.alloc(80 * MiB));
+    const [first, out] = [device.alloc(80 * MiB), device.alloc(2)];
+    device.fill(first, 5, 2);
+    device.copy(out, 0, first, 0, 2);
+    device.free(first);
     const x = device.alloc(100 * MiB); // 400 MiB beside the 320 that are cached
-    expect(() => device.alloc(40 * MiB)).toThrow(`cuda: out of memory, ${160 * MiB} bytes asked for with ${400 * MiB} of the GPU's ${512 * MiB} in use.`);
+    expect(() => device.alloc(40 * MiB)).toThrow(`cuda: out of memory, ${160 * MiB} bytes asked for with ${400 * MiB + 8} of the GPU's ${512 * MiB} in use.`);
     device.free(x);
     device.free(device.alloc(40 * MiB));
+    expect([...(await device.read(out))]).toEqual([5, 5]);
   });
 
   test('written through pinned halves arrives whole, whatever its size', async () => {

@@ -8,7 +8,7 @@ import { mix } from '../dropout-mask.ts';
 import { isBlockStorage } from '../../formats/weight-blocks.ts';
 import { createAttention } from './attention.ts';
 import { openCublasLt } from './cublas-lt.ts';
-import { type CudaTensor, openGpu } from './driver.ts';
+import { type CudaTensor, type Gpu, openGpu } from './driver.ts';
 import { createExperts } from './experts.ts';
 import { boundsOf, createProducts, type Matrix, type Precision } from './products.ts';
 
@@ -19,12 +19,15 @@ export type CudaName = keyof typeof PRECISIONS;
 /** Elements whose squares one block adds. */
 const SQUARES = 2 ** 16;
 
+/** What tests look at besides. */
+export type CudaDevice = Device & Pick<Gpu, 'driverCalls'>;
+
 /**
  * `cublasLt`: the path of its library, for `cuda-bf16`; `none` for own kernels, empty to look for it. `driver`: another library in the driver's place, for
- * tests, beside which no cuBLASLt is looked for.
+ * tests, beside which no cuBLASLt is looked for. `piece`: launches that go to the driver together, for tests.
  */
-export function createCudaDevice(name: CudaName, driver?: string, cublasLt = driver ? 'none' : ''): Device {
-  const gpu = openGpu(name, driver);
+export function createCudaDevice(name: CudaName, driver?: string, cublasLt = driver ? 'none' : '', piece?: number): CudaDevice {
+  const gpu = openGpu(name, driver, piece);
   const precision = PRECISIONS[name];
   const library = precision === 'rounded' ? openCublasLt(gpu, cublasLt) : null;
   const products = createProducts(gpu, precision, library);
@@ -74,10 +77,12 @@ export function createCudaDevice(name: CudaName, driver?: string, cublasLt = dri
 
     memoryBytes: properties.memoryBytes,
 
-    alloc: (length, storage: Storage = 'f32') => gpu.alloc(length, storage),
+    alloc: (length, storage: Storage = 'f32', growing) => gpu.alloc(length, storage, growing),
+    forget: (x, offset, n) => gpu.forget(x, offset, n),
     free: (x) => gpu.free(x),
     view: (x, offset, length, storage: Storage = 'f32') => gpu.view(x, offset, length, storage),
     memory: () => gpu.memory(),
+    driverCalls: () => gpu.driverCalls(),
     write(x, data, offset = 0) {
       if (isBlockStorage(x.storage)) return gpu.write(opaque(x, 'write', x.storage), data, offset);
       const to = plainStorage(x, 'write');
@@ -105,7 +110,7 @@ export function createCudaDevice(name: CudaName, driver?: string, cublasLt = dri
       gpu.each('fill16', n, [address, narrowed, n]);
     },
     copy: (out, outOffset, x, xOffset, n) =>
-      gpu.each('copy', n, [f32(out, 'copy: out', outOffset + n) + 4 * outOffset, f32(x, 'copy: x', xOffset + n) + 4 * xOffset, n]),
+      gpu.copy(f32(out, 'copy: out', outOffset + n) + 4 * outOffset, f32(x, 'copy: x', xOffset + n) + 4 * xOffset, n),
     axpy: (out, x, alpha, n) => gpu.each('axpy', n, [f32(out, 'axpy: out', n), f32(x, 'axpy: x', n), alpha, n]),
     sumSquares(out, outIndex, x, n) {
       const count = Math.max(1, Math.ceil(n / SQUARES));

@@ -16,11 +16,15 @@ type Opened = {
   fault: number;
 };
 type Addon = {
-  open(driver: string, kernels: string): Opened;
+  open(driver: string, kernels: string, piece: number): Opened;
   alloc(device: Handle, bytes: number, zero: boolean): number;
+  allocGrowing(device: Handle, bytes: number): number;
+  forget(device: Handle, address: number, bytes: number): void;
   free(device: Handle, address: number): void;
   memory(device: Handle): { bytes: number; peakBytes: number };
-  write(device: Handle, address: number, data: HostArray): void;
+  write(device: Handle, address: number, data: HostArray): boolean;
+  copy(device: Handle, to: number, from: number, bytes: number): boolean;
+  driverCalls(device: Handle): number;
   read(device: Handle, address: number, into: HostArray, fault: Int32Array): void;
   find(device: Handle, kernel: string, blockBytes: number): number;
   launch(device: Handle, kernel: number, gx: number, gy: number, gz: number, threads: number, blockBytes: number, args: Uint8Array, count: number): void;
@@ -40,7 +44,7 @@ export type CudaTensor = Tensor & { home: Home; address: number };
 
 /** A kernel's arguments: p an address, l an integer of 64 bits, i one of 32, f a float. */
 const KERNELS = {
-  fill32: 'pil', fill16: 'pil', narrow_all: 'ppl', copy: 'ppl', axpy: 'ppfl', copy_columns: 'plpllii', square_sums: 'ppll', add_square_sums: 'ppi',
+  fill32: 'pil', fill16: 'pil', narrow_all: 'ppl', axpy: 'ppfl', copy_columns: 'plpllii', square_sums: 'ppll', add_square_sums: 'ppi',
   dropout: 'ppliif', adamw: 'pppplfffffffff',
   gather_f32: 'pppiip', gather_bf16: 'pppiip', gather_q8_0: 'ppppiip', gather_int8: 'pppiip', gather_q4_0: 'pppiip', gather_nf4: 'pppiip', decode_int8: 'ppl', decode_q4_0: 'ppl', decode_nf4: 'ppl', scatter_add: 'pppiiip', rope: 'ppp' + 'liiifip',
   rms_norm: 'pppplif', rms_norm_backward: 'ppppp' + 'li', layer_norm: 'pppppplif', layer_norm_backward: 'pppppp' + 'li', column_sums: 'ppppp' + 'li',
@@ -59,7 +63,8 @@ function signatureOf(kernel: string): string {
   if (kernel in KERNELS) return KERNELS[kernel as keyof typeof KERNELS];
   if (kernel.startsWith('attention_dq')) return 'pppp' + ATTENTION;
   if (kernel.startsWith('attention_dkv')) return 'ppppp' + ATTENTION;
-  return kernel.startsWith('attention_') ? 'pp' + ATTENTION : PRODUCT;
+  if (kernel.startsWith('attention_join')) return 'pppi' + ATTENTION;
+  return kernel.startsWith('attention_') ? 'ppp' + ATTENTION : PRODUCT;
 }
 
 const FAULTS = ['', 'gatherRows: index', 'scatterAddRows: index', 'logprob: targets', 'attention: segments', 'rope: positions'];
@@ -72,12 +77,17 @@ export interface Gpu {
   /** Of the card: its compute capability, the CUDA its driver knows, its multiprocessors, and bytes of block memory a kernel may ask for. */
   readonly properties: Omit<Opened, 'handle' | 'fault'>;
   readonly fault: number;
-  alloc(length: number, storage: Storage): CudaTensor;
+  alloc(length: number, storage: Storage, growing?: boolean): CudaTensor;
+  forget(x: Tensor, offset: number, n: number): void;
   free(x: Tensor): void;
   view(x: Tensor, offset: number, length: number, storage: Storage): CudaTensor;
   memory(): { bytes: number; peakBytes: number };
   write(x: CudaTensor, data: HostArray, offset: number): void;
   read(x: CudaTensor, offset: number, length: number): HostArray;
+  /** Of four bytes each. */
+  copy(to: number, from: number, elements: number): void;
+  /** Calls of the driver so far. */
+  driverCalls(): number;
   /** Memory with anything in it for as long as `use` runs: kernels are ordered, so whatever takes it next comes after. */
   scratch(bytes: number, use: (address: number) => void): void;
   launch(kernel: string, grid: [x: number, y?: number, z?: number], threads: number, args: (number | null)[], blockBytes?: number): void;
@@ -89,8 +99,11 @@ export interface Gpu {
   need(x: Tensor, what: string, n: number, ...storages: Storage[]): number;
 }
 
-/** `driver`: another library in the driver's place, for tests. Throws what is missing, and how to get it. */
-export function openGpu(name: string, driver = ''): Gpu {
+/** Launches that go to the driver together: while one piece runs the next is gathered. */
+const PIECE = 128;
+
+/** `driver`: another library in the driver's place, `piece`: how many launches go together; both for tests. Throws what is missing, and how to get it. */
+export function openGpu(name: string, driver = '', piece = PIECE): Gpu {
   let addon: Addon, opened: Opened;
   const kernels = join(BUILT, 'attune.fatbin');
   try {
@@ -99,7 +112,7 @@ export function openGpu(name: string, driver = ''): Gpu {
     throw new Error(`${name}: its addon could not be loaded (${(error as Error).message.split('\n')[0]}); run npm run setup`, { cause: error });
   }
   try {
-    opened = addon.open(driver, driver || kernels); // a library in the driver's place brings its own kernels
+    opened = addon.open(driver, driver || kernels, piece); // a library in the driver's place brings its own kernels
   } catch (error) {
     const unbuilt = (error as Error).message.includes('not built') ? '; install the CUDA toolkit (nvcc 12 or newer) and run npm run build:cuda where Attune is' : '';
     throw new Error(`${name}: ${(error as Error).message}${unbuilt}`, { cause: error });
@@ -120,20 +133,25 @@ export function openGpu(name: string, driver = ''): Gpu {
   function take(wanted: number, zero: boolean): number {
     const address = addon.alloc(handle, wanted, zero);
     if (address !== 0) return address;
-    const { bytes: used } = addon.memory(handle);
-    throw new Error(`${name}: out of memory, ${wanted} bytes asked for with ${used} of the GPU's ${properties.memoryBytes} in use.`);
+    throw outOfMemory(wanted);
+  }
+
+  function outOfMemory(wanted: number): Error {
+    return new Error(`${name}: out of memory, ${wanted} bytes asked for with ${addon.memory(handle).bytes} of the GPU's ${properties.memoryBytes} in use.`);
   }
 
   const gpu: Gpu = {
     name, properties, fault,
 
-    alloc(length, storage) {
+    alloc(length, storage, growing = false) {
       const block = storage === 'q8_0' ? 32 : isBlockStorage(storage) ? BLOCK_NUMBERS[storage] : 1;
       if (length % block !== 0) throw new Error(`alloc: length: ${storage} comes in blocks of ${block}, got ${length}`);
       const size = bytesOf(storage, length);
-      const home: Home = { gpu: handle, address: take(size, true), bytes: size, freed: false };
+      const home: Home = { gpu: handle, address: growing ? addon.allocGrowing(handle, size) : take(size, true), bytes: size, freed: false };
       return { storage, length, home, address: home.address } as CudaTensor;
     },
+
+    forget: (x, offset, n) => addon.forget(handle, gpu.need(x, 'forget: x', offset + n, 'f32') + 4 * offset, 4 * n),
 
     free(x) {
       const { home, address } = own(x, 'free: x');
@@ -151,9 +169,9 @@ export function openGpu(name: string, driver = ''): Gpu {
     memory: () => addon.memory(handle),
 
     write(x, data, offset) {
-      if (isBlockStorage(x.storage)) return addon.write(handle, x.address, layOutBlocks(x.storage, bytesToKeep(x.storage, x.length, data, offset), x.length));
+      if (isBlockStorage(x.storage)) return void addon.write(handle, x.address, layOutBlocks(x.storage, bytesToKeep(x.storage, x.length, data, offset), x.length));
       if (offset < 0 || offset + data.length > x.length) throw new Error(`write: ${data.length} elements at ${offset} do not fit a tensor of ${x.length}`);
-      addon.write(handle, x.address + offset * ELEMENT[x.storage as 'f32'], data);
+      if (!addon.write(handle, x.address + offset * ELEMENT[x.storage as 'f32'], data)) throw outOfMemory(data.byteLength);
     },
 
     read(x, offset, length) {
@@ -165,6 +183,11 @@ export function openGpu(name: string, driver = ''): Gpu {
       if (kernel !== 0) throw new Error(`${FAULTS[kernel]}[${place}]: expected 0 … ${limit - 1}, got ${value}`);
       return into;
     },
+
+    copy(to, from, elements) {
+      if (!addon.copy(handle, to, from, 4 * elements)) throw outOfMemory(4 * elements);
+    },
+    driverCalls: () => addon.driverCalls(handle),
 
     scratch(size, use) {
       const address = take(size, false);
