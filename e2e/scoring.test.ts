@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { ScoreResult } from '../src/shared/job.ts';
+import type { ScoreResult } from '../src/shared/job-results.ts';
 import { createWorkplace, ROOT, type Workplace } from './attune.ts';
 
 const MODEL = join(ROOT, 'fixtures', 'models', 'llama');

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import type { ScoreResult } from '../../src/shared/job.ts';
+import type { ScoreResult } from '../../src/shared/job-results.ts';
 import { createWorkplace, ROOT, type Workplace } from '../attune.ts';
 
 const datasets = join(ROOT, 'resources', 'datasets');

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import type { EvaluateResult } from '../../src/shared/job.ts';
+import type { EvaluateResult } from '../../src/shared/job-results.ts';
 import { createWorkplace, ROOT, type Workplace } from '../attune.ts';
 
 const STEPS = 40;

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import type { ScoreResult } from '../../src/shared/job.ts';
+import type { ScoreResult } from '../../src/shared/job-results.ts';
 import type { Judging } from '../../src/shared/judging.ts';
 import { createWorkplace, ROOT, type Workplace } from '../attune.ts';
 

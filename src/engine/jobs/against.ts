@@ -2,7 +2,8 @@
  * Two models on one text, token by token: each one's own log-prob of the token that stands there, how far apart their whole distributions are, and
  * where they would have written another token. For `attune logprobs --against`; the window reads answers through look.ts, text against text.
  */
-import type { LogprobsJob, LogprobsResult } from '../../shared/job.ts';
+import type { LogprobsJob } from '../../shared/job.ts';
+import type { LogprobsResult } from '../../shared/job-results.ts';
 import type { Device } from '../device/device.ts';
 import type { LanguageModel } from '../model/language-model.ts';
 import { openModel } from '../open-model.ts';

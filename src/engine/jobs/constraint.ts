@@ -1,5 +1,6 @@
 /** The `constraint` job: whether what an answer must be can be enforced, and where it cannot. Nothing is sampled. */
-import type { ConstraintJob, ConstraintResult } from '../../shared/job.ts';
+import type { ConstraintJob } from '../../shared/job.ts';
+import type { ConstraintResult } from '../../shared/job-results.ts';
 import { compileConstraint } from '../sampling/constraint/compile.ts';
 import { ConstraintError } from '../sampling/constraint/constraint.ts';
 import { loadTokenizer } from '../tokenizer/tokenizer.ts';

@@ -1,7 +1,7 @@
 /** The `describe` job: what model and adapter folders say of themselves, off config files and headers. No tensor is read, and nothing is held open. */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { FolderFacts } from '../../shared/job.ts';
+import type { FolderFacts } from '../../shared/job-results.ts';
 import { activeParameters } from '../cost.ts';
 import { readJsonFile } from '../formats/json.ts';
 import { openGguf } from '../formats/gguf-reader.ts';

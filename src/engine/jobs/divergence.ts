@@ -2,7 +2,8 @@
  * The `divergence` job: KL(model ‖ reference). The model answers prompts at temperature 1; at every token of its answers the two models'
  * distributions over the whole vocabulary are compared, so that only which answers were sampled is left to chance. Both models are in memory.
  */
-import type { DivergenceJob, DivergenceResult } from '../../shared/job.ts';
+import type { DivergenceJob } from '../../shared/job.ts';
+import type { DivergenceResult } from '../../shared/job-results.ts';
 import { Sampling } from '../../shared/sampling.ts';
 import { packSequences, type Sequence } from '../data/pack.ts';
 import type { Device } from '../device/device.ts';

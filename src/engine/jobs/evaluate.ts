@@ -2,7 +2,8 @@
  * The `evaluate` job: one model's held-out numbers. Instruction rows give loss and perplexity over answer tokens; preference pairs give
  * how often the model finds the chosen answer likelier, and, against a reference, DPO's implicit reward accuracy and margin.
  */
-import type { EvaluateJob, EvaluateResult } from '../../shared/job.ts';
+import type { EvaluateJob } from '../../shared/job.ts';
+import type { EvaluateResult } from '../../shared/job-results.ts';
 import { evaluateDpo, referenceLogprobs } from '../algorithms/dpo.ts';
 import { evaluateSft } from '../algorithms/sft.ts';
 import { preparePreferences, prepareSequences, type PrepareSettings } from '../data/prepare.ts';

@@ -4,7 +4,8 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ExportJob, ExportResult } from '../../shared/job.ts';
+import type { ExportJob } from '../../shared/job.ts';
+import type { ExportResult } from '../../shared/job-results.ts';
 import type { Device } from '../device/device.ts';
 import { expertsOf } from '../formats/gguf-experts.ts';
 import { aboutOf } from '../formats/gguf-about.ts';

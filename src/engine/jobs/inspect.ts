@@ -1,8 +1,7 @@
 /** The jobs that look at text rather than change a model: `logprobs`, `tokenize`, `show`, `render`. */
 import type { Example } from '../../shared/dataset.ts';
-import type {
-  EngineCommand, EngineEvent, LogprobsJob, LogprobsResult, RenderJob, ShowJob, ShownExample, TokenizeJob, TokenizeResult,
-} from '../../shared/job.ts';
+import type { EngineCommand, EngineEvent, LogprobsJob, RenderJob, ShowJob, ShownExample, TokenizeJob } from '../../shared/job.ts';
+import type { LogprobsResult, TokenizeResult } from '../../shared/job-results.ts';
 import { answered, packSequences } from '../data/pack.ts';
 import { readExamples } from '../data/read.ts';
 import { tokenizeExample, tokenizePreference, tokenizeRanking, tokenizeText, type TokenizeSettings, tokenizeUnpaired } from '../data/tokenize.ts';

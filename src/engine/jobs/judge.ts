@@ -1,6 +1,7 @@
 /** The `judge` job: pairs of answers judged by a model, a few at a time, so that a person sees how far it is. What becomes of the labels is main's affair. */
 import type { PreferenceExample } from '../../shared/dataset.ts';
-import type { JudgeJob, JudgeResult } from '../../shared/job.ts';
+import type { JudgeJob } from '../../shared/job.ts';
+import type { JudgeResult } from '../../shared/job-results.ts';
 import { readExamples } from '../data/read.ts';
 import type { Device } from '../device/device.ts';
 import { rewardJudge } from '../judges/reward.ts';

@@ -6,7 +6,8 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { ForcedText, LlamaCppJob, LlamaCppParity } from '../../shared/job.ts';
+import type { ForcedText, LlamaCppJob } from '../../shared/job.ts';
+import type { LlamaCppParity } from '../../shared/job-results.ts';
 
 /** What is used of node-llama-cpp 3. */
 type Answer = { next: { logits?: Map<number, number> } } | undefined;

@@ -3,7 +3,8 @@
  * then both give log-probs of the model's own answers, token by token (teacher forcing), so that one early difference counts once.
  * Of a reward model or classifier the scores are held against each other instead. Whether the outcome is good enough is main's to say.
  */
-import type { ForcedText, ParityJob, ParityResult, Prompt } from '../../shared/job.ts';
+import type { ForcedText, ParityJob, Prompt } from '../../shared/job.ts';
+import type { ParityResult } from '../../shared/job-results.ts';
 import { Sampling } from '../../shared/sampling.ts';
 import { packSequences, packTexts } from '../data/pack.ts';
 import type { Device } from '../device/device.ts';

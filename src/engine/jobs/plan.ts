@@ -4,7 +4,8 @@
  */
 import { join } from 'node:path';
 import type { Example } from '../../shared/dataset.ts';
-import type { PlanJob, PlanResult, RowLengths } from '../../shared/job.ts';
+import type { PlanJob, RowLengths } from '../../shared/job.ts';
+import type { PlanResult } from '../../shared/job-results.ts';
 import { isOnline, maxBatchTokens, modelsInMemory, rowsOfStep } from '../../shared/recipe.ts';
 import { activationBytes, countParameters, rowFlops, rowSizes, type Shapes, stepFlops } from '../cost.ts';
 import { microBatches, planSteps } from '../data/plan.ts';

@@ -4,7 +4,8 @@
  * Training on them is algorithms/reward.ts.
  */
 import type { Example } from '../../shared/dataset.ts';
-import type { EngineEvent, ScoreJob, ScoreResult } from '../../shared/job.ts';
+import type { EngineEvent, ScoreJob } from '../../shared/job.ts';
+import type { ScoreResult } from '../../shared/job-results.ts';
 import { rewardReport } from '../algorithms/reward-report.ts';
 import { packRankings } from '../data/pack.ts';
 import { plainTexts } from '../data/plain-text.ts';

@@ -1,6 +1,7 @@
 /** The `try-rewards` job: one answer, written by a person, through the rewards of a recipe as a run would score it. Nothing is trained or kept. */
 import { rewardNames } from '../../shared/recipes/rewards.ts';
-import type { TryRewardsJob, TryRewardsResult } from '../../shared/job.ts';
+import type { TryRewardsJob } from '../../shared/job.ts';
+import type { TryRewardsResult } from '../../shared/job-results.ts';
 import type { Device } from '../device/device.ts';
 import { openRewardModel } from '../rewards/reward-model.ts';
 import { openRewards } from '../rewards/rewards.ts';

@@ -1,7 +1,7 @@
 /** `attune compare` and `evaluate`: two models' answers beside each other, and one model's held-out numbers. */
 import type { Command } from 'commander';
 import type { RowProblem, Template } from '../../shared/dataset.ts';
-import type { EvaluateResult } from '../../shared/job.ts';
+import type { EvaluateResult } from '../../shared/job-results.ts';
 import { withExamplesFile } from '../datasets/examples-file.ts';
 import { askEngine } from '../engine.ts';
 import type { Library } from '../library.ts';

@@ -1,6 +1,6 @@
 /** `attune logprobs` and `tokenize`: what models make of a text, token by token. */
 import type { Command } from 'commander';
-import type { LogprobsResult, TokenizeResult } from '../../shared/job.ts';
+import type { LogprobsResult, TokenizeResult } from '../../shared/job-results.ts';
 import { askEngine } from '../engine.ts';
 import { resolveModel } from '../models/index.ts';
 import { print, table } from '../terminal.ts';

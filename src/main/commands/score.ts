@@ -1,7 +1,7 @@
 /** `attune score`: a reward model's or classifier's scores of rows, as JSON lines, and how right it is where rows say what is right. */
 import type { Command } from 'commander';
 import type { RowProblem, Template } from '../../shared/dataset.ts';
-import type { ScoreResult } from '../../shared/job.ts';
+import type { ScoreResult } from '../../shared/job-results.ts';
 import { withExamplesFile } from '../datasets/examples-file.ts';
 import { askEngine } from '../engine.ts';
 import type { Library } from '../library.ts';

@@ -2,7 +2,8 @@
 import type { Parity } from '../../shared/api/exports.ts';
 import type { Template } from '../../shared/dataset.ts';
 import type { About } from '../../shared/export-about.ts';
-import type { ExportJob, ExportResult, ModelPath } from '../../shared/job.ts';
+import type { ExportJob, ModelPath } from '../../shared/job.ts';
+import type { ExportResult } from '../../shared/job-results.ts';
 import type { Database } from './database.ts';
 
 export type ExportRow = {

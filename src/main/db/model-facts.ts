@@ -2,7 +2,7 @@
  * Table `model_facts`: what the engine read off a model or adapter folder, as JSON, with a stamp of the files it was read from.
  * A cache: a row whose stamp is not the folder's any more is worth nothing.
  */
-import type { FolderFacts } from '../../shared/job.ts';
+import type { FolderFacts } from '../../shared/job-results.ts';
 import type { Database } from './database.ts';
 
 export function getModelFacts(db: Database, folder: string, stamp: string): FolderFacts | null {

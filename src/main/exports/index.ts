@@ -7,7 +7,8 @@ import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'nod
 import { basename, dirname, join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import type { GivenAbout } from '../../shared/export-about.ts';
-import type { EngineEvent, ExportJob, ExportResult, Job } from '../../shared/job.ts';
+import type { EngineEvent, ExportJob, Job } from '../../shared/job.ts';
+import type { ExportResult } from '../../shared/job-results.ts';
 import { insertExport } from '../db/exports.ts';
 import { getRun } from '../db/runs.ts';
 import { startEngine } from '../engine.ts';

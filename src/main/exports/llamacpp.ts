@@ -5,7 +5,8 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { LlamaCpp } from '../../shared/api/exports.ts';
-import type { ExportResult, ForcedText, LlamaCppParity } from '../../shared/job.ts';
+import type { ForcedText } from '../../shared/job.ts';
+import type { ExportResult, LlamaCppParity } from '../../shared/job-results.ts';
 import type { ExportRow } from '../db/exports.ts';
 import type { Library } from '../library.ts';
 import { LLAMA_CPP } from '../paths.ts';

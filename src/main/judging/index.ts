@@ -6,7 +6,7 @@
 import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Message, PreferenceExample, Split } from '../../shared/dataset.ts';
-import type { JudgeResult } from '../../shared/job.ts';
+import type { JudgeResult } from '../../shared/job-results.ts';
 import type { Judgement, Judging } from '../../shared/judging.ts';
 import { Sampling } from '../../shared/sampling.ts';
 import { withExamplesFile } from '../datasets/examples-file.ts';

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { PreferenceExample } from '../../shared/dataset.ts';
-import type { ScoreResult } from '../../shared/job.ts';
+import type { ScoreResult } from '../../shared/job-results.ts';
 import { Recipe } from '../../shared/recipe.ts';
 import { withExamplesFile } from '../datasets/examples-file.ts';
 import { exportDataset } from '../datasets/export.ts';

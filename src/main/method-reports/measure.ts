@@ -2,7 +2,8 @@
  * One model of a report measured: perplexity and preferred pairs on held-out rows, its greedy answers to held-out prompts scored by a judge and held
  * against the SFT model's, and how far it has gone from that one. The same questions to every model.
  */
-import type { DivergenceResult, EvaluateResult, ModelPath } from '../../shared/job.ts';
+import type { ModelPath } from '../../shared/job.ts';
+import type { DivergenceResult, EvaluateResult } from '../../shared/job-results.ts';
 import type { ReportMeasure, ReportSettings } from '../../shared/method-report.ts';
 import { Sampling } from '../../shared/sampling.ts';
 import { withExamplesFile } from '../datasets/examples-file.ts';

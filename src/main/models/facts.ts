@@ -2,7 +2,8 @@
  * What model folders say of themselves, asked of the engine once and kept: a folder is read again only when its files are others than before.
  * The folders of a hundred models cost a few stat calls each and no process.
  */
-import type { FolderFacts, ModelPath } from '../../shared/job.ts';
+import type { ModelPath } from '../../shared/job.ts';
+import type { FolderFacts } from '../../shared/job-results.ts';
 import { getModelFacts, setModelFacts } from '../db/model-facts.ts';
 import { askEngine } from '../engine.ts';
 import type { Library } from '../library.ts';

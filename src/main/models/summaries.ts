@@ -4,7 +4,8 @@
  */
 import { existsSync } from 'node:fs';
 import type { ModelSummary } from '../../shared/api/models.ts';
-import type { FolderFacts, ModelPath } from '../../shared/job.ts';
+import type { ModelPath } from '../../shared/job.ts';
+import type { FolderFacts } from '../../shared/job-results.ts';
 import type { Changes } from '../changes.ts';
 import { getCheckpoint } from '../db/checkpoints.ts';
 import { listExports } from '../db/exports.ts';

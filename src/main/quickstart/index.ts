@@ -5,7 +5,8 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { EngineEvent, EvaluateResult, ExportResult, ModelPath } from '../../shared/job.ts';
+import type { EngineEvent, ModelPath } from '../../shared/job.ts';
+import type { EvaluateResult, ExportResult } from '../../shared/job-results.ts';
 import { Sampling } from '../../shared/sampling.ts';
 import { withExamplesFile } from '../datasets/examples-file.ts';
 import { askEngine } from '../engine.ts';

@@ -5,7 +5,8 @@
 import type { Estimate } from '../../shared/api/runs.ts';
 import type { DeviceName } from '../../shared/devices.ts';
 import type { Fit } from '../../shared/fitting.ts';
-import type { ModelPath, PlanJob, PlanResult } from '../../shared/job.ts';
+import type { ModelPath, PlanJob } from '../../shared/job.ts';
+import type { PlanResult } from '../../shared/job-results.ts';
 import { type Recipe, ROWS_OF } from '../../shared/recipe.ts';
 import type { Changes } from '../changes.ts';
 import { listRuns } from '../db/runs.ts';

@@ -1,6 +1,7 @@
 /** Rewards of a recipe that is being written, tried on one answer: names resolved, the engine asked. Of a run's own answers, sampled-answers.ts tells. */
 import type { Template } from '../../shared/dataset.ts';
-import type { ModelPath, TryRewardsResult } from '../../shared/job.ts';
+import type { ModelPath } from '../../shared/job.ts';
+import type { TryRewardsResult } from '../../shared/job-results.ts';
 import type { Reward } from '../../shared/recipes/rewards.ts';
 import { askEngine } from '../engine.ts';
 import { resolveModel } from '../models/index.ts';

@@ -2,7 +2,8 @@
 import { oc, type } from '@orpc/contract';
 import { z } from 'zod';
 import { GivenAbout } from '../export-about.ts';
-import { ExportJob, type LlamaCppParity } from '../job.ts';
+import { ExportJob } from '../job.ts';
+import type { LlamaCppParity } from '../job-results.ts';
 import { answers } from './answers.ts';
 
 /** Greedy tokens of the exported files against the model's own, prompt by prompt. */

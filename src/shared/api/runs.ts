@@ -3,7 +3,7 @@ import { eventIterator, oc, type } from '@orpc/contract';
 import { z } from 'zod';
 import { type Message, Template, type TemplateProblem } from '../dataset.ts';
 import type { Fit } from '../fitting.ts';
-import type { TryRewardsResult } from '../job.ts';
+import type { TryRewardsResult } from '../job-results.ts';
 import { Recipe, Reward } from '../recipe.ts';
 import type { RunReport } from '../reports.ts';
 import type { RolloutLine } from '../rollout-line.ts';
