@@ -5,9 +5,10 @@
  * A tokenizer that llama.cpp would split in another way is refused, since the exported model would then answer differently.
  * Follows convert_hf_to_gguf.py and gguf-py's SpecialVocab of llama.cpp.
  */
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sentencePieceTokenizer } from '../tokenizer/sentencepiece.ts';
+import { type ChatTemplates, readChatTemplates } from './chat-templates.ts';
 import { readGgufMetadata } from './gguf-reader.ts';
 import { unigramEntries } from './gguf-unigram.ts';
 import { readVocabulary } from './gguf-vocabulary.ts';
@@ -140,7 +141,7 @@ function kindOf(model: Model | null | undefined): 'gpt2' | 'llama' | 't5' | null
   return model.byte_fallback === true ? 'llama' : 'gpt2';
 }
 
-type Files = { path: string; json: TokenizerJson; settings: Record<string, unknown>; generation: Record<string, unknown>; chatTemplate: string | null; /** Others than the default: tool_use, rag. */ namedTemplates: Record<string, string> };
+type Files = { path: string; json: TokenizerJson; settings: Record<string, unknown>; generation: Record<string, unknown> } & ChatTemplates;
 
 /** Of a folder its tokenizer.json, else its tokenizer.model; of a GGUF file what it holds. */
 async function readFiles(folder: string): Promise<Files> {
@@ -150,7 +151,7 @@ async function readFiles(folder: string): Promise<Files> {
   }
   const settings = (await readJsonFile(join(folder, 'tokenizer_config.json'), true)) ?? {};
   const generation = (await readJsonFile(join(folder, 'generation_config.json'), true)) ?? {};
-  const [chatTemplate, namedTemplates] = [await readChatTemplate(folder, settings), await readNamedTemplates(folder, settings)];
+  const { chatTemplate, namedTemplates } = await readChatTemplates(folder, settings);
   const [path, pieces] = [join(folder, 'tokenizer.json'), join(folder, 'tokenizer.model')];
   if ((await isFile(path)) || !(await isFile(pieces))) return { path, json: (await readJsonFile(path)) as unknown as TokenizerJson, settings, generation, chatTemplate, namedTemplates };
   const made = sentencePieceTokenizer(await readFile(pieces), settings, pieces);
@@ -297,28 +298,4 @@ function specialTokens(
   }
 
   return entries;
-}
-
-/** chat_template.jinja wins over tokenizer_config.json, as in transformers; of several named ones the default is taken. */
-async function readChatTemplate(folder: string, settings: Record<string, unknown>): Promise<string | null> {
-  const path = join(folder, 'chat_template.jinja');
-  const file = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null;
-    throw new Error(`cannot read ${path}: ${error.message}`, { cause: error });
-  });
-  if (file !== null) return file;
-  const template = settings.chat_template;
-  if (Array.isArray(template))
-    return (template as { name?: string; template?: string }[]).find(({ name }) => name === 'default')?.template ?? null;
-  return typeof template === 'string' ? template : null;
-}
-
-/** additional_chat_templates/NAME.jinja, or those of tokenizer_config.json that are not the default. */
-async function readNamedTemplates(folder: string, settings: Record<string, unknown>): Promise<Record<string, string>> {
-  const place = join(folder, 'additional_chat_templates');
-  const names = (await readdir(place).catch(() => [])).filter((name) => name.endsWith('.jinja')).sort();
-  const files = await Promise.all(names.map(async (name) => [name.slice(0, -'.jinja'.length), await readFile(join(place, name), 'utf8')] as const));
-  if (files.length > 0) return Object.fromEntries(files);
-  const listed = Array.isArray(settings.chat_template) ? (settings.chat_template as { name?: unknown; template?: unknown }[]) : [];
-  return Object.fromEntries(listed.flatMap(({ name, template }) => (typeof name === 'string' && name !== 'default' && typeof template === 'string' ? [[name, template]] : [])));
 }

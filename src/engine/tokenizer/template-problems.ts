@@ -2,14 +2,14 @@
  * What is wrong with a model's chat template, told before anything is trained or asked: of a folder's small files and its list of special
  * tokens, without building its tokenizer. The checks themselves are chat-template.ts's.
  */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TemplateProblem } from '../../shared/dataset.ts';
+import { readChatTemplates } from '../formats/chat-templates.ts';
 import { readGgufMetadata } from '../formats/gguf-reader.ts';
 import { readVocabulary } from '../formats/gguf-vocabulary.ts';
 import { readJsonFile } from '../formats/json.ts';
 import { compileChatTemplate, type TemplateTokens } from './chat-template.ts';
-import { chatTemplateOf, namedTokensOf } from './tokenizer.ts';
+import { namedTokensOf } from './tokenizer.ts';
 
 type Added = { content?: unknown; special?: unknown };
 
@@ -30,12 +30,8 @@ export async function findTemplateProblems(folder: string): Promise<TemplateProb
 type Files = { template: string | null; config: Record<string, unknown>; added: Added[] };
 
 async function readFolder(folder: string): Promise<Files> {
-  const [settings, special, jinja] = await Promise.all([
-    readJsonFile(join(folder, 'tokenizer_config.json'), true),
-    readJsonFile(join(folder, 'special_tokens_map.json'), true),
-    readFile(join(folder, 'chat_template.jinja'), 'utf8').catch(() => null),
-  ]);
-  const template = jinja ?? chatTemplateOf(settings);
+  const [settings, special] = await Promise.all(['tokenizer_config.json', 'special_tokens_map.json'].map((name) => readJsonFile(join(folder, name), true)));
+  const { chatTemplate: template } = await readChatTemplates(folder, settings);
   const config = { ...special, ...settings };
   if (template === null) return { template, config, added: [] };
   const listed = config.added_tokens_decoder;

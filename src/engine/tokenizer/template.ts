@@ -87,9 +87,24 @@ function chatTemplate(tokenizer: Tokenizer): ChatTemplate {
   if (tokenizer.chatTemplate === null) {
     throw new Error('the model has no chat template (chat_template in tokenizer_config.json, or chat_template.jinja): choose template chatml or alpaca (--template), or give a plain text to continue (--raw)');
   }
-  const known = compiled.get(tokenizer) ?? compileChatTemplate(tokenizer.chatTemplate, tokenizer);
+  const known = compiled.get(tokenizer) ?? compileTemplates(tokenizer.chatTemplate, tokenizer);
   compiled.set(tokenizer, known);
   return known;
+}
+
+/** Where tools are given, a tokenizer's template for them stands in for the usual one, as in transformers. */
+function compileTemplates(usual: string, tokenizer: Tokenizer): ChatTemplate {
+  const plain = compileChatTemplate(usual, tokenizer);
+  if (tokenizer.toolTemplate === null) return plain;
+  const withTools = compileChatTemplate(tokenizer.toolTemplate, tokenizer);
+  return {
+    prompt: (messages, tools) => (tools ? withTools : plain).prompt(messages, tools),
+    conversation: (messages, tools) => (tools ? withTools : plain).conversation(messages, tools),
+    get tools() {
+      return withTools.tools;
+    },
+    problems: plain.problems,
+  };
 }
 
 const fixed = (text: string): Piece => ({ text, loss: false, special: true });

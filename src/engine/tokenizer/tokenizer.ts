@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Tokenizer as Library } from '@huggingface/tokenizers';
 import { brief } from '../../shared/brief.ts';
+import { readChatTemplates } from '../formats/chat-templates.ts';
 import { readGgufMetadata } from '../formats/gguf-reader.ts';
 import { readVocabulary } from '../formats/gguf-vocabulary.ts';
 import { readJsonFile } from '../formats/json.ts';
@@ -28,6 +29,8 @@ export interface Tokenizer {
   readonly eosIds: number[];
   readonly padId: number | null;
   readonly chatTemplate: string | null;
+  /** In its place where tools are given; null: the same. */
+  readonly toolTemplate: string | null;
   /** Strings of the special tokens, and those a chat template may name (bos_token, eos_token, …). */
   readonly specialTokens: string[];
   readonly namedTokens: Record<string, string>;
@@ -56,31 +59,28 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
 /** And the tokenizer.json it is made from. */
 export async function openTokenizer(folder: string): Promise<{ tokenizer: Tokenizer; json: Record<string, unknown> }> {
   if (folder.endsWith('.gguf')) {
-    const { json, config, eos, chatTemplate } = readVocabulary(await readGgufMetadata(folder), folder);
-    return { tokenizer: createTokenizer(json, config, { where: folder, eos, chatTemplate }), json };
+    const { json, config, eos, chatTemplate, namedTemplates } = readVocabulary(await readGgufMetadata(folder), folder);
+    return { tokenizer: createTokenizer(json, config, { where: folder, eos, chatTemplate, toolTemplate: namedTemplates.tool_use }), json };
   }
   const path = join(folder, 'tokenizer.json');
   const piecesPath = join(folder, 'tokenizer.model');
   const pieces = !(await isFile(path)) && (await isFile(piecesPath)) ? await readFile(piecesPath) : null;
-  const [json, config, special, generation, model, jinja] = await Promise.all([
+  const [json, config, special, generation, model] = await Promise.all([
     pieces ? {} : readJsonFile(path),
     readJsonFile(join(folder, 'tokenizer_config.json'), true),
     readJsonFile(join(folder, 'special_tokens_map.json'), true),
     readJsonFile(join(folder, 'generation_config.json'), true),
     readJsonFile(join(folder, 'config.json'), true),
-    readFile(join(folder, 'chat_template.jinja'), 'utf8').catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return null;
-      throw new Error(`cannot read ${join(folder, 'chat_template.jinja')}: ${error.message}`, { cause: error });
-    }),
   ]);
   const eos = [generation?.eos_token_id, model?.eos_token_id].flat().filter((id): id is number => Number.isInteger(id));
-  const extra = { eos, chatTemplate: jinja ?? chatTemplateOf(config) };
+  const { chatTemplate, namedTemplates } = await readChatTemplates(folder, config);
+  const extra = { eos, chatTemplate, toolTemplate: namedTemplates.tool_use };
   if (!pieces) return { tokenizer: createTokenizer(json, { ...special, ...config }, { where: path, ...extra }), json };
   const made = sentencePieceTokenizer(pieces, { ...special, ...config }, piecesPath);
   return { tokenizer: createTokenizer(made.json, made.config, { where: piecesPath, ...extra }), json: made.json };
 }
 
-type Extra = { where: string; eos: number[]; chatTemplate: string | null };
+type Extra = { where: string; eos: number[]; chatTemplate: string | null; toolTemplate?: string | undefined };
 
 /** @param extra.eos ids other files call the end of an answer */
 export function createTokenizer(json: Record<string, unknown>, config: Record<string, unknown>, extra: Extra): Tokenizer {
@@ -220,6 +220,7 @@ function buildTokenizer(json: Record<string, unknown>, config: Record<string, un
     eosIds,
     padId: idOf(namedTokens.pad_token),
     chatTemplate: extra.chatTemplate,
+    toolTemplate: extra.toolTemplate ?? null,
     specialTokens,
     namedTokens,
     prefixIds,
@@ -289,14 +290,6 @@ export function namedTokensOf(config: Record<string, unknown>): Record<string, s
   return named;
 }
 
-/** The one called default, where a tokenizer_config.json has several. */
-export function chatTemplateOf(config: Record<string, unknown> | null): string | null {
-  const template = config?.chat_template;
-  if (typeof template === 'string') return template;
-  if (!Array.isArray(template)) return null;
-  const named = template.find((entry) => entry?.name === 'default') ?? template[0];
-  return typeof named?.template === 'string' ? named.template : null;
-}
 
 /** What is part of a word to tokenizers. */
 const WORD = '[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u200c\\u200d]';

@@ -1,11 +1,15 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Message } from '../../shared/dataset.ts';
 import type { Tool } from '../../shared/tools.ts';
 import { ownTemplate, dropsTools, renderConversation, renderPrompt } from './template.ts';
 import { createTokenizer, loadTokenizer, type Piece, type Tokenizer } from './tokenizer.ts';
 import { trainBpe } from './train-bpe.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'attune-templates-'));
+afterAll(() => rmSync(folder, { recursive: true }));
 
 const json = trainBpe(['user assistant system'], { vocabSize: 280, specialTokens: ['<|endoftext|>', '<|im_start|>', '<|im_end|>', '<s>'] });
 const make = (chatTemplate: string): Tokenizer => createTokenizer(json as never, { eos_token: '<|im_end|>', bos_token: '<s>' }, { where: 'tokenizer.json', eos: [], chatTemplate });
@@ -28,6 +32,26 @@ describe('a template', () => {
     expect(() => renderPrompt(ASKED.slice(0, 3), 'chat', plain, TOOLS)).toThrow(/leaves the tool calls of message 2 out/);
     expect(() => renderConversation(ASKED, 'chatml', plain, TOOLS)).toThrow('message 2 calls tools, for which the chatml template has no form');
     expect(dropsTools('alpaca', plain)).toBe(true);
+  });
+
+  it('of a purpose of its own stands in where tools are given, from a list or from files', async () => {
+    const plain = `${START}{{ m.content }}${END}`;
+    const [listed, filed] = ['listed', 'filed'].map((name) => join(folder, name));
+    for (const place of [listed, join(filed, 'additional_chat_templates')]) mkdirSync(place, { recursive: true });
+    for (const place of [listed, filed]) writeFileSync(join(place, 'tokenizer.json'), JSON.stringify(json));
+    const config = { eos_token: '<|im_end|>' };
+    const named = [{ name: 'rag', template: 'r' }, { name: 'tool_use', template: `T${calls('{{ c.function.name + (c.function.arguments | tojson) }}')}` }, { name: 'default', template: plain }];
+    writeFileSync(join(listed, 'tokenizer_config.json'), JSON.stringify({ ...config, chat_template: named }));
+    writeFileSync(join(filed, 'tokenizer_config.json'), JSON.stringify(config));
+    writeFileSync(join(filed, 'chat_template.jinja'), plain);
+    writeFileSync(join(filed, 'additional_chat_templates', 'tool_use.jinja'), named[1].template);
+    for (const place of [listed, filed]) {
+      const tokenizer = await loadTokenizer(place);
+      expect(text(renderPrompt(ASKED.slice(0, 1), 'chat', tokenizer))).toBe('<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n');
+      expect(text(renderPrompt(ASKED.slice(0, 1), 'chat', tokenizer, TOOLS))).toMatch(/^T\[/);
+      expect(trained(renderConversation(ASKED, 'chat', tokenizer, TOOLS))).toEqual(['add{"a": 1}<|im_end|>', 'two<|im_end|>']);
+      expect(dropsTools('chat', tokenizer)).toBe(false);
+    }
   });
 
   it('that puts arguments into a text gets them as JSON text, one that takes a mapping gets a mapping', () => {
