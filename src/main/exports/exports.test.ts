@@ -78,11 +78,11 @@ describe('an export', () => {
     expect((await exported('tuned', 'peft', 'f16')).parity).toMatchObject({ expected: 'equal', passed: true });
     const merged = await exported('tuned', 'safetensors', 'f32');
     expect(merged.parity).toMatchObject({ expected: 'equal', passed: true });
-    expect(merged.card).toMatch(/base_model: llama\nbase_model_relation: finetune\n[^]*It is the adapter adapter merged into its base llama, written by Attune, which did not train it\./);
+    expect(merged.card).toMatch(/base_model: llama\n[^]*base_model_relation: finetune\n[^]*It is the adapter adapter merged into its base llama, written by Attune, which did not train it\./);
     expect((await exported('tuned', 'gguf', 'f32')).parity).toMatchObject({ expected: 'equal', passed: true });
     const lora = await exported('tuned', 'lora-gguf', 'f32');
     expect(lora.parity).toMatchObject({ expected: 'equal', passed: true });
-    expect(lora.files.map(({ name }) => name)).toEqual([expect.stringMatching(/^tuned-[\d.]+K-v1\.0-F32-LoRA\.gguf$/)]);
+    expect(lora.files.map(({ name }) => name)).toEqual([expect.stringMatching(/^llama-[\d.]+K-tuned-v1\.0-F32-LoRA\.gguf$/)]);
   });
 
   it.each([['gguf', 'f32'], ['gguf', 'q8_0'], ['safetensors', 'f32']] as const)('as %s in %s fails its check when a tensor of it was changed', async (format, dtype) => {
