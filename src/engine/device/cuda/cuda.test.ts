@@ -6,7 +6,8 @@ import { describe, expect, test } from 'vitest';
 import { buildEmulatedDriver } from '../../../../scripts/build-cuda.mjs';
 import { asKept } from '../../formats/weight-blocks.ts';
 import { blockCases } from '../conformance-blocks.ts';
-import { cases as commonCases, createNormal, type Case, type Tensors } from '../conformance-cases.ts';
+import { cases as commonCases, createNormal } from '../conformance-cases.ts';
+import { runCase } from '../conformance-run.ts';
 import type { Device, Storage, Tensor } from '../device.ts';
 import { createReferenceDevice } from '../reference.ts';
 import { createCudaDevice } from './cuda.ts';
@@ -147,23 +148,10 @@ describe('weights in blocks', () => {
 const ROUNDED = 2e-2;
 describe('cuda-bf16', () => {
   const [device, oracle] = [open('cuda-bf16'), createReferenceDevice()];
-  const run = async (on: Device, c: Case): Promise<Record<string, Float32Array>> => {
-    const tensors: Tensors = {};
-    for (const [name, data] of Object.entries(c.tensors)) {
-      tensors[name] = on.alloc(data.length, data instanceof Float32Array ? 'f32' : data instanceof Int32Array ? 'i32' : 'bf16');
-      on.write(tensors[name], data);
-    }
-    c.forward(on, tensors);
-    c.backward?.(on, tensors);
-    const results: Record<string, Float32Array> = {};
-    for (const name of Object.keys(c.results)) results[name] = (await on.read(tensors[name])) as Float32Array;
-    for (const x of Object.values(tensors)) on.free(x);
-    return results;
-  };
   const small = [...commonCases, ...blockCases].filter(({ name, tensors }) => /^(linear|attention|logprob)/.test(name) && !/q8_0|hundreds|tie|alpha=-2/.test(name)
     && Object.values(tensors).reduce((sum, data) => sum + data.length, 0) <= 60_000);
   test.for(small)('stays within what its rounding loses: $name', async (c) => {
-    const [got, want] = [await run(device, c), await run(oracle, c)];
+    const [got, want] = [await runCase(device, c), await runCase(oracle, c)];
     for (const name of Object.keys(c.results)) {
       if (name === 'best') continue; // of two that are close the other may win
       const size = want[name].reduce((max, x) => (Number.isFinite(x) ? Math.max(max, Math.abs(x)) : max), 1);

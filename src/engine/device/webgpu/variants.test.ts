@@ -5,8 +5,9 @@
  * Run by itself, with ATTUNE_WEBGPU_VARIANTS=1: several devices of Dawn in one process ended it once in thirteen runs (SIGABRT, cause not found), and nothing of the product opens two.
  */
 import { describe, expect, test } from 'vitest';
-import { cases, createNormal, type Case, type Tensors } from '../conformance-cases.ts';
+import { cases, createNormal, type Case } from '../conformance-cases.ts';
 import { expertCases } from '../conformance-experts.ts';
+import { runCase } from '../conformance-run.ts';
 import type { Device } from '../device.ts';
 import { createReferenceDevice } from '../reference.ts';
 import { MATRIX } from './abilities.ts';
@@ -25,22 +26,8 @@ const missing = process.env.ATTUNE_WEBGPU_VARIANTS ? await createWebgpuDevice().
 const oracle = createReferenceDevice();
 const small = [...cases, ...expertCases].filter(({ tensors }) => Object.values(tensors).reduce((sum, data) => sum + data.length, 0) <= SMALL);
 
-async function run(on: Device, c: Case): Promise<Record<string, Float32Array>> {
-  const tensors: Tensors = {};
-  for (const [name, data] of Object.entries(c.tensors)) {
-    tensors[name] = on.alloc(data.length, data instanceof Float32Array ? 'f32' : data instanceof Int32Array ? 'i32' : 'bf16');
-    on.write(tensors[name], data);
-  }
-  c.forward(on, tensors);
-  c.backward?.(on, tensors);
-  const results: Record<string, Float32Array> = {};
-  for (const name of Object.keys(c.results)) results[name] = (await on.read(tensors[name])) as Float32Array;
-  for (const x of Object.values(tensors)) on.free(x);
-  return results;
-}
-
 async function expectNear(device: Device, c: Case, tolerance: number): Promise<void> {
-  const [got, want] = [await run(device, c), await run(oracle, c)];
+  const [got, want] = [await runCase(device, c), await runCase(oracle, c)];
   for (const name of Object.keys(c.results)) {
     if (name === 'best' && tolerance === ROUNDED) continue; // of two that are close the other may win
     const size = want[name].reduce((max, x) => (Number.isFinite(x) ? Math.max(max, Math.abs(x)) : max), 1);
