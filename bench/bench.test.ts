@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { alternate, createToyBench, median, type Timed } from './measure.ts';
+import { alternate, compare, createToyBench, median, timed, type Timed } from './measure.ts';
 
 const run = promisify(execFile);
 const bench = (...args: string[]) => run(process.execPath, [join(import.meta.dirname, 'run.ts'), ...args], { maxBuffer: 1 << 24 });
@@ -82,6 +82,21 @@ test('runs are repeated until they make the seconds asked for, within bounds', a
   expect(await count({ seconds: 0 })).toBe(2);
   expect(await count({ seconds: 0.95 })).toBe(10); // ten tenths of a second
   expect(await count({ seconds: 100, most: 20 })).toBe(20);
+});
+
+test('a ratio is of neighbours, and a share of the yardstick just before and after a run: a machine that slows down changes neither', async () => {
+  let now = 0, slowness = 1;
+  const work = (seconds: number): Timed => () => void (now += seconds * slowness);
+  const drifting = (timed: Timed): Timed => () => {
+    slowness *= 1.5;
+    return timed();
+  };
+  const { ratio } = await compare(() => now, drifting(work(2)), work(3), { least: 7, seconds: 0 });
+  expect(ratio).toBeCloseTo(1.5, 9);
+  const rates = [9, 10, 20, 40, 10]; // the first is the warm-up's
+  const { seconds, possible } = await timed(() => now, () => rates.shift()!, () => 2, { least: 3, seconds: 0, warm: 2 });
+  expect(seconds).toBe(2);
+  expect(possible).toBe(50); // two seconds of (10 + 20) / 2, (20 + 40) / 2 and (40 + 10) / 2: 30, 60 and 50
 });
 
 test('a name out of form, a name said twice and a value that is no number are refused', () => {

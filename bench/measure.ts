@@ -14,10 +14,14 @@ import type { DeviceName } from '../src/shared/devices.ts';
 /** `toy`: toy shapes and no true time, see createToyBench. `device`: what gemm, train and sample run on; all else is the native one's. */
 export type Options = { threads: number; cpu: boolean; toy: boolean; device: DeviceName };
 export type Report = (name: string, value: number, unit: string) => void;
-/** FLOP/s and bytes/s now: of this machine, by as many threads as the bench has, or of another device by itself (devices.ts). */
-export type Yardsticks = { peak: () => number | Promise<number>; bandwidth: () => number | Promise<number> };
+/**
+ * FLOP/s or bytes/s now: of this machine, by as many threads as the bench has, or of another device by itself (devices.ts). Measured once, or again and
+ * again for so many seconds: what others take of a machine changes many times a second.
+ */
+export type Yardstick = (seconds?: number) => number | Promise<number>;
+export type Yardsticks = { peak: Yardstick; bandwidth: Yardstick };
 /** Of this machine's, which its own threads measure at once. */
-export type HostYardsticks = { peak: () => number; bandwidth: () => number };
+export type HostYardsticks = { peak: (seconds?: number) => number; bandwidth: (seconds?: number) => number };
 /** `clock` is what figures of our own are timed by, `wall` what they are where others' programs stand beside them. */
 export type Bench = Yardsticks & Target & { options: Options; report: Report; clock: Clock; wall: Clock; yardsticks: (threads: number) => HostYardsticks };
 /** What gemm, train and sample measure. */
@@ -53,10 +57,13 @@ export function createBench(options: Options, report: Report): Bench {
   const yardsticks = (count: number): HostYardsticks => {
     const bursts = createBursts(count), clock = clockOf(count);
     return {
-      // Processor time of other threads is booked in ticks of some ms, so it wants a longer burst.
-      peak: () => rate(clock, () => bursts.fma(cpu ? 10_000_000 : 1_000_000), cpu ? 1 : 3),
-      // a block that fits no cache
-      bandwidth: () => rate(clock, () => bursts.read(1 << 27), 3),
+      // a burst of some 15 ms: processor time of other threads is booked in ticks of some ms
+      peak: (seconds = 0) => rate(clock, () => bursts.fma(10_000_000), seconds),
+      // a block that fits no cache; the first reading makes it
+      bandwidth(seconds = 0) {
+        bursts.read(1 << 26);
+        return rate(clock, () => bursts.read(1 << 26), seconds);
+      },
     };
   };
   return { options, report: checked(report), clock: clockOf(threads), wall: wallClock, yardsticks, ...nativeTarget(threads), ...yardsticks(threads) };
@@ -91,24 +98,24 @@ function checked(report: Report): Report {
   };
 }
 
-function rate(clock: Clock, work: () => number, times: number): number {
-  work();
-  return median(Array.from({ length: times }, () => {
-    const start = clock();
-    const amount = work();
-    return amount / (clock() - start);
-  }));
+function rate(clock: Clock, work: () => number, seconds: number): number {
+  const start = clock();
+  let amount = 0, took: number;
+  do {
+    amount += work();
+    took = clock() - start;
+  } while (took < seconds);
+  return amount / took;
 }
 
 /** Some work; what times itself, as other programs do, gives its seconds. */
 export type Timed = () => void | number | Promise<void | number>;
 
-/**
- * Runs the works in turn until each has `least` runs and, within bounds, `seconds` of them; median seconds of each.
- */
-export async function alternate(
-  clock: Clock, works: Timed[], { least = 5, seconds = 0.3, most = 100, warm = 1 } = {},
-): Promise<number[]> {
+/** `warm` runs that are not counted, then `least` of each work or more and, with at most `most`, as many as make `seconds` of it. */
+export type Turns = { least?: number; seconds?: number; most?: number; warm?: number };
+
+/** Runs the works in turn; the seconds of each one's runs. */
+async function turns(clock: Clock, works: Timed[], { least = 5, seconds = 0.3, most = 100, warm = 1 }: Turns): Promise<number[][]> {
   for (let i = 0; i < warm; i++) for (const work of works) await work();
   const times = works.map((): number[] => []);
   for (let round = 0, total = 0; round < least || (total < seconds * works.length && round < most); round++) {
@@ -120,24 +127,40 @@ export async function alternate(
       total += took;
     }
   }
-  return times.map(median);
+  return times;
 }
 
-/** Median seconds of one run of `work`, and FLOP/s at peak taken before and after it. */
-export async function timed(bench: Bench, work: () => void | Promise<void>, options: Parameters<typeof alternate>[2] = {}): Promise<{ seconds: number; peak: number }> {
-  const before = await bench.peak();
-  const [seconds] = await alternate(bench.clock, [work], options);
-  return { seconds, peak: (before + (await bench.peak())) / 2 };
+/** The works in turn, median seconds of each. */
+export const alternate = async (clock: Clock, works: Timed[], options: Turns = {}): Promise<number[]> => (await turns(clock, works, options)).map(median);
+
+/** Two works in turn: median seconds of each, and how many times as long `theirs` takes, by the median of pairs: what disturbs the machine for longer than a run disturbs both. */
+export async function compare(clock: Clock, ours: Timed, theirs: Timed, options: Turns = {}): Promise<{ ours: number; theirs: number; ratio: number }> {
+  const [a, b] = await turns(clock, [ours, theirs], options);
+  return { ours: median(a), theirs: median(b), ratio: median(a.map((seconds, i) => b[i] / seconds)) };
 }
 
-/** `timed` for something short: as many calls in a row as make about `most` of it (processor time is counted in coarse steps), seconds of one. */
-export async function timedCalls(bench: Bench, call: () => void, each: number, most: number): Promise<{ seconds: number; peak: number }> {
+/** Median seconds of one run of `work`, and what the machine could have done meanwhile by what a yardstick said just before and after each run: the median, too. */
+export async function timed(clock: Clock, yardstick: Yardstick, work: Timed, { warm = 1, ...options }: Turns = {}): Promise<{ seconds: number; possible: number }> {
+  const rates: number[] = [];
+  let took = 0;
+  const [runs] = await turns(clock, [async () => {
+    const start = clock();
+    const told = await work();
+    took = told ?? clock() - start;
+    return took;
+  }, async () => void rates.push(await yardstick(took / 5))], { warm: Math.max(warm, 1), ...options });
+  const around = rates.slice(-runs.length - 1);
+  return { seconds: median(runs), possible: median(runs.map((seconds, i) => seconds * (around[i] + around[i + 1]) / 2)) };
+}
+
+/** `timed` against the peak for something short: as many calls in a row as make about `most` of it (processor time is counted in coarse steps); of one call. */
+export async function timedCalls(bench: Bench, call: () => void, each: number, most: number): Promise<{ seconds: number; possible: number }> {
   const calls = bench.options.toy ? 1 : Math.max(1, Math.round(bench.enough(most) / each));
-  const { seconds, peak } = await timed(bench, async () => {
+  const { seconds, possible } = await timed(bench.clock, bench.peak, async () => {
     for (let i = 0; i < calls; i++) call();
     await bench.settle();
   });
-  return { seconds: seconds / calls, peak };
+  return { seconds: seconds / calls, possible: possible / calls };
 }
 
 export function machine(options: Options): Record<string, string | number | boolean> {

@@ -5,7 +5,7 @@
  */
 import { createModel, deviceSizes, matmulWeights, type Size, sizes, storageKinds, storages } from './configs.ts';
 import { createDecode, createPrefill, createSamples, PROMPT, SAMPLE_STEPS, type Work } from './decoder.ts';
-import { alternate, type Bench } from './measure.ts';
+import { type Bench, timed } from './measure.ts';
 
 /** Tokens a sequence has before it is decoded, and gets in one timing. */
 const BEFORE = 64, STEPS = 8;
@@ -22,22 +22,22 @@ export async function benchSample(bench: Bench, only: string): Promise<void> {
       if (wanted.length === 0) continue;
       await bench.attempt(of('decode'), async () => {
         const model = await createModel(bench.open(), size, { trainable: 'none', storage });
-        /** Seconds of `work`, when it is asked for. */
+        /** The bytes that could have been read while `work` ran, when it is asked for. */
         const measure = async (what: string, create: () => Work | Promise<Work>): Promise<number | undefined> => {
           const tokens = wanted.find(([name]) => name === what)?.[1];
           if (!tokens) return undefined;
           const work = await create();
-          const [seconds] = await alternate(bench.clock, [() => work.run()], { most: 15, seconds: 0.5 });
+          const { seconds, possible } = await timed(bench.clock, bench.bandwidth, () => work.run(), { most: 25, seconds: 1 });
           work.free();
           bench.report(`${of(what)}.tokens_per_s`, tokens / seconds, 'tokens/s');
-          return seconds;
+          return possible;
         };
         await measure('prefill', () => createPrefill(model, prompt));
         for (const batch of [1, 8, 32]) {
           const what = `decode${batch === 1 ? '' : batch}`;
-          const seconds = await measure(what, () => createDecode(model, batch, BEFORE, STEPS));
+          const possible = await measure(what, () => createDecode(model, batch, BEFORE, STEPS));
           const bytes = STEPS * (matmulWeights(size) * storages[storage] + batch * cacheBytes(size, BEFORE + STEPS / 2));
-          if (seconds) bench.report(`${of(what)}.share_of_bandwidth`, bytes / seconds / (await bench.bandwidth()), '');
+          if (possible) bench.report(`${of(what)}.share_of_bandwidth`, bytes / possible, '');
         }
         await measure('nsamples8', () => createSamples(model, 8, prompt, SAMPLE_STEPS));
         model.free();

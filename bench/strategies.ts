@@ -9,7 +9,7 @@ import { generate } from '../src/engine/sampling/generate.ts';
 import { createModel, sizes } from './configs.ts';
 import { createSamples } from './decoder.ts';
 import { CONSTRAINTS } from './masks.ts';
-import { alternate, type Bench } from './measure.ts';
+import { type Bench, compare } from './measure.ts';
 import { wordTokenizer } from './word-tokenizer.ts';
 
 const WAYS = {
@@ -39,10 +39,10 @@ export async function benchStrategies(bench: Bench, only: string): Promise<void>
     };
     await run(); // says how many tokens there are to be
     const bare = createSamples(model, count, prompt, steps);
-    const [seconds, alone] = await alternate(bench.clock, [run, () => bare.run()], { most: 15, seconds: 1 });
+    const { theirs: seconds, ratio } = await compare(bench.clock, () => bare.run(), run, { most: 15, seconds: 1 });
     bare.free();
     bench.report(`sample.${name}.tokens_per_s`, (count * steps) / seconds, 'tokens/s');
-    bench.report(`sample.${name}.over_decode`, seconds / alone, '×');
+    bench.report(`sample.${name}.over_decode`, ratio, '×');
   }
   model.free();
 }

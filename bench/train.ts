@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import type { Sequence } from '../src/engine/data/pack.ts';
 import { peakMemory } from '../src/engine/peak-memory.ts';
 import { deviceSizes, type Size, sizes } from './configs.ts';
-import { alternate, type Bench, timed } from './measure.ts';
+import { alternate, type Bench, compare, timed } from './measure.ts';
 import { benchAgainst, findTorch, type Torch } from './peers/torch-device.ts';
 import { readInstructions, readPairs } from './rows.ts';
 import { createRealTrainer, createTrainer, type Method, stepFlops, type Trainer } from './trainer.ts';
@@ -77,8 +77,8 @@ async function benchGrowth(bench: Bench, only: string): Promise<void> {
 
 /** Reports tokens/s and share of peak; returns the latter. */
 async function speed(bench: Bench, label: string, method: Method, size: Size, trainer: Trainer): Promise<number> {
-  const { seconds, peak } = await timed(bench, () => step(trainer), { seconds: 1, warm: 2 });
-  const share = stepFlops(method, size) / seconds / peak;
+  const { seconds, possible } = await timed(bench.clock, bench.peak, () => step(trainer), { seconds: 2, warm: 2 });
+  const share = stepFlops(method, size) / possible;
   bench.report(`${label}.tokens_per_s`, (size.T * size.B) / seconds, 'tokens/s');
   bench.report(`${label}.${bench.share}`, share, '');
   return share;
@@ -91,10 +91,10 @@ async function benchReal(bench: Bench, only: string): Promise<void> {
     const { rows } = await readInstructions(count);
     const packed = await createRealTrainer(device, rows, REAL_BATCH);
     const padded = await createRealTrainer(device, pad(rows), REAL_BATCH);
-    const [ours, theirs] = await alternate(bench.clock, [packed, padded].map((trainer) => () => round(trainer, count)));
+    const { ours, ratio } = await compare(bench.clock, () => round(packed, count), () => round(padded, count));
     bench.report('train.sft.real.rows_per_s', count / ours, 'rows/s');
     bench.report('train.sft.real.tokens_per_s', rows.reduce((sum, { tokens }) => sum + tokens.length, 0) / ours, 'tokens/s');
-    bench.report('train.sft.real.vs_padded', theirs / ours, '×');
+    bench.report('train.sft.real.vs_padded', ratio, '×');
     packed.free();
     padded.free();
   }

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { createNativeDevice } from '../../src/engine/device/native.ts';
 import { createModel, sizes, storageKinds } from '../configs.ts';
 import { createDecode, createPrefill, createSamples, PROMPT, SAMPLE_STEPS, type Work } from '../decoder.ts';
-import { alternate, type Bench } from '../measure.ts';
+import { type Bench, compare } from '../measure.ts';
 import { openPeer } from './process.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
@@ -30,20 +30,20 @@ export async function benchLlamaCpp(bench: Bench, only: string, python: string, 
       const llama = await openPeer(bench, toy ? '' : build(), [toy ? '' : writeModel(python, folder, name, types[storage]), String(threads)]);
       const model = await createModel(createNativeDevice(threads), sizes[name], { trainable: 'none', storage });
 
-      const compare = async (what: string, tokens: number, command: (flash: number) => string, create: () => Work | Promise<Work>, times = 1): Promise<void> => {
+      const beside = async (what: string, tokens: number, command: (flash: number) => string, create: () => Work | Promise<Work>, times = 1): Promise<void> => {
         if (!of(what).includes(only)) return;
         const ours = await create();
         const flash = (await llama.ask(command(0))) <= (await llama.ask(command(1))) ? 0 : 1;
-        const [mine, theirs] = await alternate(bench.wall, [() => ours.run(), () => llama.ask(command(flash))], { seconds: 0 });
+        const { theirs, ratio } = await compare(bench.wall, () => ours.run(), () => llama.ask(command(flash)), { seconds: 1 });
         ours.free();
         bench.report(`peers.llamacpp.${what}.${name}_${types[storage]}.tokens_per_s`, tokens / (times * theirs), 'tokens/s');
-        bench.report(`${of(what)}.vs_llamacpp`, (times * theirs) / mine, '×');
+        bench.report(`${of(what)}.vs_llamacpp`, times * ratio, '×');
       };
       const prompt = toy ? 8 : PROMPT;
-      await compare('prefill', prompt, (flash) => `prefill ${flash} ${prompt}`, () => createPrefill(model, prompt));
+      await beside('prefill', prompt, (flash) => `prefill ${flash} ${prompt}`, () => createPrefill(model, prompt));
       for (const batch of [1, 8])
-        await compare(`decode${batch === 1 ? '' : batch}`, batch * STEPS, (flash) => `decode ${flash} ${batch} ${BEFORE} ${STEPS}`, () => createDecode(model, batch, BEFORE, STEPS));
-      await compare('nsamples8', 8 * SAMPLE_STEPS, (flash) => `sample ${flash} ${prompt} ${SAMPLE_STEPS}`, () => createSamples(model, 8, prompt, SAMPLE_STEPS), 8);
+        await beside(`decode${batch === 1 ? '' : batch}`, batch * STEPS, (flash) => `decode ${flash} ${batch} ${BEFORE} ${STEPS}`, () => createDecode(model, batch, BEFORE, STEPS));
+      await beside('nsamples8', 8 * SAMPLE_STEPS, (flash) => `sample ${flash} ${prompt} ${SAMPLE_STEPS}`, () => createSamples(model, 8, prompt, SAMPLE_STEPS), 8);
       model.free();
       await llama.close();
     }

@@ -4,7 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import type { Size } from '../configs.ts';
-import { alternate, type Bench } from '../measure.ts';
+import { type Bench, compare } from '../measure.ts';
 import { LORA_RANK, type Method } from '../trainer.ts';
 import { openPeer, type Peer } from './process.ts';
 
@@ -31,10 +31,10 @@ export async function benchAgainst({ python }: Torch, bench: Bench, label: strin
     await slower?.close();
   }
   const { kind, peer } = best!;
-  const [ours, theirs] = await alternate(bench.wall, [step, () => peer.ask('step')], { seconds: 1, warm: 2 });
+  const { theirs, ratio } = await compare(bench.wall, step, () => peer.ask('step'), { seconds: 1, warm: 2 });
   const name = label.replace('train.', 'peers.torch.');
   bench.report(`${name}.tokens_per_s`, (size.T * size.B) / theirs, `tokens/s (${kind})`);
   bench.report(`${name}.tensor_bytes`, peer.last().tensor_bytes, 'bytes');
-  bench.report(`${label}.vs_torch`, theirs / ours, '×');
+  bench.report(`${label}.vs_torch`, ratio, '×');
   await peer.close();
 }

@@ -4,7 +4,7 @@
  */
 import { createNativeDevice } from '../../src/engine/device/native.ts';
 import { sizes } from '../configs.ts';
-import { alternate, type Bench } from '../measure.ts';
+import { type Bench, compare } from '../measure.ts';
 import { peakBytes } from '../train.ts';
 import { createTrainer, type Method } from '../trainer.ts';
 import { openPeer, type Peer } from './process.ts';
@@ -33,9 +33,9 @@ export async function benchTorch(bench: Bench, only: string, python: string, fol
       }
       const trainer = await createTrainer(createNativeDevice(threads), method, size);
       const least = name === 'M' ? 3 : 5; // a step of M takes seconds
-      const [ours, theirs] = await alternate(bench.wall, [async () => void (await trainer.step()), () => best!.peer.ask('step')], { least, seconds: 0, warm: 2 });
+      const { theirs, ratio } = await compare(bench.wall, async () => void (await trainer.step()), () => best!.peer.ask('step'), { least, seconds: 0, warm: 2 });
       bench.report(`peers.torch.${method}.${name}.tokens_per_s`, (size.T * size.B) / theirs, `tokens/s (${best!.kind}, median of ${least})`);
-      bench.report(`${label}.vs_torch`, theirs / ours, '×');
+      bench.report(`${label}.vs_torch`, ratio, '×');
       trainer.free();
       await best!.peer.close();
     }

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createNativeDevice } from '../../src/engine/device/native.ts';
-import { alternate, type Bench } from '../measure.ts';
+import { type Bench, compare } from '../measure.ts';
 import { MODEL, readInstructions, readPairs } from '../rows.ts';
 import { REAL_BATCH, REAL_ROWS, round } from '../train.ts';
 import { createRealTrainer } from '../trainer.ts';
@@ -24,12 +24,12 @@ export async function benchTrl(bench: Bench, only: string, python: string): Prom
     const env = { OMP_NUM_THREADS: String(threads), MKL_NUM_THREADS: String(threads), HF_HUB_OFFLINE: '1' };
     const trl = await openPeer(bench, python, [script, method, MODEL, join(folder, 'rows.json'), String(REAL_BATCH), String(threads)], env);
     const trainer = await createRealTrainer(createNativeDevice(threads), rows, REAL_BATCH);
-    const [ours, theirs] = await alternate(bench.wall, [async () => {
+    const { theirs, ratio } = await compare(bench.wall, async () => {
       await trainer.reference();
       await round(trainer, count);
-    }, () => trl.ask('pass')], { seconds: 0 });
+    }, () => trl.ask('pass'), { seconds: 0 });
     bench.report(`peers.trl.${method}.real.rows_per_s`, count / theirs, 'rows/s');
-    bench.report(`train.${method}.real.vs_trl`, theirs / ours, '×');
+    bench.report(`train.${method}.real.vs_trl`, ratio, '×');
     trainer.free();
     await trl.close();
     rmSync(folder, { recursive: true });
