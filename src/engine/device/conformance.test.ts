@@ -33,8 +33,9 @@ const STEP = 1e-5;
 const SAMPLES = 8;
 /** Cases of more elements than this in all are too slow for an emulated GPU every day, and for running there again and again. */
 const LARGEST_EMULATED = 40_000;
-/** Cases of more elements than this in all are too slow to difference. */
-const LARGEST_DIFFERENCED = 140_000;
+/** The same for one thread of JavaScript, and for central differences of it, which the larger shapes are too slow for anywhere. */
+const LARGEST_IN_JAVASCRIPT = 140_000;
+const LARGEST_DIFFERENCED = process.env.ATTUNE_SLOW ? 140_000 : LARGEST_EMULATED;
 
 /** What of Vitest's JSON report is read. */
 type Report = {
@@ -155,14 +156,14 @@ const tensorflow = await createTfjsDevice('tfjs-node').catch((error: Error) => e
 // a graphics card, or the software of Debian's chromium package (vitest.config.ts)
 const webgpu = await createWebgpuDevice().catch((error: Error) => error.message);
 const emulated = createCudaDevice('cuda', (await buildEmulatedDriver()).path);
-const devices = [
-  createReferenceDevice(), native, await createTfjsDevice('tfjs-cpu'), await createTfjsDevice('tfjs-wasm'), tensorflow, webgpu, emulated,
-].filter((device) => typeof device !== 'string');
+const inJavaScript = [createReferenceDevice(), await createTfjsDevice('tfjs-cpu')];
+const devices = [...inJavaScript, native, await createTfjsDevice('tfjs-wasm'), tensorflow, webgpu, emulated].filter((device) => typeof device !== 'string');
 
 /** SwiftShader takes seconds to compile a kernel and for what a graphics card does at once: small shapes, and all of them with the slow proofs. */
 const SMALL = 12_000;
 const casesOf = (device: Device): Case[] => {
-  const most = process.env.ATTUNE_SLOW ? Infinity : device === emulated ? LARGEST_EMULATED : device.description.includes('software') ? SMALL : Infinity;
+  const daily = device === emulated ? LARGEST_EMULATED : device.description.includes('software') ? SMALL : inJavaScript.includes(device) ? LARGEST_IN_JAVASCRIPT : Infinity;
+  const most = process.env.ATTUNE_SLOW ? Infinity : daily;
   return cases.filter((c) => workOf(c) <= most);
 };
 
