@@ -50,7 +50,7 @@ export async function benchGemm(bench: Bench, only: string): Promise<void> {
         const run = {
           forward: () => device.linear(y, x, w, null, N, I, O, 1, 0),
           dx: () => device.linearBackwardInput(x, y, w, N, I, O, 1e-3, 0),
-          dw: () => device.linearBackwardWeight(dw, y, x, N, I, O, 1e-3),
+          dw: () => device.linearBackwardWeight(dw, y, x, N, I, O, 1e-3, 0),
         }[kind];
         const { seconds, possible } = await timedCalls(bench, run, flops, 1e10);
         bench.report(`${label}.gflops`, flops / seconds / 1e9, 'GFLOP/s');

@@ -40,7 +40,7 @@ export async function benchKernels(bench: Bench, only: string): Promise<void> {
     const [logprobs, lse, entropy] = [0, 1, 2].map(() => vector(device, M));
     const targets = device.alloc(M, 'i32'), best = device.alloc(M, 'i32'), kept = device.alloc(M * V);
     await flops(`logprob.${name}`, 2 * M * C * V, () => device.logprob(logprobs, lse, entropy, best, kept, x, w, targets, M, C, V));
-    await flops(`logprob_backward.${name}`, 4 * M * C * V, () => device.logprobBackward(dx, dw, kept, logprobs, x, w, targets, lse, M, C, V));
+    await flops(`logprob_backward.${name}`, 4 * M * C * V, () => device.logprobBackward(dx, dw, kept, logprobs, x, w, targets, lse, M, C, V, 0));
     for (const t of [x, dx, w, dw, logprobs, lse, entropy, targets, best, kept]) device.free(t);
   }
   const n = bench.options.toy ? 1 << 12 : 1 << 22;

@@ -128,10 +128,10 @@ void linear_backward_input(Arguments& a) {
 void linear_backward_weight(Arguments& a) {
   Block &dw = a.tensor("dw"), &dout = a.tensor("dout"), &x = a.tensor("x");
   const i64 N = a.integer("N"), I = a.integer("I"), O = a.integer("O");
-  const double alpha = a.number("alpha");
+  const double alpha = a.number("alpha"), beta = a.number("beta");
   const Rows rows = group(a, N);
   kernels->linear_backward_weight(a.context(), a.f32(dw, "dw", O * I), a.f32(dout, "dout", N * O) + rows.first * O, a.f32(x, "x", N * I) + rows.first * I,
-                                  rows.count, I, O, static_cast<float>(alpha));
+                                  rows.count, I, O, static_cast<float>(alpha), static_cast<float>(beta));
 }
 
 void linear_backward_bias(Arguments& a) {
@@ -384,8 +384,9 @@ void logprob_backward(Arguments& a) {
   Block *dw = a.optional("dw"), *kept = a.optional("kept");
   Block &dlogprobs = a.tensor("dlogprobs"), &x = a.tensor("x"), &w = a.tensor("w"), &targets = a.tensor("targets"), &lse = a.tensor("lse");
   const i64 M = a.integer("M"), C = a.integer("C"), V = a.integer("V", 1);
+  const double beta = a.number("beta");
   kernels->logprob_backward(a.context(), a.f32(dx, "dx", M * C), a.f32(dw, "dw", V * C), a.f32(kept, "kept", 0), kept ? kept->length : 0, a.f32(dlogprobs, "dlogprobs", M), a.f32(x, "x", M * C),
-                            a.weight(w, "w", V * C, C), a.indices(targets, "targets", M, V), a.f32(lse, "lse", M), M, C, V);
+                            a.weight(w, "w", V * C, C), a.indices(targets, "targets", M, V), a.f32(lse, "lse", M), M, C, V, static_cast<float>(beta));
 }
 
 void adamw(Arguments& a) {

@@ -159,14 +159,15 @@ void micro(float* out, i64 ldc, const float* a, i64 a_row, i64 a_step, const flo
   vf acc[R][NV];
   multiply<by_rows, NV, R>(acc, a, a_row, a_step, b, depth, next_a, next_b);
   if (rows == R && columns == NV * W) {
-    if (u.alpha == 1.0f && u.beta == 1.0f && !u.bias) {
+    if (u.alpha == 1.0f && !u.bias && (u.beta == 1.0f || u.beta == 0.0f)) {
+      const auto each = [&](auto put) {
 #pragma GCC unroll 16
-      for (int m = 0; m < R; m++)
+        for (int m = 0; m < R; m++)
 #pragma GCC unroll 4
-        for (int n = 0; n < NV; n++) {
-          float* p = out + m * ldc + n * W;
-          store(p, load(p) + acc[m][n]);
-        }
+          for (int n = 0; n < NV; n++) put(out + m * ldc + n * W, acc[m][n]);
+      };
+      if (u.beta == 0.0f) each([](float* p, vf sum) { store(p, sum); });
+      else each([](float* p, vf sum) { store(p, load(p) + sum); });
       return;
     }
 #pragma GCC unroll 16

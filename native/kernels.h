@@ -39,7 +39,7 @@ enum class PlainActivation { gelu, gelu_tanh, sigmoid };
   X(linear_q8_0, (Context & c, float* out, const float* x, const std::uint8_t* w, const float* bias, i64 N, i64 I, i64 O,       \
                   float alpha, float beta))                                                                                     \
   X(linear_backward_input, (Context & c, float* dx, const float* dout, Weight w, i64 N, i64 I, i64 O, float alpha, float beta)) \
-  X(linear_backward_weight, (Context & c, float* dw, const float* dout, const float* x, i64 N, i64 I, i64 O, float alpha))      \
+  X(linear_backward_weight, (Context & c, float* dw, const float* dout, const float* x, i64 N, i64 I, i64 O, float alpha, float beta)) \
   X(linear_backward_bias, (Context & c, float* dbias, const float* dout, i64 N, i64 O))                                         \
   X(rms_norm, (Context & c, float* out, float* rstd, const float* x, const float* weight, i64 N, i64 C, float eps))             \
   X(rms_norm_backward, (Context & c, float* dx, float* dweight, const float* dout, const float* x, const float* weight,         \
@@ -79,7 +79,7 @@ enum class PlainActivation { gelu, gelu_tanh, sigmoid };
   X(logprob, (Context & c, float* logprobs, float* lse, float* entropy, std::int32_t* best, float* kept, i64 kept_length,       \
               const float* x, Weight w, const std::int32_t* targets, i64 M, i64 C, i64 V))                                      \
   X(logprob_backward, (Context & c, float* dx, float* dw, float* kept, i64 kept_length, const float* dlogprobs, const float* x, \
-                       Weight w, const std::int32_t* targets, const float* lse, i64 M, i64 C, i64 V))                           \
+                       Weight w, const std::int32_t* targets, const float* lse, i64 M, i64 C, i64 V, float beta))               \
   X(adamw, (Context & c, float* w, const float* grad, float* m, float* v, i64 n, double lr, double beta1, double beta2,         \
             double eps, double weight_decay, double step, double grad_scale))                                                   \
   X(fma_burst, (Context & c, double* flops, i64 rounds))                                                                        \

@@ -141,10 +141,10 @@ void linear_backward_input(Context& c, float* dx, const float* dout, Weight w, i
   gemm(c, dx, I, {dout, false, O, 1}, operand_of(w, 0, I, 1), N, I, O, alpha, beta, nullptr);
 }
 
-void linear_backward_weight(Context& c, float* dw, const float* dout, const float* x, i64 N, i64 I, i64 O, float alpha) {
-  if (is_low_rank(O)) return low_rank_product(c, dw, false, dout, x, N, O, I, alpha);
-  if (is_low_rank(I)) return low_rank_product(c, dw, true, x, dout, N, I, O, alpha);
-  gemm(c, dw, I, {dout, false, 1, O}, {x, false, I, 1}, O, I, N, alpha, 1.0f, nullptr);
+void linear_backward_weight(Context& c, float* dw, const float* dout, const float* x, i64 N, i64 I, i64 O, float alpha, float beta) {
+  if (N > 0 && is_low_rank(O)) return low_rank_product(c, dw, false, dout, x, N, O, I, alpha, beta);
+  if (N > 0 && is_low_rank(I)) return low_rank_product(c, dw, true, x, dout, N, I, O, alpha, beta);
+  gemm(c, dw, I, {dout, false, 1, O}, {x, false, I, 1}, O, I, N, alpha, beta, nullptr);
 }
 
 void linear_backward_bias(Context& c, float* dbias, const float* dout, i64 N, i64 O) {

@@ -95,7 +95,8 @@ void logprob(Context& c, float* logprobs, float* lse, float* entropy, int32_t* b
 }
 
 void logprob_backward(Context& c, float* dx, float* dw, float* kept, i64 kept_length, const float* dlogprobs, const float* x, Weight w, const int32_t* targets,
-                      const float* lse, i64 M, i64 C, i64 V) {
+                      const float* lse, i64 M, i64 C, i64 V, float beta) {
+  if (M == 0 && dw) return gemm(c, dw, C, {nullptr, false, 1, V}, {x, false, C, 1}, V, C, 0, 1.0f, beta, nullptr);
   const i64 chunk = words_of(V);
   float* scratch = c.scratch(Slot::logits, least(M, row_chunk) * chunk);
   for (i64 m0 = 0; m0 < M; m0 += row_chunk) {
@@ -123,7 +124,7 @@ void logprob_backward(Context& c, float* dx, float* dw, float* kept, i64 kept_le
         }
       });
       gemm(c, dx + m0 * C, C, {scratch, false, words, 1}, rows_of(w, v0, C, false), rows, C, words, 1.0f, v0 == 0 ? 0.0f : 1.0f, nullptr);
-      if (dw) gemm(c, dw + v0 * C, C, {scratch, false, 1, words}, {x + m0 * C, false, C, 1}, words, C, rows, 1.0f, 1.0f, nullptr);
+      if (dw) gemm(c, dw + v0 * C, C, {scratch, false, 1, words}, {x + m0 * C, false, C, 1}, words, C, rows, 1.0f, m0 == 0 ? beta : 1.0f, nullptr);
     }
   }
 }

@@ -54,8 +54,7 @@ void tiles(float* sums, i64 sums_row, const float* narrow, i64 narrow_row, const
 
 }  // namespace
 
-void low_rank_product(Context& c, float* out, bool turned, const float* narrow, const float* wide, i64 N, i64 R, i64 I, float alpha) {
-  if (N == 0) return;
+void low_rank_product(Context& c, float* out, bool turned, const float* narrow, const float* wide, i64 N, i64 R, i64 I, float alpha, float beta) {
   // Pieces of rows depend on N alone; each gathers its own share, and the shares add in order.
   const i64 piece = ((N + 15) / 16 + block - 1) / block * block;
   const i64 pieces = (N + piece - 1) / piece, row = (I + columns_max - 1) / columns_max * columns_max;
@@ -78,9 +77,9 @@ void low_rank_product(Context& c, float* out, bool turned, const float* narrow, 
         for (i64 p = 0; p < pieces; p++) total += load(shares + (p * R + r) * row + i);
         total = total * alpha;
         if (turned)
-          for (i64 j = 0; j < count; j++) out[(i + j) * R + r] += total[j];
+          for (i64 j = 0; j < count; j++) out[(i + j) * R + r] = beta == 0.0f ? total[j] : beta * out[(i + j) * R + r] + total[j];
         else
-          store_some(out + r * I + i, load_some(out + r * I + i, count) + total, count);
+          store_some(out + r * I + i, beta == 0.0f ? total : load_some(out + r * I + i, count) * beta + total, count);
       }
   });
 }

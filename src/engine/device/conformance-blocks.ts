@@ -54,7 +54,7 @@ for (const storage of ['int8', 'q4_0', 'nf4'] as const satisfies BlockStorage[])
         logprobs: unset(N), lse: unset(N), best: new Int32Array(N), x: random(N * I, 0.1), targets: indices(N, O), dlogprobs: random(N), dx: unset(N * I),
       },
       forward: (d, t) => withBlocks(d, (w) => d.logprob(t.logprobs, t.lse, null, t.best, null, t.x, w, t.targets, N, I, O)),
-      backward: (d, t: Tensors) => withBlocks(d, (w) => d.logprobBackward(t.dx, null, null, t.dlogprobs, t.x, w, t.targets, t.lse, N, I, O)),
+      backward: (d, t: Tensors) => withBlocks(d, (w) => d.logprobBackward(t.dx, null, null, t.dlogprobs, t.x, w, t.targets, t.lse, N, I, O, 1)),
       results: { logprobs: EXPONENTIAL, lse: EXPONENTIAL, best: EXACT, dx: EXPONENTIAL },
       absolute: ['logprobs', 'dx'],
       gradient: { output: 'logprobs', upstream: 'dlogprobs', inputs: { x: 'dx' } },

@@ -149,13 +149,13 @@ for (const [at, [N, I, O]] of LINEAR_SHAPES.entries()) {
           bias: random(O),
           dout: random(N * O),
           dx: beta === 0 ? unset(N * I) : random(N * I),
-          dw: random(O * I),
+          dw: beta === 0 ? unset(O * I) : random(O * I),
           dbias: random(O),
         },
         forward: (d, t) => d.linear(t.out, t.x, t.w, biased ? t.bias : null, N, I, O, alpha, beta),
         backward(d, t) {
           d.linearBackwardInput(t.dx, t.dout, t.w, N, I, O, alpha, beta);
-          d.linearBackwardWeight(t.dw, t.dout, t.x, N, I, O, alpha);
+          d.linearBackwardWeight(t.dw, t.dout, t.x, N, I, O, alpha, beta);
           d.linearBackwardBias(t.dbias, t.dout, N, O);
         },
         results: { out: SUM, dx: SUM, dw: SUM, dbias: SUM },
@@ -164,10 +164,9 @@ for (const [at, [N, I, O]] of LINEAR_SHAPES.entries()) {
         gradient: {
           output: 'out',
           upstream: 'dout',
-          // dx keeps beta of what it held; the check subtracts what it held in full
+          // dx and dw keep beta of what they held; the check subtracts what they held in full
           inputs: {
-            ...(beta === 0.25 ? {} : { x: 'dx' }),
-            ...(storage === 'f32' ? { w: 'dw' } : {}),
+            ...(beta === 0.25 ? {} : { x: 'dx', ...(storage === 'f32' ? { w: 'dw' } : {}) }),
             ...(biased ? { bias: 'dbias' } : {}),
           },
         },
@@ -358,14 +357,15 @@ for (const activation of ['silu', 'gelu_pytorch_tanh'] satisfies Activation[]) {
 const LOGPROB_SHAPES = [
   [1, 1, 1], [1, 7, 5], [3, 64, 257], [37, 80, 1031], [131, 48, 4099], [1, 64, 9973], [67, 7, 129], [521, 5, 2053], [11, 64, 521, 1],
 ];
-for (const [M, C, V, large] of LOGPROB_SHAPES) {
+for (const [at, [M, C, V, large]] of LOGPROB_SHAPES.entries()) {
+  const beta = at % 2;
   for (const storage of ['f32', 'bf16']) {
     // logits of size about 1, so that no probability is all of it; or of hundreds, where a naive exp overflows
     const [x, w] = [random(M * C, large ? 20 : C ** -0.5), random(V * C)];
     const tolerance = large ? LARGE_LOGITS : EXPONENTIAL;
     const tensors = {
       logprobs: unset(M), lse: unset(M), entropy: unset(M), best: new Int32Array(M).fill(-1), x,
-      w: storage === 'f32' ? w : bf16(w), targets: indices(M, V), dlogprobs: random(M), dx: unset(M * C), dw: random(V * C),
+      w: storage === 'f32' ? w : bf16(w), targets: indices(M, V), dlogprobs: random(M), dx: unset(M * C), dw: beta === 0 ? unset(V * C) : random(V * C),
       kept: unset(Math.min(M, 512) * V), // of 521 rows, the last nine are made again
     };
     cases.push(
@@ -373,10 +373,10 @@ for (const [M, C, V, large] of LOGPROB_SHAPES) {
         name: `logprob M=${M} C=${C} V=${V} ${storage}${large ? ', logits of hundreds' : ''}, with entropy and best`,
         tensors,
         forward: (d, t) => d.logprob(t.logprobs, t.lse, t.entropy, t.best, t.kept, t.x, t.w, t.targets, M, C, V),
-        backward: (d, t) => d.logprobBackward(t.dx, t.dw, t.kept, t.dlogprobs, t.x, t.w, t.targets, t.lse, M, C, V),
+        backward: (d, t) => d.logprobBackward(t.dx, t.dw, t.kept, t.dlogprobs, t.x, t.w, t.targets, t.lse, M, C, V, beta),
         results: { logprobs: tolerance, lse: tolerance, entropy: tolerance, best: EXACT, dx: tolerance, dw: tolerance },
         // lse − Σ p · logit cancels towards 0, and with one token in the vocabulary everything is 0
-        absolute: V === 1 ? ['entropy', 'logprobs', 'dx'] : ['entropy'],
+        absolute: V === 1 ? ['entropy', 'logprobs', 'dx', 'dw'] : ['entropy'],
         scratch: ['kept'],
         gradient: { output: 'logprobs', upstream: 'dlogprobs', inputs: { x: 'dx', ...(storage === 'f32' ? { w: 'dw' } : {}) } },
       },
@@ -384,7 +384,7 @@ for (const [M, C, V, large] of LOGPROB_SHAPES) {
         name: `logprob M=${M} C=${C} V=${V} ${storage}${large ? ', logits of hundreds' : ''}, head frozen`,
         tensors,
         forward: (d, t) => d.logprob(t.logprobs, t.lse, null, null, null, t.x, t.w, t.targets, M, C, V),
-        backward: (d, t) => d.logprobBackward(t.dx, null, null, t.dlogprobs, t.x, t.w, t.targets, t.lse, M, C, V),
+        backward: (d, t) => d.logprobBackward(t.dx, null, null, t.dlogprobs, t.x, t.w, t.targets, t.lse, M, C, V, 1),
         results: { logprobs: tolerance, lse: tolerance, dx: tolerance, entropy: EXACT, best: EXACT, dw: EXACT },
         absolute: V === 1 ? ['logprobs', 'dx'] : [],
       },
@@ -438,7 +438,7 @@ cases.push({
     d.scatterAddRows(t.a, t.b, t.ids, 0, 8);
     d.linear(t.a, t.b, t.c, null, 0, 8, 8, 1, 0);
     d.linearBackwardInput(t.a, t.b, t.c, 0, 8, 8, 1, 0);
-    d.linearBackwardWeight(t.a, t.b, t.c, 0, 8, 8, 1);
+    d.linearBackwardWeight(t.a, t.b, t.c, 0, 8, 8, 1, 1);
     d.linearBackwardBias(t.a, t.b, 0, 8);
     d.rmsNorm(t.a, t.b, t.c, t.d, 0, 8, 1e-6);
     d.rmsNormBackward(t.a, t.b, t.c, t.c, t.d, t.d, 0, 8);
@@ -448,7 +448,7 @@ cases.push({
     d.gatedActivation(t.a, t.b, t.c, 0, 'silu');
     d.gatedActivationBackward(t.a, t.b, t.c, t.c, t.d, 0, 'silu');
     d.logprob(t.a, t.b, null, null, null, t.c, t.d, t.ids, 0, 8, 8);
-    d.logprobBackward(t.a, t.b, null, t.c, t.c, t.d, t.ids, t.d, 0, 8, 8);
+    d.logprobBackward(t.a, t.b, null, t.c, t.c, t.d, t.ids, t.d, 0, 8, 8, 1);
     d.adamw(t.a, t.b, t.c, t.d, 0, 0.1, 0.9, 0.999, 1e-8, 0, 1, 1);
   },
   results: { a: EXACT, b: EXACT, c: EXACT, d: EXACT },

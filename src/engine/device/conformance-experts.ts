@@ -64,13 +64,13 @@ for (const [P, E, I, O] of [[3, 2, 7, 5], [40, 6, 64, 33], [201, 4, 131, 80], [3
     name: `linear by groups: ${P} rows, ${E} experts, ${I} to ${O}`,
     tensors: {
       out: unset(P * O), x: random(P * I), bounds, dout: random(P * O), dx: unset(P * I),
-      ...each((e) => [w(e), random(O * I)]), ...each((e) => [dw(e), random(O * I)]),
+      ...each((e) => [w(e), random(O * I)]), ...each((e) => [dw(e), e % 2 === 0 ? unset(O * I) : random(O * I)]),
     },
     forward: (d, t) => experts.forEach((at) => d.linear(t.out, t.x, t[w(at)], null, P, I, O, 1, 0, { bounds: t.bounds, at })),
     backward(d, t) {
       for (const at of experts) {
         d.linearBackwardInput(t.dx, t.dout, t[w(at)], P, I, O, 1, 0, { bounds: t.bounds, at });
-        d.linearBackwardWeight(t[dw(at)], t.dout, t.x, P, I, O, 1, { bounds: t.bounds, at });
+        d.linearBackwardWeight(t[dw(at)], t.dout, t.x, P, I, O, 1, at % 2, { bounds: t.bounds, at });
       }
     },
     results: { out: SUM, dx: SUM, ...Object.fromEntries(experts.map((e) => [dw(e), SUM])) },

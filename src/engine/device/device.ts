@@ -107,8 +107,8 @@ export interface Device {
   linear(out: Tensor, x: Tensor, w: Tensor, bias: Tensor | null, N: number, I: number, O: number, alpha: number, beta: number, group?: Group): void;
   /** dx(N,I) = beta·dx + alpha · dout(N,O) · w(O,I); w f32, bf16 or blocks; beta 0 never reads dx. */
   linearBackwardInput(dx: Tensor, dout: Tensor, w: Tensor, N: number, I: number, O: number, alpha: number, beta: number, group?: Group): void;
-  /** dw(O,I) += alpha · dout(N,O)ᵀ · x(N,I) */
-  linearBackwardWeight(dw: Tensor, dout: Tensor, x: Tensor, N: number, I: number, O: number, alpha: number, group?: Group): void;
+  /** dw(O,I) = beta·dw + alpha · dout(N,O)ᵀ · x(N,I); beta 0 never reads dw, and leaves zeros where there are no rows. */
+  linearBackwardWeight(dw: Tensor, dout: Tensor, x: Tensor, N: number, I: number, O: number, alpha: number, beta: number, group?: Group): void;
   /** dbias(O) += Σₙ dout(N,O) */
   linearBackwardBias(dbias: Tensor, dout: Tensor, N: number, O: number): void;
 
@@ -146,8 +146,8 @@ export interface Device {
    * of backward's work and changes no bit of it.
    */
   logprob(logprobs: Tensor, lse: Tensor, entropy: Tensor | null, best: Tensor | null, kept: Tensor | null, x: Tensor, w: Tensor, targets: Tensor, M: number, C: number, V: number): void;
-  /** From dlogprobs(M): dx(M,C) = (written), dw(V,C) += (null when frozen). Recomputes the logits that are not in kept, and uses kept up. */
-  logprobBackward(dx: Tensor, dw: Tensor | null, kept: Tensor | null, dlogprobs: Tensor, x: Tensor, w: Tensor, targets: Tensor, lse: Tensor, M: number, C: number, V: number): void;
+  /** From dlogprobs(M): dx(M,C) = (written), dw(V,C) = beta·dw + … (null when frozen), beta as above. Recomputes the logits that are not in kept, and uses kept up. */
+  logprobBackward(dx: Tensor, dw: Tensor | null, kept: Tensor | null, dlogprobs: Tensor, x: Tensor, w: Tensor, targets: Tensor, lse: Tensor, M: number, C: number, V: number, beta: number): void;
 
   // ── what only some families need ──────────────────────────────────────────────────────────────────────────────────
   /** mean(N), rstd(N) = 1/√(mean((x − mean)²) + eps); out(N,C) = (x − mean) · rstd · weight(C) + bias(C). */

@@ -107,8 +107,8 @@ export function createNativeDevice(threads: number): Device {
       addon.linear(device, h(out), h(x), h(w), maybe(bias), N, I, O, alpha, beta, maybe(group?.bounds ?? null), group?.at),
     linearBackwardInput: (dx, dout, w, N, I, O, alpha, beta, group) =>
       addon.linearBackwardInput(device, h(dx), h(dout), h(w), N, I, O, alpha, beta, maybe(group?.bounds ?? null), group?.at),
-    linearBackwardWeight: (dw, dout, x, N, I, O, alpha, group) =>
-      addon.linearBackwardWeight(device, h(dw), h(dout), h(x), N, I, O, alpha, maybe(group?.bounds ?? null), group?.at),
+    linearBackwardWeight: (dw, dout, x, N, I, O, alpha, beta, group) =>
+      addon.linearBackwardWeight(device, h(dw), h(dout), h(x), N, I, O, alpha, beta, maybe(group?.bounds ?? null), group?.at),
     linearBackwardBias: (dbias, dout, N, O) => addon.linearBackwardBias(device, h(dbias), h(dout), N, O),
 
     rmsNorm: (out, rstd, x, weight, N, C, eps) => addon.rmsNorm(device, h(out), h(rstd), h(x), h(weight), N, C, eps),
@@ -124,8 +124,8 @@ export function createNativeDevice(threads: number): Device {
       addon.gatedActivationBackward(device, h(dgate), h(dup), h(dout), h(gate), h(up), n, activation),
     logprob: (logprobs, lse, entropy, best, kept, x, w, targets, M, C, V) =>
       addon.logprob(device, h(logprobs), h(lse), maybe(entropy), maybe(best), maybe(kept), h(x), h(w), h(targets), M, C, V),
-    logprobBackward: (dx, dw, kept, dlogprobs, x, w, targets, lse, M, C, V) =>
-      addon.logprobBackward(device, h(dx), maybe(dw), maybe(kept), h(dlogprobs), h(x), h(w), h(targets), h(lse), M, C, V),
+    logprobBackward: (dx, dw, kept, dlogprobs, x, w, targets, lse, M, C, V, beta) =>
+      addon.logprobBackward(device, h(dx), maybe(dw), maybe(kept), h(dlogprobs), h(x), h(w), h(targets), h(lse), M, C, V, beta),
 
     layerNorm: (out, mean, rstd, x, weight, bias, N, C, eps) => addon.layerNorm(device, h(out), h(mean), h(rstd), h(x), h(weight), h(bias), N, C, eps),
     layerNormBackward: (dx, dweight, dbias, dout, x, weight, mean, rstd, N, C) =>

@@ -224,14 +224,14 @@ export function createReferenceDevice(real: Float32ArrayConstructor | Float64Arr
       }
     },
 
-    linearBackwardWeight(dw, dout, x, N, I, O, alpha, group) {
+    linearBackwardWeight(dw, dout, x, N, I, O, alpha, beta, group) {
       const [db, dy, a] = [f32(dw), f32(dout), f32(x)];
       const [from, to] = rowsOf(group, N);
       for (let o = 0; o < O; o++) {
         for (let i = 0; i < I; i++) {
           let sum = 0;
           for (let n = from; n < to; n++) sum += dy[n * O + o] * a[n * I + i]; // undoes, through w: out = alpha · x · wᵀ
-          db[o * I + i] += alpha * sum;
+          db[o * I + i] = (beta === 0 ? 0 : beta * db[o * I + i]) + alpha * sum;
         }
       }
     },
@@ -322,8 +322,9 @@ export function createReferenceDevice(real: Float32ArrayConstructor | Float64Arr
       }
     },
 
-    logprobBackward(dx, dw, _kept, dlogprobs, x, w, targets, lse, M, C, V) {
+    logprobBackward(dx, dw, _kept, dlogprobs, x, w, targets, lse, M, C, V, beta) {
       const [da, db, dlp, a, b, at, l] = [f32(dx), dw && f32(dw), f32(dlogprobs), f32(x), weights(w), i32(targets), f32(lse)];
+      for (let i = 0; db && i < V * C; i++) db[i] = beta === 0 ? 0 : beta * db[i];
       for (let m = 0; m < M; m++) {
         const dxRow = new Float64Array(C);
         for (let v = 0; v < V; v++) {

@@ -59,7 +59,7 @@ function checks(): Check[] {
       call(d, t) {
         d.linear(t.out, t.x, t.w, null, N, C, O, 1, 0);
         d.linearBackwardInput(t.dx, t.dout, t.w, N, C, O, 1, 0);
-        d.linearBackwardWeight(t.dw, t.dout, t.x, N, C, O, 1);
+        d.linearBackwardWeight(t.dw, t.dout, t.x, N, C, O, 1, 1);
       },
     },
     {
@@ -94,7 +94,7 @@ function checks(): Check[] {
       values: { logprobs: zeros(N), lse: zeros(N), x: reals(N * C), w: reals(V * C), targets: below(N, V), dlogprobs: reals(N), dx: zeros(N * C), dw: zeros(V * C) },
       call(d, t) {
         d.logprob(t.logprobs, t.lse, null, null, null, t.x, t.w, t.targets, N, C, V);
-        d.logprobBackward(t.dx, t.dw, null, t.dlogprobs, t.x, t.w, t.targets, t.lse, N, C, V);
+        d.logprobBackward(t.dx, t.dw, null, t.dlogprobs, t.x, t.w, t.targets, t.lse, N, C, V, 1);
       },
     },
     {

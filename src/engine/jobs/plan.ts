@@ -217,7 +217,7 @@ function measureKernels(device: Device, { hiddenSize: C, intermediateSize, mixtu
   const round = (): void => {
     device.linear(out, x, w, null, N, I, O, 1, 0);
     device.linearBackwardInput(dx, out, w, N, I, O, 1, 0);
-    device.linearBackwardWeight(dw, out, x, N, I, O, 1);
+    device.linearBackwardWeight(dw, out, x, N, I, O, 1, 0);
   };
   round(); // pages and caches are touched, threads are up
   const start = performance.now();

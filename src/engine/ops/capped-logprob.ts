@@ -4,7 +4,7 @@
  */
 import type { Tensor } from '../device/device.ts';
 import type { LogprobOut } from './logprob.ts';
-import { type Tape, type Value, type Weight, weightGrad } from './tape.ts';
+import { linearBackwardWeight, type Tape, type Value, type Weight } from './tape.ts';
 
 /** Logits held at a time: 64 MiB, or 64 rows. Rows come by 64, as Device.view wants. */
 const HELD = 1 << 24;
@@ -36,11 +36,10 @@ export function cappedLogprob(
   const saved = [x, targets, lse, logprobs, entropy, best].filter((value) => value !== null);
   tape.record(logprobs, saved, () => {
     x.grad = pool.take(C); // x feeds this op alone, so its gradient is written, not added to
-    const dhead = weightGrad(tape, head);
     byChunks((logits, at, rows) => {
       device.cappedLogprobBackward(logits, at(logprobs.grad!), at(targets.data), at(lse.data), rows, V, cap); // undoes cappedLogprob
       device.linearBackwardInput(at(x.grad!, C), logits, head.tensor, rows, C, V, 1, 0); // undoes linear, for x
-      if (dhead) device.linearBackwardWeight(dhead, logits, at(x.data, C), rows, C, V, 1); // … and for the head
+      linearBackwardWeight(tape, head, logits, at(x.data, C), rows, C, V, 1); // … and for the head
     });
   });
   return { logprobs, entropy, best };

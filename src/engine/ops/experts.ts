@@ -6,7 +6,7 @@
 import type { Group, Tensor } from '../device/device.ts';
 import type { LinearWeights } from './linear.ts';
 import { type LoraUpdate, withDropped } from './lora.ts';
-import { gradToAdd, gradToWrite, passGrad, type Tape, type Value, weightGrad } from './tape.ts';
+import { gradToAdd, gradToWrite, linearBackwardWeight, passGrad, type Tape, type Value } from './tape.ts';
 
 /** See Device.route. weights(N,K), slots(N,K), rows(N·K), bounds(E+1). */
 export type Routing = { weights: Value; slots: Value; rows: Value; bounds: Value; K: number };
@@ -69,9 +69,7 @@ export function expertLinear(tape: Tape, x: Value, experts: LinearWeights[], lor
   if (low) saved.push(low);
   tape.record(out, saved, () => {
     const dout = out.grad!;
-    experts.forEach(({ weight }, at) => {
-      if (weight.trained) device.linearBackwardWeight(weightGrad(tape, weight)!, dout, x.data, P, I, O, 1, groups[at]); // undoes linear, for w
-    });
+    experts.forEach(({ weight }, at) => linearBackwardWeight(tape, weight, dout, x.data, P, I, O, 1, groups[at])); // undoes linear, for w
     if (x.requiresGrad) {
       const { grad, beta } = gradToWrite(tape, x);
       experts.forEach(({ weight }, at) => device.linearBackwardInput(grad, dout, weight.tensor, P, I, O, 1, beta, groups[at])); // undoes linear, for x
@@ -79,11 +77,11 @@ export function expertLinear(tape: Tape, x: Value, experts: LinearWeights[], lor
     if (!lora) return;
     const dlow = pool.take(K * lora.r);
     eachLora(({ b, r, scale }, group) => {
-      if (b.trained) device.linearBackwardWeight(weightGrad(tape, b)!, dout, low!.data, P, r, O, scale, group); // undoes out += scale · low · Bᵀ, for B
+      linearBackwardWeight(tape, b, dout, low!.data, P, r, O, scale, group); // undoes out += scale · low · Bᵀ, for B
       device.linearBackwardInput(dlow, dout, b.tensor, P, r, O, scale, 0, group); // … and for low
     });
     withDropped(tape, x, lora, N, (dropped) => eachLora(({ a, r }, group) => {
-      if (a.trained) device.linearBackwardWeight(weightGrad(tape, a)!, dlow, dropped, P, I, r, 1, group); // undoes low = dropped · Aᵀ, for A
+      if (a.trained) linearBackwardWeight(tape, a, dlow, dropped, P, I, r, 1, group); // undoes low = dropped · Aᵀ, for A
     }));
     if (x.requiresGrad) {
       const dx = lora.p > 0 ? pool.take(K * I) : x.grad!;

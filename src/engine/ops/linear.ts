@@ -4,7 +4,7 @@
  */
 import { doraBackward, doraForward } from './dora.ts';
 import { loraBackward, loraForward, type LoraUpdate } from './lora.ts';
-import { gradToWrite, passGrad, type Tape, type Value, type Weight, weightGrad } from './tape.ts';
+import { gradToWrite, linearBackwardWeight, passGrad, type Tape, type Value, type Weight, weightGrad } from './tape.ts';
 
 export type LinearWeights = { inFeatures: number; outFeatures: number; weight: Weight; bias: Weight | null };
 
@@ -36,7 +36,7 @@ export function linear(
     const dout = dbefore ?? out.grad!;
     if (lora) loraBackward(tape, dout, x, low!, lora, N, I, O); // undoes loraForward
     if (bias?.trained) device.linearBackwardBias(weightGrad(tape, bias)!, out.grad!, N, O); // undoes linear: + bias
-    if (weight.trained) device.linearBackwardWeight(weightGrad(tape, weight)!, dout, x.data, N, I, O, 1); // undoes linear, for w
+    linearBackwardWeight(tape, weight, dout, x.data, N, I, O, 1); // undoes linear, for w
     if (x.requiresGrad) {
       const { grad, beta } = gradToWrite(tape, x);
       device.linearBackwardInput(grad, dout, weight.tensor, N, I, O, 1, beta); // undoes linear, for x

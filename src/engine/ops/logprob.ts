@@ -2,7 +2,7 @@
  * The LM head as one op: hidden states → logits → log-softmax → the target's log-probability. Logits are made by chunks in the kernel; for
  * backward they are kept up to keptLogits and made again beyond, so memory has a bound whatever (M,V) is. Entropy (nats) and the argmax come on request, without a gradient.
  */
-import { type Tape, type Value, type Weight, weightGrad } from './tape.ts';
+import { type Tape, type Value, type Weight, weightGradToWrite } from './tape.ts';
 
 /**
  * How many logits of M rows are kept, beside the `activations` elements of all layers: 256 MiB, or twice what the layers take. Logits made again
@@ -26,7 +26,8 @@ export function logprob(
   tape.record(logprobs, kept ? [x, targets, lse, kept] : [x, targets, lse], () => {
     // x feeds this op alone, so its gradient is written, not added to.
     x.grad = tape.pool.take(C);
-    device.logprobBackward(x.grad, weightGrad(tape, head), kept!.data, logprobs.grad!, x.data, head.tensor, targets.data, lse.data, M, C, V); // undoes logprob
+    const { grad, beta } = head.trained ? weightGradToWrite(tape, head) : { grad: null, beta: 1 };
+    device.logprobBackward(x.grad, grad, kept!.data, logprobs.grad!, x.data, head.tensor, targets.data, lse.data, M, C, V, beta); // undoes logprob
   });
   return { logprobs, entropy, best };
 }

@@ -4,7 +4,7 @@
  */
 import type { Tensor } from '../device/device.ts';
 import type { DoraGain } from './dora.ts';
-import { gradToWrite, type Tape, type Value, type Weight, weightGrad } from './tape.ts';
+import { gradToWrite, linearBackwardWeight, type Tape, type Value, type Weight } from './tape.ts';
 
 /** p is 0 outside training. A call with one seed drops the same elements again, so backward repeats the mask instead of keeping it. */
 export type LoraUpdate = { a: Weight; b: Weight; r: number; scale: number; p: number; seed: number; dora: DoraGain | null };
@@ -23,9 +23,9 @@ export function loraBackward(tape: Tape, dout: Tensor, x: Value, low: Value, lor
   const { device, pool } = tape;
   const { a, b, r, scale, p, seed } = lora;
   const dlow = pool.take(r);
-  if (b.trained) device.linearBackwardWeight(weightGrad(tape, b)!, dout, low.data, N, r, O, scale); // undoes out += scale · low · Bᵀ, for B
+  linearBackwardWeight(tape, b, dout, low.data, N, r, O, scale); // undoes out += scale · low · Bᵀ, for B
   device.linearBackwardInput(dlow, dout, b.tensor, N, r, O, scale, 0); // … and for low
-  if (a.trained) withDropped(tape, x, lora, N, (dropped) => device.linearBackwardWeight(weightGrad(tape, a)!, dlow, dropped, N, I, r, 1)); // undoes low = dropped · Aᵀ, for A
+  if (a.trained) withDropped(tape, x, lora, N, (dropped) => linearBackwardWeight(tape, a, dlow, dropped, N, I, r, 1)); // undoes low = dropped · Aᵀ, for A
   if (x.requiresGrad) {
     const { grad, beta } = gradToWrite(tape, x);
     if (p === 0) {

@@ -5,7 +5,7 @@
  * Not an autograd of general tensors: values have a width and rows, an op is the size of a layer's part, and each op's file says
  * which forward line each backward line undoes.
  */
-import type { Device, Storage, Tensor } from '../device/device.ts';
+import type { Device, Group, Storage, Tensor } from '../device/device.ts';
 import type { Pool } from './pool.ts';
 
 /**
@@ -154,6 +154,20 @@ export function weightGrad({ device, pool }: Tape, weight: Weight): Tensor | nul
     device.fill(weight.grad, 0, weight.tensor.length);
   }
   return weight.grad;
+}
+
+/** A trained weight's gradient for a kernel that takes beta: 0 on the first write of a step (the buffer holds rubbish), 1 after. */
+export function weightGradToWrite({ pool }: Tape, weight: Weight): { grad: Tensor; beta: 0 | 1 } {
+  if (weight.grad) return { grad: weight.grad, beta: 1 };
+  weight.grad = pool.takeFloats(weight.tensor.length);
+  return { grad: weight.grad, beta: 0 };
+}
+
+/** Undoes out(N,O) = alpha · x(N,I) · w(O,I)ᵀ through w, unless it is frozen. */
+export function linearBackwardWeight(tape: Tape, weight: Weight, dout: Tensor, x: Tensor, N: number, I: number, O: number, alpha: number, group?: Group): void {
+  if (!weight.trained) return;
+  const { grad, beta } = weightGradToWrite(tape, weight);
+  tape.device.linearBackwardWeight(grad, dout, x, N, I, O, alpha, beta, group);
 }
 
 /** The gradient of x to add to with a kernel that takes beta: 0 on the first write (the buffer holds rubbish), 1 after. */

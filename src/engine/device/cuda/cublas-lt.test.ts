@@ -65,7 +65,7 @@ describe('its products are those of the own kernels', () => {
           device.write(t.w, w);
           device.linear(t.out, t.x, t.w, beta === 0 ? null : t.bias, N, I, O, alpha, beta);
           device.linearBackwardInput(t.dx, t.dout, t.w, N, I, O, alpha, beta);
-          device.linearBackwardWeight(t.dw, t.dout, t.x, N, I, O, alpha);
+          device.linearBackwardWeight(t.dw, t.dout, t.x, N, I, O, alpha, 1);
           const got = [];
           for (const y of [t.out, t.dx, t.dw]) got.push(await device.read(y));
           for (const y of Object.values(t)) device.free(y);

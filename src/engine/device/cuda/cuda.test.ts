@@ -103,7 +103,7 @@ describe('products', () => {
     const [dout, x, dw] = [random(N * O), random(N * I), random(O * I)];
     const run = async (on: Device): Promise<Float32Array> => {
       const to = put(on, dw);
-      on.linearBackwardWeight(to, put(on, dout), put(on, x), N, I, O, 0.5);
+      on.linearBackwardWeight(to, put(on, dout), put(on, x), N, I, O, 0.5, 1);
       return (await on.read(to)) as Float32Array;
     };
     const [got, again, want] = [await run(device), await run(device), await run(oracle)];

@@ -150,8 +150,8 @@ export function createCudaDevice(name: CudaName, driver?: string, cublasLt = dri
     },
     linearBackwardInput: (dx, dout, w, N, I, O, alpha, beta, group) =>
       products.input(f32(dx, 'linearBackwardInput: dx', N * I), f32(dout, 'linearBackwardInput: dout', N * O), weight(w, 'linearBackwardInput: w', O * I), N, I, O, alpha, beta, group),
-    linearBackwardWeight: (dw, dout, x, N, I, O, alpha, group) =>
-      products.weight(f32(dw, 'linearBackwardWeight: dw', O * I), f32(dout, 'linearBackwardWeight: dout', N * O), f32(x, 'linearBackwardWeight: x', N * I), N, I, O, alpha, group),
+    linearBackwardWeight: (dw, dout, x, N, I, O, alpha, beta, group) =>
+      products.weight(f32(dw, 'linearBackwardWeight: dw', O * I), f32(dout, 'linearBackwardWeight: dout', N * O), f32(x, 'linearBackwardWeight: x', N * I), N, I, O, alpha, beta, group),
     linearBackwardBias: (dbias, dout, N, O) => columnSums(f32(dbias, 'linearBackwardBias: dbias', O), f32(dout, 'linearBackwardBias: dout', N * O), null, null, null, N, O),
 
     rmsNorm: (out, rstd, x, w, N, C, eps) =>
@@ -185,11 +185,11 @@ export function createCudaDevice(name: CudaName, driver?: string, cublasLt = dri
         of(x, 'x', M * C), weight(w, 'logprob: w', V * C), i32(targets, 'logprob: targets', M), M, C, V,
       );
     },
-    logprobBackward(dx, dw, kept, dlogprobs, x, w, targets, lse, M, C, V) {
+    logprobBackward(dx, dw, kept, dlogprobs, x, w, targets, lse, M, C, V, beta) {
       const of = (t: Tensor, what: string, n: number): number => f32(t, `logprobBackward: ${what}`, n);
       products.logprobBackward(
         of(dx, 'dx', M * C), maybe(dw, (t) => of(t, 'dw', V * C)), kept, of(dlogprobs, 'dlogprobs', M), of(x, 'x', M * C),
-        weight(w, 'logprobBackward: w', V * C), i32(targets, 'logprobBackward: targets', M), of(lse, 'lse', M), M, C, V,
+        weight(w, 'logprobBackward: w', V * C), i32(targets, 'logprobBackward: targets', M), of(lse, 'lse', M), M, C, V, beta,
       );
     },
 

@@ -27,10 +27,10 @@ export interface Products {
   forward(out: number, x: number, w: Matrix, bias: number | null, N: number, I: number, O: number, alpha: number, beta: number, group?: Group): void;
   /** dx(N,I) = beta · dx + alpha · dout(N,O) · w(O,I) */
   input(dx: number, dout: number, w: Matrix, N: number, I: number, O: number, alpha: number, beta: number, group?: Group): void;
-  /** dw(O,I) += alpha · dout(N,O)ᵀ · x(N,I) */
-  weight(dw: number, dout: number, x: number, N: number, I: number, O: number, alpha: number, group?: Group): void;
+  /** dw(O,I) = beta · dw + alpha · dout(N,O)ᵀ · x(N,I) */
+  weight(dw: number, dout: number, x: number, N: number, I: number, O: number, alpha: number, beta: number, group?: Group): void;
   logprob(logprobs: number, lse: number, entropy: number | null, best: number | null, kept: Tensor | null, x: number, w: Matrix, targets: number, M: number, C: number, V: number): void;
-  logprobBackward(dx: number, dw: number | null, kept: Tensor | null, dlogprobs: number, x: number, w: Matrix, targets: number, lse: number, M: number, C: number, V: number): void;
+  logprobBackward(dx: number, dw: number | null, kept: Tensor | null, dlogprobs: number, x: number, w: Matrix, targets: number, lse: number, M: number, C: number, V: number, beta: number): void;
 }
 
 /** Where a group's bounds lie, on the GPU alone: a kernel reads its rows there. */
@@ -108,8 +108,9 @@ export function createProducts(gpu: Gpu, precision: Precision, library: CublasLt
     input(dx, dout, w, N, I, O, alpha, beta, group) {
       if (N > 0) multiply('input', dx, dout, O, w, I, null, N, I, O, alpha, beta, group ? 'one part' : 'parts', group); // undoes, through x: out = alpha · x · wᵀ
     },
-    weight(dw, dout, x, N, I, O, alpha, group) {
-      if (N > 0) multiply('weight', dw, dout, O, { address: x, storage: 'f32' }, I, null, O, I, N, alpha, 1, 'parts', group); // undoes, through w: out = alpha · x · wᵀ
+    weight(dw, dout, x, N, I, O, alpha, beta, group) {
+      if (N > 0) multiply('weight', dw, dout, O, { address: x, storage: 'f32' }, I, null, O, I, N, alpha, beta, 'parts', group); // undoes, through w: out = alpha · x · wᵀ
+      else if (beta === 0) gpu.each('fill32', O * I, [dw, 0, O * I]);
     },
 
     logprob(logprobs, lse, entropy, best, kept, x, w, targets, M, C, V) {
@@ -120,13 +121,14 @@ export function createProducts(gpu: Gpu, precision: Precision, library: CublasLt
           gpu.launch('logprob_rows', [rows], 256, [logprobs + 4 * from, lse + 4 * from, row(entropy), row(best), at, targets + 4 * from, V, 0, gpu.fault]);
         }));
     },
-    logprobBackward(dx, dw, kept, dlogprobs, x, w, targets, lse, M, C, V) {
+    logprobBackward(dx, dw, kept, dlogprobs, x, w, targets, lse, M, C, V, beta) {
+      if (M === 0 && dw !== null) products.weight(dw, 0, x, 0, C, V, 1, beta);
       roundedOnce(w, M, V * C, (head) =>
         inPieces(kept, keptAddress(kept, 'logprobBackward: kept'), M, V, (at, from, rows, isKept) => {
           if (!isKept) logits(at, x + 4 * from * C, head, rows, C, V, M);
           gpu.each('logprob_backward_rows', rows * V, [at, dlogprobs + 4 * from, targets + 4 * from, lse + 4 * from, rows, V, 0]);
           products.input(dx + 4 * from * C, at, head, rows, C, V, 1, 0); // undoes, through x: logit = x · w
-          if (dw !== null) products.weight(dw, at, x + 4 * from * C, rows, C, V, 1); // undoes, through w: logit = x · w
+          if (dw !== null) products.weight(dw, at, x + 4 * from * C, rows, C, V, 1, from === 0 ? beta : 1); // undoes, through w: logit = x · w
         }));
     },
   };

@@ -100,11 +100,11 @@ export async function createTfjsDevice(name: TfjsBackend): Promise<Device> {
       const gradient = tf.mul(tf.matMul(rows(dout, first, count, O), matrix(w, O, I)), alpha); // undoes, through x: out = alpha · x · wᵀ
       set(dx, first * I, beta === 0 ? gradient : tf.add(tf.mul(rows(dx, first, count, I), beta), gradient));
     }),
-    linearBackwardWeight: kernel((dw, dout, x, N, I, O, alpha, group) => {
+    linearBackwardWeight: kernel((dw, dout, x, N, I, O, alpha, beta, group) => {
       const [first, count] = rowsOf(memory, group, N);
-      if (count === 0) return;
+      if (count === 0) return beta === 0 ? set(dw, 0, tf.zeros([O, I])) : undefined;
       const gradient = tf.mul(tf.matMul(rows(dout, first, count, O), rows(x, first, count, I), true), alpha); // undoes, through w: out = alpha · x · wᵀ
-      set(dw, 0, tf.add(matrix(dw, O, I), gradient));
+      set(dw, 0, beta === 0 ? gradient : tf.add(tf.mul(matrix(dw, O, I), beta), gradient));
     }),
     linearBackwardBias: kernel((dbias, dout, N, O) => {
       if (N > 0) set(dbias, 0, tf.add(get(dbias, 0, O), tf.sum(matrix(dout, N, O), 0))); // undoes: out += bias
@@ -168,7 +168,8 @@ export async function createTfjsDevice(name: TfjsBackend): Promise<Device> {
         if (best) set(best, from, tf.argMax(logits, 1));
       });
     }),
-    logprobBackward: kernel((dx, dw, _kept, dlogprobs, x, w, targets, lse, M, C, V) => {
+    logprobBackward: kernel((dx, dw, _kept, dlogprobs, x, w, targets, lse, M, C, V, beta) => {
+      if (dw && beta !== 1) set(dw, 0, beta === 0 ? tf.zeros([V, C]) : tf.mul(matrix(dw, V, C), beta));
       inChunks(M, V, (from, rows) => {
         const p = tf.exp(tf.sub(logitsOf(x, w, from, rows, C, V), column(lse, from, rows)));
         const target = tf.scatterND(placesOf(targets, from, rows), tf.ones([rows]), [rows, V]);

@@ -11,6 +11,7 @@ import { createRanges, numbersOf, SCALES } from './half.ts';
 import { blocksOf, elementwise, FROZEN, type Kernel, weightReader, type WeightStorage, wordsOf } from './kernel.ts';
 import { matrixTile } from './matrix.ts';
 import type { Memory } from './memory.ts';
+import { FILL } from './vectors.ts';
 
 /** forward: c(M,N) = a(M,K) · w(N,K)ᵀ; input: c(M,N) = a(M,K) · w(K,N); weight: c(M,N) = a(K,M)ᵀ · w(K,N). */
 type Kind = 'forward' | 'input' | 'weight';
@@ -237,9 +238,9 @@ export function createLinearKernels(gpu: Gpu, memory: Memory, multiply: Multiply
         group: spanOf(group), M: N, N: I, K: O, alpha, beta,
       }),
     // undoes, through w: out = alpha · x · wᵀ
-    linearBackwardWeight(dw, dout, x, N, I, O, alpha, group) {
-      if (N === 0) return;
-      multiply('weight', { c: all(part(dw, 'f32')), a: all(part(dout, 'f32')), w: weightOf(memory, x, ['f32']), group: spanOf(group), M: O, N: I, K: N, alpha, beta: 1 });
+    linearBackwardWeight(dw, dout, x, N, I, O, alpha, beta, group) {
+      if (N === 0) return beta === 0 ? gpu.run(FILL, { x: part(dw, 'f32') }, { n: O * I, bits: 0 }, blocksOf(O * I)) : undefined;
+      multiply('weight', { c: all(part(dw, 'f32')), a: all(part(dout, 'f32')), w: weightOf(memory, x, ['f32']), group: spanOf(group), M: O, N: I, K: N, alpha, beta });
     },
   };
 }

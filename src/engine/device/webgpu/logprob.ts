@@ -4,6 +4,7 @@ import type { Gpu, Part } from './gpu.ts';
 import { blocksOf, elementwise, FROZEN, type Kernel, LOWEST, TANH, THREADS } from './kernel.ts';
 import { type Multiply, weightOf } from './linear.ts';
 import type { Memory } from './memory.ts';
+import { FILL } from './vectors.ts';
 
 /** Logits held at once while a head is computed: 128 MiB, the least that WebGPU lets a kernel see. */
 const LOGITS = 2 ** 25;
@@ -100,7 +101,8 @@ export function createLogprobKernels(gpu: Gpu, memory: Memory, multiply: Multipl
         softmax(logprobs, lse, entropy, best, targets, logits, V, at, from, rows, 0);
       });
     },
-    logprobBackward(dx, dw, kept, dlogprobs, x, w, targets, lse, M, C, V) {
+    logprobBackward(dx, dw, kept, dlogprobs, x, w, targets, lse, M, C, V, beta) {
+      if (M === 0 && dw && beta === 0) gpu.run(FILL, { x: f32(dw) }, { n: V * C, bits: 0 }, blocksOf(V * C));
       inChunks(M, V, kept, ({ from, rows, logits, at, kept: isKept }) => {
         if (!isKept) logitsOf({ x, w, C, V }, from, rows, logits, at);
         gpu.run(SOFTMAX_BACKWARD, { logits, dlogprobs: f32(dlogprobs), targets: i32(targets), lse: f32(lse) }, { n: rows * V, V, at, firstRow: from, cap: 0 }, blocksOf(rows * V));
@@ -109,7 +111,7 @@ export function createLogprobKernels(gpu: Gpu, memory: Memory, multiply: Multipl
           c: { part: f32(dx), at: from * C }, a: dlogits, w: weightOf(memory, w, FROZEN),
           M: rows, N: C, K: V, alpha: 1, beta: 0,
         }); // undoes, through x: logit = x · w
-        if (dw) multiply('weight', { c: { part: f32(dw), at: 0 }, a: dlogits, w: { part: f32(x), at: from * C, storage: 'f32' }, M: V, N: C, K: rows, alpha: 1, beta: 1 }); // … through w
+        if (dw) multiply('weight', { c: { part: f32(dw), at: 0 }, a: dlogits, w: { part: f32(x), at: from * C, storage: 'f32' }, M: V, N: C, K: rows, alpha: 1, beta: from === 0 ? beta : 1 }); // … through w
       });
     },
     cappedLogprob: (logprobs, lse, entropy, best, logits, targets, M, V, cap) => softmax(logprobs, lse, entropy, best, targets, f32(logits), V, 0, 0, M, cap),

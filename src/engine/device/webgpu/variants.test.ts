@@ -98,7 +98,7 @@ describe.skipIf(missing !== null || !process.env.ATTUNE_SLOW)('the largest tiles
     forward: (d, t) => d.linear(t.out, t.x, t.w, null, N, I, O, 1, 0),
     backward(d, t) {
       d.linearBackwardInput(t.dx, t.dout, t.wide, N, O, I, 0.5, 1);
-      d.linearBackwardWeight(t.dw, t.left, t.right, I, O, N, 0.5);
+      d.linearBackwardWeight(t.dw, t.left, t.right, I, O, N, 0.5, 1);
     },
   };
   test.each(['webgpu', 'webgpu-f16'] as const)('%s', async (name) => expectNear(await createWebgpuDevice(name, { half: 'rounded' }), c, name === 'webgpu' ? SUMMED : ROUNDED));

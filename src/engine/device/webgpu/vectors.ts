@@ -5,7 +5,7 @@ import type { Gpu } from './gpu.ts';
 import { blocksOf, elementwise, type Kernel, THREADS } from './kernel.ts';
 import type { Memory } from './memory.ts';
 
-const FILL = elementwise({ name: 'fill', buffers: { x: 'u32' }, numbers: { bits: 'u32' }, main: 'x[i] = P.bits;' });
+export const FILL = elementwise({ name: 'fill', buffers: { x: 'u32' }, numbers: { bits: 'u32' }, main: 'x[i] = P.bits;' });
 /** Two halves a word; of an odd number of them the last word keeps its other half. */
 const FILL_HALVES = elementwise({
   name: 'fill_halves', buffers: { x: 'u32' }, numbers: { bits: 'u32', odd: 'u32' },
