@@ -106,14 +106,15 @@ void linear(Arguments& a) {
   const i64 N = a.integer("N"), I = a.integer("I"), O = a.integer("O");
   const double alpha = a.number("alpha"), beta = a.number("beta");
   const Rows rows = group(a, N);
-  float* to = a.f32(out, "out", N * O) + rows.first * O;
   const float* from = a.f32(x, "x", N * I) + rows.first * I;
+  Linear linear{a.f32(out, "out", N * O) + rows.first * O, {}, a.q8_0(w, "w", O, I), a.f32(bias, "bias", O), O, static_cast<float>(alpha), static_cast<float>(beta)};
   // Panels of 16 rows hang together, so a q8_0 weight is used whole.
-  if (const auto* blocks = a.q8_0(w, "w", O, I)) {
-    if (w.length != O * I) a.fail("w: expected a q8_0 tensor of exactly " + std::to_string(O * I) + " elements, got " + std::to_string(w.length));
-    return kernels->linear_q8_0(a.context(), to, from, blocks, a.f32(bias, "bias", O), rows.count, I, O, static_cast<float>(alpha), static_cast<float>(beta));
-  }
-  kernels->linear(a.context(), to, from, a.weight(w, "w", O * I, I), a.f32(bias, "bias", O), rows.count, I, O, static_cast<float>(alpha), static_cast<float>(beta));
+  if (linear.q8_0 && w.length != O * I) a.fail("w: expected a q8_0 tensor of exactly " + std::to_string(O * I) + " elements, got " + std::to_string(w.length));
+  if (!linear.q8_0) linear.w = a.weight(w, "w", O * I, I);
+  Together& together = a.device().together;
+  if (linear.q8_0 || rows.count <= few_rows) return together.add(linear, bytes_of(w.storage, w.length), from, rows.count, I);
+  together.settle();
+  kernels->linear(a.context(), linear.out, from, linear.w, linear.bias, rows.count, I, O, linear.alpha, linear.beta);
 }
 
 void linear_backward_input(Arguments& a) {
@@ -417,12 +418,13 @@ void read_burst(Arguments& a) {
 struct Entry {
   const char* name;
   void (*call)(Arguments&);
+  Waiting waiting = Waiting::settle;
 };
 
 constexpr Entry entries[] = {
     {"fill", fill}, {"copy", copy}, {"axpy", axpy}, {"sumSquares", sum_squares}, {"dropout", dropout},
     {"gatherRows", gather_rows}, {"scatterAddRows", scatter_add_rows},
-    {"quantize", quantize}, {"linear", linear}, {"linearBackwardInput", linear_backward_input}, {"linearBackwardWeight", linear_backward_weight}, {"linearBackwardBias", linear_backward_bias},
+    {"quantize", quantize}, {"linear", linear, Waiting::leave}, {"linearBackwardInput", linear_backward_input}, {"linearBackwardWeight", linear_backward_weight}, {"linearBackwardBias", linear_backward_bias},
     {"rmsNorm", rms_norm}, {"rmsNormBackward", rms_norm_backward}, {"rope", rope},
     {"attention", attention}, {"attentionBackward", attention_backward},
     {"gatedActivation", gated_activation}, {"gatedActivationBackward", gated_activation_backward},
@@ -446,11 +448,11 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   for (const Entry& entry : entries)
     exports.Set(entry.name, Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
       const auto& e = *static_cast<const Entry*>(info.Data());
-      Arguments a(info, e.name);
+      Arguments a(info, e.name, e.waiting);
       try {
         e.call(a);
       } catch (const std::bad_alloc&) {
-        a.fail("out of memory for scratch while " + human(a.device().memory.bytes()) + " are in use; use a smaller batch or a shorter maxLength");
+        a.fail_for_scratch();
       }
     }, entry.name, const_cast<Entry*>(&entry)));
   return exports;

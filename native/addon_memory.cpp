@@ -12,11 +12,11 @@ const Kernels* kernels = nullptr;
 
 Napi::Value open(const Napi::CallbackInfo& info) {
   const int threads = info[0].As<Napi::Number>().Int32Value();
-  return tagged_external(info.Env(), std::make_shared<Device>(threads), device_tag);
+  return tagged_external(info.Env(), std::make_shared<Device>(threads, *kernels), device_tag);
 }
 
 Napi::Value alloc(const Napi::CallbackInfo& info) {
-  Arguments a(info, "alloc");
+  Arguments a(info, "alloc", Waiting::leave);
   const i64 length = a.integer("length");
   const auto storage = static_cast<Storage>(a.integer("storage"));
   if (const i64 block = block_of(storage); length % block != 0)
@@ -62,7 +62,7 @@ void unmap(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value view(const Napi::CallbackInfo& info) {
-  Arguments a(info, "view");
+  Arguments a(info, "view", Waiting::leave);
   Block& x = a.tensor("x");
   const i64 offset = a.integer("offset"), length = a.integer("length"), storage = a.integer("storage");
   if (offset % 64 != 0) a.fail("offset: expected a multiple of 64, got " + std::to_string(offset));

@@ -7,10 +7,12 @@
 #include <cmath>
 #include <cstdio>
 #include <memory>
+#include <new>
 #include <string>
 
 #include "context.h"
 #include "mapping.h"
+#include "together.h"
 
 namespace attune {
 
@@ -33,9 +35,10 @@ inline std::size_t bytes_of(Storage storage, i64 length) {
 }
 
 struct Device {
-  explicit Device(int threads) : context(threads, &memory) {}
+  Device(int threads, const Kernels& kernels) : context(threads, &memory), together(context, kernels) {}
   Memory memory;
   Context context;
+  Together together;
 };
 
 /// What one alloc gave, or a part of a mapped file: freed when it is asked for, or when the last block in it is gone.
@@ -45,6 +48,7 @@ struct Allocation {
   std::size_t bytes;
   std::shared_ptr<Mapping> mapping;
   void release() {
+    if (data) device->together.settle();
     if (data && !mapping) device->memory.free(data, bytes);
     mapping.reset();
     data = nullptr;
@@ -95,11 +99,24 @@ Napi::Value tagged_external(Napi::Env env, T value, std::uint64_t tag) {
   return Napi::Value(env, external);
 }
 
+/// Whether a call leaves linears waiting (together.h): only one that touches nothing they do.
+enum class Waiting { settle, leave };
+
 /// Reads a kernel's arguments in order. The first is the device.
 class Arguments {
  public:
-  Arguments(const Napi::CallbackInfo& info, const char* kernel) : info_(info), kernel_(kernel) {
+  Arguments(const Napi::CallbackInfo& info, const char* kernel, Waiting waiting = Waiting::settle) : info_(info), kernel_(kernel) {
     device_ = *external<std::shared_ptr<Device>>(device_tag, "device", "a native device");
+    if (waiting == Waiting::leave) return;
+    try {
+      device_->together.settle();
+    } catch (const std::bad_alloc&) {
+      fail_for_scratch();
+    }
+  }
+
+  [[noreturn]] void fail_for_scratch() {
+    fail("out of memory for scratch while " + human(device_->memory.bytes()) + " are in use; use a smaller batch or a shorter maxLength");
   }
 
   Device& device() { return *device_; }

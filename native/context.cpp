@@ -1,6 +1,7 @@
 // See context.h.
 #include "context.h"
 
+#include <algorithm>
 #include <chrono>
 #include <new>
 
@@ -50,13 +51,24 @@ void Pool::take(int worker) {
   }
 }
 
-void Pool::foresee(const void* data, i64 tasks, i64 task_bytes) {
+void Pool::foresee(const Stream* streams, int count) {
+  i64 tasks = 0;
+  for (int i = 0; i < count; i++) tasks += streams[i].tasks;
   for (int worker = 1; worker < threads_; worker++) {
     Run& run = runs_[static_cast<std::size_t>(worker)];
-    const char* begin = static_cast<const char*>(data) + first_of(worker, tasks) * task_bytes;
-    const i64 bytes = (first_of(worker + 1, tasks) - first_of(worker, tasks)) * task_bytes;
-    run.ahead_end.store(begin + (bytes < most_ahead ? bytes : most_ahead), std::memory_order_relaxed);
-    run.ahead.store(begin, std::memory_order_release);
+    i64 begin = first_of(worker, tasks), end = first_of(worker + 1, tasks), room = most_ahead;
+    for (int i = 0; i < most_linears; i++) {
+      const Stream stream = i < count ? streams[i] : Stream{};
+      const auto within = [&](i64 task) { return (task < 0 ? 0 : task < stream.tasks ? task : stream.tasks) * stream.task_bytes; };
+      const i64 from = within(begin), wanted = within(end) - from, bytes = wanted < room ? wanted : room;
+      const char* data = static_cast<const char*>(stream.data) + from;
+      run.ahead[i].begin.store(data, std::memory_order_relaxed);
+      run.ahead[i].end.store(data + bytes, std::memory_order_relaxed);
+      room -= bytes;
+      begin -= stream.tasks;
+      end -= stream.tasks;
+    }
+    run.forecasts.fetch_add(1, std::memory_order_release);
   }
 }
 
@@ -90,17 +102,21 @@ void Pool::run(i64 tasks, void (*task)(void*, i64, int), void* argument) {
 
 void Pool::work(int worker) {
   const Run& mine = runs_[static_cast<std::size_t>(worker)];
-  const char *foreseen = nullptr, *at = nullptr;
+  unsigned forecast = 0;
+  int piece = most_linears;
+  const char *at = nullptr, *end = nullptr;
   std::uint64_t seen = 0;
   const auto waiting = [&] { return (state_.load() >> generation_shift) == seen && !stop_.load(); };
   while (!stop_.load()) {
     if (spin_) {
-      if (const char* ahead = mine.ahead.load(std::memory_order_acquire); ahead != foreseen) foreseen = at = ahead;
-      const char* end = mine.ahead_end.load(std::memory_order_relaxed);
+      if (const unsigned latest = mine.forecasts.load(std::memory_order_acquire); latest != forecast) forecast = latest, piece = 0, at = end = nullptr;
       const auto until = std::chrono::steady_clock::now() + spin_time;
       for (int turns = 1; waiting(); turns++) {
         if (at < end) {
           for (int line = 0; line < 4; line++, at += 64) __builtin_prefetch(at, 0, 2);
+        } else if (piece < most_linears) {
+          at = mine.ahead[piece].begin.load(std::memory_order_relaxed);
+          end = mine.ahead[piece++].end.load(std::memory_order_relaxed);
         } else {
           pause();
         }
@@ -129,21 +145,24 @@ void Pool::work(int worker) {
   }
 }
 
-Order::Stream Order::after(const Stream& now) {
+const Order::Streams& Order::after(const Stream* now, int count) {
   constexpr std::size_t places = 2048;  // two weights that share one only lose their forecast
   if (entries_.empty()) entries_.resize(places);
-  const auto key = reinterpret_cast<std::uintptr_t>(now.data) / 64 * 0x9e3779b97f4a7c15ull;
+  const auto key = reinterpret_cast<std::uintptr_t>(now[0].data) / 64 * 0x9e3779b97f4a7c15ull;
   Entry& entry = entries_[static_cast<std::size_t>(key >> 53)];
-  if (last_) last_->next = now;
+  if (last_) {
+    std::copy_n(now, count, last_->next.all);
+    last_->next.count = count;
+  }
   last_ = &entry;
-  if (entry.data != now.data) entry = {now.data, {}};
+  if (entry.data != now[0].data) entry = {now[0].data, {}};
   return entry.next;
 }
 
-void Context::reading(const void* data, i64 tasks, i64 task_bytes) {
+void Context::reading(const Stream* streams, int count) {
   if (pool.threads() == 1) return;
-  const Order::Stream next = order_.after({data, tasks, task_bytes});
-  if (next.data) pool.foresee(next.data, next.tasks, next.task_bytes);
+  const Order::Streams& next = order_.after(streams, count);
+  if (next.count > 0) pool.foresee(next.all, next.count);
 }
 
 Context::~Context() {

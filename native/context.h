@@ -14,6 +14,12 @@
 
 namespace attune {
 
+/// Memory that so many tasks of a call read, task after task.
+struct Stream {
+  const void* data = nullptr;
+  i64 tasks = 0, task_bytes = 0;
+};
+
 /// `threads` counts the caller, which works too. Idle workers spin a few tens of microseconds, then sleep.
 /// Every thread has its own run of neighbouring tasks, the same at every call of as many tasks, and takes from others when it has none left: what a
 /// task reads ahead of itself serves the next one, and what a thread wrote is still in its own cache in the next call.
@@ -24,9 +30,9 @@ class Pool {
   int threads() const { return threads_; }
   /// The first task of a thread's own run.
   i64 first_of(int worker, i64 tasks) const { return tasks * worker / threads_; }
-  /// What the other threads bring into their caches while they wait, from each one's first task on: `tasks` of so many bytes, one behind the other,
-  /// that a later call will most likely read. Say so before the call that they wait after.
-  void foresee(const void* data, i64 tasks, i64 task_bytes);
+  /// What the other threads bring into their caches while they wait, from each one's first task on: what a later call will most likely read,
+  /// its tasks stream after stream. Say so before the call that they wait after.
+  void foresee(const Stream* streams, int count);
   /// Runs task(argument, t, worker) for t in [0, tasks), worker in [0, threads); returns when all are done.
   void run(i64 tasks, void (*task)(void*, i64, int), void* argument);
 
@@ -41,7 +47,11 @@ class Pool {
   struct alignas(64) Run {
     std::atomic<i64> next{0};
     i64 end = 0;
-    std::atomic<const char*> ahead{nullptr}, ahead_end{nullptr};  // see foresee
+    // See foresee. Read while it changes, it names memory that is fetched in vain.
+    struct Piece {
+      std::atomic<const char*> begin{nullptr}, end{nullptr};
+    } ahead[most_linears];
+    std::atomic<unsigned> forecasts{0};
   };
   std::vector<Run> runs_;
   void (*task_)(void*, i64, int) = nullptr;
@@ -57,17 +67,17 @@ class Pool {
 /// last time is foreseen when that weight comes again.
 class Order {
  public:
-  struct Stream {
-    const void* data = nullptr;
-    i64 tasks = 0, task_bytes = 0;
+  struct Streams {
+    Stream all[most_linears];
+    int count = 0;
   };
-  /// Notes that this is being read; what came after it last time.
-  Stream after(const Stream& now);
+  /// Notes that these are being read; what came after them last time.
+  const Streams& after(const Stream* now, int count);
 
  private:
   struct Entry {
     const void* data = nullptr;
-    Stream next;
+    Streams next;
   };
   std::vector<Entry> entries_;
   Entry* last_ = nullptr;
@@ -83,8 +93,8 @@ struct Context {
   /// At least `floats` floats, 64-byte aligned, contents undefined; valid until the next call for the same slot.
   float* scratch(Slot slot, i64 floats);
 
-  /// Before weights are read once, in order, by so many tasks.
-  void reading(const void* data, i64 tasks, i64 task_bytes);
+  /// Before weights are read once, in order.
+  void reading(const Stream* streams, int count);
 
   Pool pool;
   Memory* memory;

@@ -20,6 +20,19 @@ struct Weight {
   i64 length = 0;
 };
 
+/// One of several linears of the same rows of x: out(N,O) = beta · out + alpha · x(N,I) · w(O,I)ᵀ + bias. The weight is `q8_0` where that is not null, else `w`.
+struct Linear {
+  float* out;
+  Weight w;
+  const std::uint8_t* q8_0;
+  const float* bias;
+  i64 O;
+  float alpha, beta;
+};
+constexpr int most_linears = 4;
+/// Up to so many rows of x every weight is read once, as it lies; the packed product would spend its time packing it.
+constexpr i64 few_rows = 32;
+
 enum class Activation { silu, gelu_tanh };
 enum class PlainActivation { gelu, gelu_tanh, sigmoid };
 
@@ -36,8 +49,7 @@ enum class PlainActivation { gelu, gelu_tanh, sigmoid };
   X(linear, (Context & c, float* out, const float* x, Weight w, const float* bias, i64 N, i64 I, i64 O, float alpha, float beta)) \
   X(quantize_q8_0, (Context & c, std::uint8_t* out, const float* x, i64 O, i64 I))                                              \
   X(gather_rows_q8_0, (Context & c, float* out, const std::uint8_t* table, i64 V, const std::int32_t* index, i64 N, i64 C))     \
-  X(linear_q8_0, (Context & c, float* out, const float* x, const std::uint8_t* w, const float* bias, i64 N, i64 I, i64 O,       \
-                  float alpha, float beta))                                                                                     \
+  X(linears, (Context & c, const Linear* all, int count, const float* x, i64 N, i64 I))                                         \
   X(linear_backward_input, (Context & c, float* dx, const float* dout, Weight w, i64 N, i64 I, i64 O, float alpha, float beta)) \
   X(linear_backward_weight, (Context & c, float* dw, const float* dout, const float* x, i64 N, i64 I, i64 O, float alpha, float beta)) \
   X(linear_backward_bias, (Context & c, float* dbias, const float* dout, i64 N, i64 O))                                         \

@@ -2,12 +2,12 @@
 #include "blocks.h"
 #include "gemm.h"
 #include "low_rank.h"
+#include "q8_0.h"
 
 namespace attune::ATTUNE_ISA {
 
 namespace {
 
-constexpr i64 few_rows = 32;      // up to here the packed product would spend its time packing w
 constexpr i64 ahead_bytes = 8192;  // that one row of x asks for w in advance
 
 /// out(n.., o..) for R rows of x and P rows of w: each a dot product over I, W sums at a time, the same bits for any R and P.
@@ -97,43 +97,64 @@ static inline void dot_rows(float* out, i64 O, const float* x, const T* w, const
 /// 120 to 72 for two threads.
 ATTUNE_INLINE i64 rows_of_task(i64 N, i64 I) { return group + (8 * 1024 / (N * I + 1)) / group * group; }
 
+/// Outputs [begin, end) of every row of x.
 template <class T>
-static inline void few(Context& c, float* out, const float* x, const T* w, const float* bias, i64 N, i64 I, i64 O, float alpha, float beta) {
-  const i64 rows = rows_of_task(N, I);
-  c.reading(w, (O + rows - 1) / rows, rows * I * static_cast<i64>(sizeof(T)));
-  parallel_range(c, O, rows, [&](i64 begin, i64 end) {
-    i64 o = begin;
-    for (; o + group <= end; o += group) dot_rows<group>(out + o, O, x, w + o * I, bias ? bias + o : nullptr, N, I, alpha, beta);
-    for (; o < end; o++) dot_rows<1>(out + o, O, x, w + o * I, bias ? bias + o : nullptr, N, I, alpha, beta);
-  });
+static inline void few(const Linear& linear, const float* x, const T* w, i64 N, i64 I, i64 begin, i64 end) {
+  const auto& [out, _, __, bias, O, alpha, beta] = linear;
+  i64 o = begin;
+  for (; o + group <= end; o += group) dot_rows<group>(out + o, O, x, w + o * I, bias ? bias + o : nullptr, N, I, alpha, beta);
+  for (; o < end; o++) dot_rows<1>(out + o, O, x, w + o * I, bias ? bias + o : nullptr, N, I, alpha, beta);
 }
 
 /// The same with rows of w decoded as they are needed, a group at a time: they stay in the nearest cache until they are multiplied.
-static inline void few_of_blocks(Context& c, float* out, const float* x, const Weight& w, const float* bias, i64 N, i64 I, i64 O, float alpha, float beta) {
-  const i64 rows = rows_of_task(N, I);
-  float* scratch = c.scratch(Slot::pack_b, c.pool.threads() * group * I);
+static inline void few_of_blocks(const Linear& linear, const float* x, float* decoded, i64 N, i64 I, i64 begin, i64 end) {
+  const auto& [out, w, _, bias, O, alpha, beta] = linear;
   with_blocks(w, [&](const auto& blocks) {
-    parallel(c, (O + rows - 1) / rows, [&](i64 task, int worker) {
-      float* decoded = scratch + worker * group * I;
-      const i64 end = least(O, task * rows + rows);
-      for (i64 o = task * rows; o < end; o += group) {
-        const i64 count = least(group, end - o);
-        decode_from(decoded, blocks, o * I, count * I);
-        if (count == group) dot_rows<group>(out + o, O, x, decoded, bias ? bias + o : nullptr, N, I, alpha, beta);
-        else for (i64 p = 0; p < count; p++) dot_rows<1>(out + o + p, O, x, decoded + p * I, bias ? bias + o + p : nullptr, N, I, alpha, beta);
-      }
-    });
+    for (i64 o = begin; o < end; o += group) {
+      const i64 count = least(group, end - o);
+      decode_from(decoded, blocks, o * I, count * I);
+      if (count == group) dot_rows<group>(out + o, O, x, decoded, bias ? bias + o : nullptr, N, I, alpha, beta);
+      else for (i64 p = 0; p < count; p++) dot_rows<1>(out + o + p, O, x, decoded + p * I, bias ? bias + o + p : nullptr, N, I, alpha, beta);
+    }
   });
 }
 
 }  // namespace
 
-void linear(Context& c, float* out, const float* x, Weight w, const float* bias, i64 N, i64 I, i64 O, float alpha, float beta) {
-  if (N <= few_rows) {
-    if (w.blocks != Blocks::none) return few_of_blocks(c, out, x, w, bias, N, I, O, alpha, beta);
-    if (w.bf16) return few(c, out, x, static_cast<const uint16_t*>(w.data), bias, N, I, O, alpha, beta);
-    return few(c, out, x, static_cast<const float*>(w.data), bias, N, I, O, alpha, beta);
+void linears(Context& c, const Linear* all, int count, const float* x, i64 N, i64 I) {
+  struct Part {
+    i64 first_task, rows;  // of w a task reads
+  } parts[most_linears];
+  Stream streams[most_linears];
+  i64 tasks = 0;
+  bool bytes = false, blocks = false;
+  for (int i = 0; i < count; i++) {
+    const Linear& linear = all[i];
+    const bool in_blocks = linear.w.blocks != Blocks::none;
+    const i64 rows = linear.q8_0 ? q8_0_rows_of_task(N, I) : rows_of_task(N, I), own = (linear.O + rows - 1) / rows;
+    const i64 row_bytes = linear.q8_0 ? q8_0_row_bytes(I) : in_blocks ? 0 : I * (linear.w.bf16 ? 2 : 4);  // blocks do not lie one behind the other
+    parts[i] = {tasks, rows};
+    streams[i] = {linear.q8_0 ? linear.q8_0 : linear.w.data, own, rows * row_bytes};
+    tasks += own;
+    bytes |= linear.q8_0 != nullptr;
+    blocks |= in_blocks;
   }
+  c.reading(streams, count);
+  const Quantised quantised = bytes ? quantise_rows(c, x, N, I) : Quantised{};
+  float* decoded = blocks ? c.scratch(Slot::pack_b, c.pool.threads() * group * I) : nullptr;
+  parallel(c, tasks, [&](i64 task, int worker) {
+    int i = count - 1;
+    while (task < parts[i].first_task) i--;
+    const Linear& linear = all[i];
+    const i64 begin = (task - parts[i].first_task) * parts[i].rows, end = least(linear.O, begin + parts[i].rows);
+    if (linear.q8_0) return q8_0_rows(linear, quantised, N, I, begin, end);
+    if (linear.w.blocks != Blocks::none) return few_of_blocks(linear, x, decoded + worker * group * I, N, I, begin, end);
+    if (linear.w.bf16) return few(linear, x, static_cast<const uint16_t*>(linear.w.data), N, I, begin, end);
+    few(linear, x, static_cast<const float*>(linear.w.data), N, I, begin, end);
+  });
+}
+
+void linear(Context& c, float* out, const float* x, Weight w, const float* bias, i64 N, i64 I, i64 O, float alpha, float beta) {
   gemm(c, out, O, {x, false, I, 1}, operand_of(w, 0, 1, I), N, O, I, alpha, beta, bias);
 }
 

@@ -16,7 +16,7 @@ namespace attune {
 
 namespace {
 
-constexpr std::size_t small_limit = 256 * 1024;
+constexpr std::size_t small_limit = 64 * 1024;
 constexpr std::size_t huge_page = 2 * 1024 * 1024;
 constexpr std::size_t stretch_bytes = 16 * huge_page;
 

@@ -3,7 +3,7 @@
 // A weight (O,I) lies in panels of 16 rows (the last may be narrower), and a panel block after block: 16 scales, then eight times
 // four bytes of each row, kept as q + 128. So a vector's lanes are 16 outputs, no sum crosses lanes, and memory is read as one stream.
 // Per block and output a product is d · e · (Σ (q + 128)·p − 128·Σ p): the unsigned form is what VNNI multiplies.
-#include "simd.h"
+#include "q8_0.h"
 
 namespace attune::ATTUNE_ISA {
 
@@ -70,12 +70,7 @@ ATTUNE_INLINE vi nearest(vf x) {
 #endif
 }
 
-/// x as products take it: bytes (N,I), and a scale and −128·Σ bytes a block.
-struct Quantised {
-  int8_t* bytes;
-  float* scales;
-  int32_t* shifts;
-};
+}  // namespace
 
 Quantised quantise_rows(Context& c, const float* x, i64 N, i64 I) {
   const i64 blocks = N * I / block;
@@ -102,6 +97,8 @@ Quantised quantise_rows(Context& c, const float* x, i64 N, i64 I) {
 }
 
 // ── products ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+namespace {
 
 /// Products of the 16-bit halves of each lane, summed in the lane.
 ATTUNE_INLINE vi pair_products(vs a, vs b) {
@@ -179,22 +176,19 @@ ATTUNE_INLINE void dots(float* out, i64 O, const Quantised& x, i64 n, const uint
 }
 
 template <bool vnni>
-static inline void product(Context& c, float* out, const Quantised& x, const uint8_t* w, const float* bias, i64 N, i64 I, i64 O, float alpha, float beta) {
+static inline void panels(const Linear& linear, const Quantised& x, i64 N, i64 I, i64 begin, i64 end) {
+  const auto& [out, _, w, bias, O, alpha, beta] = linear;
   const i64 blocks = I / block;
-  const i64 panels = 1 + (16 * 1024) / (I * lanes * (1 + N / most_rows));  // a task: a microsecond of memory, so that the threads end together
-  c.reading(w, ((O + lanes - 1) / lanes + panels - 1) / panels, panels * lanes * blocks * row_bytes);
-  parallel_range(c, (O + lanes - 1) / lanes, panels, [&](i64 begin, i64 end) {
-    for (i64 p = begin; p < end; p++) {
-      const i64 o = p * lanes, width = width_of(p, O);
-      const uint8_t* panel = w + o * blocks * row_bytes;
-      const float* add = bias ? bias + o : nullptr;
-      i64 n = 0;
-      for (; n + most_rows <= N; n += most_rows) dots<most_rows, vnni>(out + o, O, x, n, panel, width, add, blocks, alpha, beta);
-      if constexpr (most_rows > 4)
-        if (n + 4 <= N) dots<4, vnni>(out + o, O, x, n, panel, width, add, blocks, alpha, beta), n += 4;
-      for (; n < N; n++) dots<1, vnni>(out + o, O, x, n, panel, width, add, blocks, alpha, beta);
-    }
-  });
+  for (i64 o = begin; o < end; o += lanes) {
+    const i64 width = width_of(o / lanes, O);
+    const uint8_t* panel = w + o * blocks * row_bytes;
+    const float* add = bias ? bias + o : nullptr;
+    i64 n = 0;
+    for (; n + most_rows <= N; n += most_rows) dots<most_rows, vnni>(out + o, O, x, n, panel, width, add, blocks, alpha, beta);
+    if constexpr (most_rows > 4)
+      if (n + 4 <= N) dots<4, vnni>(out + o, O, x, n, panel, width, add, blocks, alpha, beta), n += 4;
+    for (; n < N; n++) dots<1, vnni>(out + o, O, x, n, panel, width, add, blocks, alpha, beta);
+  }
 }
 
 }  // namespace
@@ -235,13 +229,15 @@ void gather_rows_q8_0(Context& c, float* out, const uint8_t* table, i64 V, const
   });
 }
 
-void linear_q8_0(Context& c, float* out, const float* x, const uint8_t* w, const float* bias, i64 N, i64 I, i64 O, float alpha, float beta) {
-  const Quantised rows = quantise_rows(c, x, N, I);
+/// Whole panels: a microsecond of memory, so that the threads end together.
+i64 q8_0_rows_of_task(i64 N, i64 I) { return lanes * (1 + (16 * 1024) / (I * lanes * (1 + N / most_rows) + 1)); }
+
+void q8_0_rows(const Linear& linear, const Quantised& x, i64 N, i64 I, i64 begin, i64 end) {
 #if defined(__AVX512F__)
   static const bool vnni = __builtin_cpu_supports("avx512vnni");
-  if (vnni) return product<true>(c, out, rows, w, bias, N, I, O, alpha, beta);
+  if (vnni) return panels<true>(linear, x, N, I, begin, end);
 #endif
-  product<false>(c, out, rows, w, bias, N, I, O, alpha, beta);
+  panels<false>(linear, x, N, I, begin, end);
 }
 
 }  // namespace attune::ATTUNE_ISA

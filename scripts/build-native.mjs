@@ -20,7 +20,7 @@ const require = createRequire(import.meta.url);
 /** See Node's headers. */
 const borderFiles = ['addon.cpp', 'addon_memory.cpp'];
 /** Compiled once, for any processor of the family. The other .cpp files hold kernels. */
-const plainFiles = [...borderFiles, 'context.cpp', 'dispatch.cpp', 'mapping.cpp', 'memory.cpp'];
+const plainFiles = [...borderFiles, 'context.cpp', 'dispatch.cpp', 'mapping.cpp', 'memory.cpp', 'together.cpp'];
 
 /** Instruction set → compiler flags. */
 const instructionSets = {

@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { weightBlocks } from '../formats/weight-blocks.ts';
 import { createNormal } from './conformance-cases.ts';
 import { BLOCK_NUMBERS } from './device.ts';
+import type { Device, Storage, Tensor } from './device.ts';
 import { createNativeDevice } from './native.ts';
 import { createReferenceDevice } from './reference.ts';
 
@@ -126,5 +127,71 @@ describe.each(['int8', 'q4_0', 'nf4'] as const)('products with %s', (storage) =>
     expect(() => device.linear(x, x, w, null, 1, numbers / 2, 12, 1, 0)).toThrow(`${storage} rows are a multiple of ${numbers} long`);
     expect(() => device.write(w, new Uint8Array(3))).toThrow(`takes all its ${numbers * 6} numbers or ${bytes(numbers * 6)} bytes at once, got 3`);
     expect(() => device.fill(w, 0, 1)).toThrow(/written whole/);
+  });
+});
+
+describe('linears of one x that follow one another run as one', () => {
+  const I = 64, O = 48, N = 3;
+  const numbers = (n: number, from: number): Float32Array => Float32Array.from({ length: n }, (_, i) => Math.fround(Math.sin(from + 1.7 * i)));
+
+  /** Four outputs, of which some calls hang on others; `looked`: after every call something is read, so that none waits. */
+  async function outputs(calls: (d: Device, t: Record<string, Tensor>) => void, looked: boolean): Promise<number[][]> {
+    const device = createNativeDevice(2);
+    const put = (data: Float32Array, storage: Storage = 'f32'): Tensor => {
+      const x = device.alloc(data.length, storage);
+      device.write(x, data);
+      return x;
+    };
+    const q8 = device.alloc(O * I, 'q8_0');
+    device.quantize(q8, put(numbers(O * I, 4)), O, I);
+    const t: Record<string, Tensor> = {
+      x: put(numbers(N * I, 1)), y: put(numbers(N * I, 9)), v: put(numbers(O * I, 2)), w: put(numbers(O * I, 3), 'bf16'), q8, bias: put(numbers(O, 5)),
+      // as wide as a weight, so that one can be the other's
+      a: put(numbers(O * I, 6)), b: put(numbers(O * I, 7)), c: put(numbers(O * I, 8)), d: put(numbers(O * I, 9)),
+    };
+    calls(looked ? { ...device, linear: (...all) => (device.linear(...all), device.fill(t.y, 0, 0)) } : device, t);
+    return Promise.all(['a', 'b', 'c', 'd', 'x'].map(async (name) => [...((await device.read(t[name])) as Float32Array)]));
+  }
+
+  test.each<[string, (d: Device, t: Record<string, Tensor>) => void]>([
+    ['of all kinds of weights, more than go together', (d, t) => {
+      for (const [out, w] of [['a', 'v'], ['b', 'w'], ['c', 'q8'], ['d', 'v']]) d.linear(t[out], t.x, t[w], t.bias, N, I, O, 0.5, 0);
+      d.linear(t.b, t.x, t.v, null, N, I, O, 1, 1);
+    }],
+    ['one adds to what another wrote', (d, t) => {
+      d.linear(t.a, t.x, t.v, null, N, I, O, 1, 0);
+      d.linear(t.a, t.x, t.w, t.bias, N, I, O, 2, 1);
+    }],
+    ['one has for its weight, and another for its bias, what was written just before', (d, t) => {
+      d.linear(t.a, t.x, t.v, null, N, I, O, 1, 0);
+      d.linear(t.b, t.x, t.a, null, N, I, O, 1, 0);
+      d.linear(t.c, t.x, t.v, t.b, N, I, O, 1, 0);
+    }],
+    ['one writes the weight that another reads', (d, t) => {
+      d.linear(t.a, t.x, t.b, null, N, I, O, 1, 0);
+      d.linear(t.b, t.x, t.v, null, N, I, O, 1, 0);
+    }],
+    ['views of one tensor, side by side and over each other', (d, t) => {
+      const [low, high] = [d.view(t.a, 0, 192), d.view(t.a, 192, 192)];
+      d.linear(low, t.x, t.v, null, N, I, O, 1, 0);
+      d.linear(high, t.x, t.w, null, N, I, O, 1, 0);
+      d.linear(d.view(t.a, 64, 192), t.x, t.q8, null, N, I, O, 1, 0);
+    }],
+    ['x changes in between, by a kernel and by a write', (d, t) => {
+      d.linear(t.a, t.x, t.v, null, N, I, O, 1, 0);
+      d.axpy(t.x, t.y, 0.5, N * I);
+      d.linear(t.b, t.x, t.v, null, N, I, O, 1, 0);
+      d.write(t.x, numbers(N * I, 40));
+      d.linear(t.c, t.x, t.v, null, N, I, O, 1, 0);
+    }],
+    ['what they read is freed before anybody looks', (d, t) => {
+      const gone = d.alloc(O * I);
+      d.write(gone, numbers(O * I, 20));
+      d.linear(t.a, t.x, gone, null, N, I, O, 1, 0);
+      d.free(gone);
+      d.fill(d.alloc(O * I), 7, O * I);
+    }],
+  ])('%s: the same bits as one by one', async (_, calls) => {
+    expect(await outputs(calls, false)).toEqual(await outputs(calls, true));
   });
 });
