@@ -31,7 +31,7 @@ export const RunState = z.strictObject({
 });
 export type RunState = z.infer<typeof RunState>;
 
-/** What stands beside the run in its checkpoint, and outside its hash: seconds of training so far, and what was told since the checkpoint before. */
+/** What stands beside the run in its checkpoint, and outside its hash: seconds of training so far, and what was told since the last checkpoint that main is known to have. */
 export type Told = { seconds: number; events: ToldEvent[] };
 
 const Manifest = z.strictObject({ sha256: z.string(), files: z.record(z.string(), z.string()) });

@@ -39,7 +39,7 @@ if (!process.send) {
 const emit = (event: EngineEvent): void => void process.send!(event, () => {});
 
 let signalChange = (): void => {};
-const control: Control = { paused: false, stopped: false, changed: Promise.resolve() };
+const control: Control = { paused: false, stopped: false, kept: -1, changed: Promise.resolve() };
 let chat: Chat | null = null;
 let scheduler: Scheduler | null = null;
 let turns: Promise<void> = Promise.resolve();
@@ -53,6 +53,7 @@ process.on('message', (command: EngineCommand) => {
     turns = turns.then(() => chat!(command, () => control.stopped, emit)).catch(fail);
   } else if (command.type === 'serve') scheduler!.submit(command.request);
   else if (command.type === 'cancel') scheduler!.cancel(command.id);
+  else if (command.type === 'kept') control.kept = command.step;
   else if (command.type === 'render') {
     renderer?.then((render) => emit(render(command))).catch(() => {}); // a tokenizer that cannot be loaded fails its job
   } else {

@@ -18,8 +18,8 @@ import { createAdamW } from './optim/adamw.ts';
 import { loadTokenizer } from './tokenizer/tokenizer.ts';
 import { createTrainingSampler } from './training-samples.ts';
 
-/** What a person asked for while the run goes on; read between steps. */
-export type Control = { paused: boolean; stopped: boolean; changed: Promise<void> };
+/** What a person asked for while the run goes on, and the step of the last checkpoint that main has written down, −1 before the first; read between steps. */
+export type Control = { paused: boolean; stopped: boolean; kept: number; changed: Promise<void> };
 
 type Emit = (event: EngineEvent) => void;
 
@@ -63,19 +63,19 @@ export async function train(job: TrainJob, device: Device, control: () => Contro
   };
 
   const reports = await method.start(training, steps);
-  let unsaved: ToldEvent[] = []; // since the checkpoint before
+  let unheard = checkpoint?.told.events ?? []; // since the last checkpoint that main has: it may be gone before it hears of the next two
   const tell = (event: ToldEvent): void => {
-    unsaved.push(event);
+    unheard.push(event);
     emit(event);
   };
   const save = async (best: boolean) => {
+    unheard = unheard.filter(({ step }) => step > control().kept);
     const base = { folder: job.model.folder, ...source };
     const written = await writeCheckpoint(job.folder, {
       model, adamw, critic: training.critic, recipe, base,
       state: Object.keys(carried).length > 0 ? { ...state, carried } : state,
-      told: { seconds: clock.seconds(), events: unsaved },
+      told: { seconds: clock.seconds(), events: unheard },
     });
-    unsaved = [];
     await pruneCheckpoints(job.folder, recipe.saveTotalLimit, state.best?.step ?? null);
     emit({ type: 'checkpoint', path: written.path, step: state.step, sha256: written.sha256, best });
   };

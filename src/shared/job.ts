@@ -280,6 +280,8 @@ export type Job = z.infer<typeof Job>;
 export type EngineCommand =
   | { type: 'job'; job: Job }
   | { type: 'pause' } | { type: 'resume' } | { type: 'stop' }
+  /** Main has written down a run's checkpoint of this step, and what was told up to it. */
+  | { type: 'kept'; step: number }
   | {
       type: 'chat'; messages: Message[]; tools?: Tool[]; sampling: Sampling; constraint?: Constraint;
       /** likeliest tokens told at each place; 0 by default */
@@ -310,7 +312,7 @@ export type ReadToken = { id: number; text: string; logprob: number | null; entr
 /** The prompt's tokens first. Perplexities are null where there is no token that has a log-prob. */
 export type ReadText = { tokens: ReadToken[]; promptTokens: number; promptPerplexity: number | null; answerPerplexity: number | null };
 
-/** What a run tells of its steps; told once more with the checkpoint that a resumed run goes on from, since nobody may have heard it. */
+/** What a run tells of its steps; told once more with the checkpoint that a resumed run goes on from, where main was not known to have written it down. */
 export type ToldEvent =
   /** `seconds` as in progress. */
   | ({ type: 'metrics'; seconds: number } & MetricPoint)
@@ -352,7 +354,7 @@ export type EngineEvent =
     }
   | ToldEvent
   | CheckpointEvent
-  /** Before `start`: the checkpoint a resumed run goes on from, and what was told between the one before it and it. */
+  /** Before `start`: the checkpoint a resumed run goes on from, and what was told up to it since the last that main was known to have. */
   | { type: 'found'; checkpoint: Omit<CheckpointEvent, 'type'>; told: ToldEvent[] }
   | { type: 'note'; text: string }
   | {

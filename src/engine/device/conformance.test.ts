@@ -1,7 +1,7 @@
 /**
  * One suite for every device: the calls of conformance-cases.ts give what the f64 reference gives, write nowhere else, and give the
  * same bits at any thread count; the reference's own backward kernels agree with central differences of its forward ones.
- * The native device runs on the instruction set it chooses itself and once more on each narrower one. The CUDA device runs its kernels emulated (no GPU is
+ * The native device runs on the instruction set it chooses itself and, with the slow proofs, once more on each narrower one. The CUDA device runs its kernels emulated (no GPU is
  * needed), which takes half a minute for all: the larger shapes wait for the slow proofs.
  */
 import { execFile } from 'node:child_process';
@@ -160,7 +160,7 @@ const inJavaScript = [createReferenceDevice(), await createTfjsDevice('tfjs-cpu'
 const devices = [...inJavaScript, native, await createTfjsDevice('tfjs-wasm'), tensorflow, webgpu, emulated].filter((device) => typeof device !== 'string');
 
 /** SwiftShader takes seconds to compile a kernel and for what a graphics card does at once: small shapes, and all of them with the slow proofs. */
-const SMALL = 12_000;
+const SMALL = 6_000;
 const casesOf = (device: Device): Case[] => {
   const daily = device === emulated ? LARGEST_EMULATED : device.description.includes('software') ? SMALL : inJavaScript.includes(device) ? LARGEST_IN_JAVASCRIPT : Infinity;
   const most = process.env.ATTUNE_SLOW ? Infinity : daily;
@@ -292,8 +292,7 @@ describe('native', () => {
   // The addon chooses its instruction set once, at load: the narrower ones run this suite's native part in processes of their own.
   const sets = ['AVX-512', 'AVX2', 'portable'];
   const own = sets.findIndex((set) => native.description.includes(set));
-  // What every x86 machine of today has is checked every day, the portable code with the slow proofs.
-  const narrower = own < 0 || process.env.ATTUNE_SIMD ? [] : sets.slice(own + 1).filter((set) => set !== 'portable' || process.env.ATTUNE_SLOW);
+  const narrower = own < 0 || process.env.ATTUNE_SIMD || !process.env.ATTUNE_SLOW ? [] : sets.slice(own + 1);
   for (const set of narrower) {
     test(`agrees on ${set} too`, async () => {
       const vitest = fileURLToPath(new URL('../../../node_modules/vitest/vitest.mjs', import.meta.url));

@@ -59,6 +59,8 @@ export function drive(library: Library, run: RunRow & { folder: string }, { devi
       if (stopped) engine.send({ type: 'stop' });
       for await (const event of engine.events) {
         recorder.take(event);
+        if (event.type === 'checkpoint') engine.send({ type: 'kept', step: event.step });
+        if (event.type === 'found') engine.send({ type: 'kept', step: event.checkpoint.step });
         settled = event.type === 'done';
         yield event;
       }

@@ -50,7 +50,7 @@ test.each([
 });
 
 /** Which of them every test run measures: the others take as long and differ less. */
-const MEASURED_DAILY = new Set(['sft of every weight', 'sft with LoRA and gradient checkpointing', 'sft with QLoRA', 'dpo with LoRA']);
+const MEASURED_DAILY = new Set(['sft of every weight', 'sft with QLoRA']);
 
 test.for([
   ['sft of every weight', {}],
