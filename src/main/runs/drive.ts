@@ -212,10 +212,15 @@ function keepCheckpoint(db: Database, id: number, checkpoint: Omit<CheckpointEve
   updateRun(db, id, { step: checkpoint.step });
 }
 
-/** Of a folder of plain files. */
+/** Of a folder of plain files; what an engine that is steps ahead deletes meanwhile counts nothing. */
 function folderBytes(folder: string): number {
-  if (!existsSync(folder)) return 0;
-  return readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+  let names: string[];
+  try {
+    names = readdirSync(folder);
+  } catch {
+    return 0; // gone
+  }
+  return names.reduce((sum, name) => sum + (statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0), 0);
 }
 
 /** The job of a run: its rows are written once, and a resumed run trains on the very same bytes or not at all. */
