@@ -3,6 +3,8 @@
  * sha256 as one never interrupted. Full weights, QLoRA, and a method of each kind; all of them, and many kills:
  * slow/resume.test.ts.
  */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createEngineRuns, type EngineRuns, METHODS } from './resume.ts';
 
@@ -23,6 +25,14 @@ describe('a run killed at a random instant and resumed', () => {
   it.each(['qlora', 'dpo', 'reward', 'ppo'] as const)('ends bit-identical: %s', async (name) => {
     await runs.expectSameAfterKills(name, METHODS[name], start, 1);
   });
+});
+
+it('of what main never said it has, every checkpoint tells all: nothing is lost, however many it did not hear of', async () => {
+  const overrides = { method: 'pretrain', fromScratch: true, maxSteps: 10 };
+  await runs.drive('told', overrides, runs.tiny, { killAt: 5 });
+  await runs.drive('told', overrides, runs.tiny);
+  const { events } = JSON.parse(readFileSync(join(runs.newest('told'), 'told.json'), 'utf8')) as { events: { type: string; step: number }[] };
+  expect(events.filter(({ type }) => type === 'metrics').map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
 });
 
 describe('the same recipe and seed', () => {

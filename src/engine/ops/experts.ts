@@ -81,7 +81,7 @@ export function expertLinear(tape: Tape, x: Value, experts: LinearWeights[], lor
       device.linearBackwardInput(dlow, dout, b.tensor, P, r, O, scale, 0, group); // … and for low
     });
     withDropped(tape, x, lora, N, (dropped) => eachLora(({ a, r }, group) => {
-      if (a.trained) linearBackwardWeight(tape, a, dlow, dropped, P, I, r, 1, group); // undoes low = dropped · Aᵀ, for A
+      linearBackwardWeight(tape, a, dlow, dropped, P, I, r, 1, group); // undoes low = dropped · Aᵀ, for A
     }));
     if (x.requiresGrad) {
       const dx = lora.p > 0 ? pool.take(K * I) : x.grad!;

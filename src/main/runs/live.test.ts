@@ -122,8 +122,6 @@ test('what the engine told and nobody heard before all were killed is told again
   });
   const whole = read();
   const [before, last] = whole.checkpoints.slice(-2).map(({ step }) => step);
-  const { events } = JSON.parse(readFileSync(join(getRunById(library, id).checkpoints.at(-1)!.path, 'told.json'), 'utf8')) as { events: { step: number }[] };
-  expect(events.some(({ step }) => step <= before)).toBe(false); // what main has written down is not told again
   // as if all had died between the writing of the last checkpoint and the next look at what its engine says
   deleteMetricsAfter(library.db, id, before);
   deleteSamplesAfter(library.db, id, before);
